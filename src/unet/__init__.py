@@ -1,0 +1,93 @@
+"""A folder of pictures and masks in, a trained, checked and portable segmentation model out.
+
+The public names, and nothing else. Each is imported from its home when it is first asked for, so that
+`import unet` takes no time and needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unet import errors
+    from unet.bundle import Bundle, load, save
+    from unet.commands.convert import convert
+    from unet.commands.evaluate import evaluate
+    from unet.commands.predict import predict
+    from unet.commands.train import train
+    from unet.errors import (
+        ConfigError,
+        DataError,
+        InputError,
+        MissingExtraError,
+        ModelFileError,
+        RasterError,
+        TrainingError,
+        UnetError,
+    )
+    from unet.inference.predictor import Prediction, Predictor
+    from unet.labels import Labels
+    from unet.models.unet import UNet
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Bundle",
+    "ConfigError",
+    "DataError",
+    "InputError",
+    "Labels",
+    "MissingExtraError",
+    "ModelFileError",
+    "Prediction",
+    "Predictor",
+    "RasterError",
+    "TrainingError",
+    "UNet",
+    "UnetError",
+    "__version__",
+    "convert",
+    "errors",
+    "evaluate",
+    "load",
+    "predict",
+    "save",
+    "train",
+]
+
+_HOMES = {
+    "Bundle": "unet.bundle",
+    "ConfigError": "unet.errors",
+    "DataError": "unet.errors",
+    "InputError": "unet.errors",
+    "Labels": "unet.labels",
+    "MissingExtraError": "unet.errors",
+    "ModelFileError": "unet.errors",
+    "Prediction": "unet.inference.predictor",
+    "Predictor": "unet.inference.predictor",
+    "RasterError": "unet.errors",
+    "TrainingError": "unet.errors",
+    "UNet": "unet.models.unet",
+    "UnetError": "unet.errors",
+    "convert": "unet.commands.convert",
+    "evaluate": "unet.commands.evaluate",
+    "load": "unet.bundle",
+    "predict": "unet.commands.predict",
+    "save": "unet.bundle",
+    "train": "unet.commands.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("unet.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value  # the next look-up does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,266 @@
+"""The model file: weights and everything else that prediction needs, in one safetensors file.
+
+The description lies as JSON in the file's metadata, so nothing in a model file is ever executed. The Carvana
+U-Net's .pth files are read and written too; they hold weights and mask values only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from unet import models
+from unet.data.preprocess import Preprocessing
+from unet.errors import ConfigError, InputError, ModelFileError
+from unet.labels import Labels, as_value, default_colors, default_names
+from unet.models import ModelSpec, legacy
+
+FORMAT = 1
+"""Version of the description; raised when an older `unet` could not use a newer file."""
+
+LEGACY_SCALE = 0.5
+"""The scale of Carvana U-Net files, which do not say theirs."""
+
+_KEY = "unet"
+_EXPECTED = "a model.safetensors of `unet train`, or a .pth of the Carvana U-Net"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model: what it is, what goes in, what comes out, where it comes from.
+
+    Attributes
+    ----------
+    spec : ModelSpec
+    labels : Labels
+        At least two entries; a network with one logit tells entry 1 from entry 0.
+    preprocessing : Preprocessing
+    threshold : float or None
+        For one logit: the probability above which a pixel is of class 1 (None: 0.5).
+    scores : dict
+        What the model reached on the pictures it was validated on.
+    provenance : dict
+        Settings, data, versions, date.
+    state : dict of str to Tensor
+        The weights, by their names in the network, on the CPU.
+    """
+
+    spec: ModelSpec
+    labels: Labels
+    preprocessing: Preprocessing
+    threshold: float | None
+    scores: dict[str, Any]
+    provenance: dict[str, Any]
+    state: dict[str, Tensor]
+
+    def network(self) -> nn.Module:
+        """Return a network with these weights, which it shares with the bundle, in evaluation mode."""
+        with torch.device("meta"):  # random weights would only take time
+            network = models.build(self.spec)
+        network.load_state_dict({name: tensor.detach() for name, tensor in self.state.items()}, assign=True)
+        return network.eval()
+
+
+def save(bundle: Bundle, path: Path) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        It cannot be written there.
+    """
+    about = {
+        "format": FORMAT,
+        "spec": asdict(bundle.spec),
+        "labels": bundle.labels.to_dict(),
+        "preprocessing": bundle.preprocessing.to_dict(),
+        "threshold": bundle.threshold,
+        "scores": bundle.scores,
+        "provenance": bundle.provenance,
+    }
+    write_safetensors(path, bundle.state, {"format": "pt", _KEY: json.dumps(about)})
+
+
+def load(path: Path, *, scale: float | None = None) -> Bundle:
+    """Read a model file, of ours or of the Carvana U-Net; what it is, is told from its content.
+
+    Parameters
+    ----------
+    path : Path
+    scale : float, optional
+        Replaces the scale that the file holds; files of the Carvana U-Net hold none, 0.5 is meant there.
+
+    Raises
+    ------
+    ModelFileError
+        There is no such file, or it is not a model.
+    InputError
+        The scale makes no sense.
+    """
+    path = Path(path)
+    if scale is not None and not 0 < scale <= 100:
+        raise InputError(f"scale {scale:g}", "more than 0, and at most 1 as a rule")
+    if not path.is_file():
+        raise ModelFileError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}", _EXPECTED)
+    with path.open("rb") as file:
+        start = file.read(9)
+    if not start:
+        raise ModelFileError(f"{path} is empty (0 bytes)", _EXPECTED)
+    bundle = _checked(_load_safetensors(path) if start[8:] == b"{" else _load_pth(path), path)
+    if scale is not None:
+        bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, scale=scale))
+    return bundle
+
+
+def save_pth(bundle: Bundle, path: Path) -> None:
+    """Write weights and mask values as the Carvana U-Net does, whole or not at all.
+
+    Such a file has no place for a normalisation, so it is worked into the first convolution. The result is
+    the same, but for pixels at the border, where the padding stands for black instead of the mean colour.
+
+    Raises
+    ------
+    InputError
+        It cannot be written there.
+    """
+    values = [value if isinstance(value, int) else list(value) for value in bundle.labels.values]
+    state: dict[str, Any] = {name: tensor.contiguous() for name, tensor in _raw_input(bundle).items()}
+    _write(path, lambda draft: torch.save({**state, "mask_values": values}, draft))
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors and a description, whole or not at all; the folder is made.
+
+    Raises
+    ------
+    InputError
+        It cannot be written there.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    _write(path, lambda draft: save_file(plain, draft, metadata))
+
+
+def _write(path: Path, write: Any) -> None:
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(draft)
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save raises RuntimeError
+        raise InputError(f"{path} cannot be written ({error})", "a place with room for it") from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def _load_safetensors(path: Path) -> Bundle:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            if _KEY not in metadata:
+                what = "the state of a training" if "checkpoint" in metadata else "a file of another program"
+                raise ModelFileError(f"{path}: {what}", _EXPECTED)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(
+            f"{path}: damaged or cut off ({error})", "a whole file", "copy or download it again"
+        ) from None
+    try:
+        about = json.loads(metadata[_KEY])
+        if about["format"] > FORMAT:
+            raise ModelFileError(f"{path}: written by a newer version of unet", remedy="upgrade unet")
+        return Bundle(
+            spec=ModelSpec(**about["spec"]),
+            labels=Labels.from_dict(about["labels"]),
+            preprocessing=Preprocessing.from_dict(about["preprocessing"]),
+            threshold=about["threshold"],
+            scores=about["scores"],
+            provenance=about["provenance"],
+            state=state,
+        )
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(f"{path}: its description cannot be read ({error!r})", _EXPECTED) from None
+
+
+def _load_pth(path: Path) -> Bundle:
+    state, mask_values = legacy.read_pth(path)
+    spec = legacy.spec_of_state(state, str(path))
+    return Bundle(
+        spec=spec,
+        labels=_legacy_labels(mask_values, max(2, spec.classes)),
+        preprocessing=Preprocessing(bands=spec.bands, scale=LEGACY_SCALE, resample="bicubic"),
+        threshold=None,
+        scores={},
+        provenance={"converted_from": path.name},
+        state=state,
+    )
+
+
+def _legacy_labels(mask_values: list[Any] | None, count: int) -> Labels:
+    values = [as_value(v[:3] if isinstance(v, list) else v) for v in mask_values or range(count)][:count]
+    if len(values) < count:  # a class that was never in the masks; the Carvana system writes it as 0
+        values += [0 if isinstance(values[0], int) else (0, 0, 0)] * (count - len(values))
+    return Labels(default_names(count), default_colors(count), tuple(values))
+
+
+def _checked(bundle: Bundle, path: Path) -> Bundle:
+    """Return the bundle with its weights in float32, once they are known to be those of its network.
+
+    Raises
+    ------
+    ModelFileError
+        They are not.
+    """
+    try:
+        with torch.device("meta"):
+            wanted = models.build(bundle.spec).state_dict()
+    except ConfigError as error:
+        raise ModelFileError(f"{path}: {error}", _EXPECTED) from None
+    # Some files have no such counters, and prediction does not need them.
+    state = {name: torch.tensor(0) for name in wanted if name.endswith("num_batches_tracked")} | bundle.state
+    faults = [f"{name} is missing" for name in wanted if name not in state]
+    faults += [f"{name} is not of this network" for name in state if name not in wanted]
+    faults += [
+        f"{name} is {tuple(state[name].shape)}, not {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise ModelFileError(f"{path}: not the weights of a U-Net: {', '.join(faults[:3])}{more}", _EXPECTED)
+    if len(bundle.labels) < bundle.spec.classes:
+        raise ModelFileError(f"{path}: {len(bundle.labels)} class names for {bundle.spec.classes} classes")
+    return replace(bundle, state={name: state[name].to(wanted[name].dtype) for name in wanted})
+
+
+def _raw_input(bundle: Bundle) -> dict[str, Tensor]:
+    """Return the weights of the network that takes pictures divided by 255 and not normalised otherwise."""
+    about = bundle.preprocessing
+    if about.white == 255.0 and not about.mean:
+        return dict(bundle.state)
+    first, mean = "inc.double_conv.0.weight", "inc.double_conv.1.running_mean"
+    shift = torch.tensor(about.mean or (0.0,) * about.bands)
+    spread = torch.tensor(about.std or (1.0,) * about.bands)
+    weight = bundle.state[first] / spread[:, None, None]
+    constant = (weight * shift[:, None, None]).sum(dim=(1, 2, 3))  # what the mean takes from every pixel
+    return {
+        **bundle.state,
+        first: weight * (255.0 / about.white),
+        mean: bundle.state[mean] + constant,
+    }

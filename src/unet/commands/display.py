@@ -1,0 +1,108 @@
+"""What a person sees while a command works: a progress bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from unet.training.loop import Tick
+
+
+def open_display() -> Display:
+    """Return the display for the terminal or the log that this process writes to (standard error)."""
+    return Display(Console(stderr=True, soft_wrap=True, highlight=False))
+
+
+class Display:
+    """Progress and lines of one command; use it as a context around the long part.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Bars are drawn only where it is a terminal; lines always.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bars: Progress | None = None
+        self._training: TaskID | None = None
+        self._checking: TaskID | None = None
+
+    def __enter__(self) -> Display:
+        if self.console.is_terminal:
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                TextColumn("{task.fields[about]}"),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[left]}"),
+                console=self.console,
+                transient=True,
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+        self._bars = self._training = self._checking = None
+
+    def say(self, text: str) -> None:
+        """Show a line that stays."""
+        self.console.print(text, markup=False)
+
+    def tick(self, tick: Tick) -> None:
+        """Show a step of a training."""
+        if self._bars is None:
+            return
+        if self._training is None:
+            self._training = self._bars.add_task("training", total=1.0, about="", left="")
+        left = "" if tick.seconds_left is None else f"{_clock(tick.seconds_left)} left"
+        about = f"step {tick.step}  loss {tick.loss:.3f}  {tick.pictures_per_second:.1f} pictures/s"
+        self._bars.update(self._training, completed=tick.share, about=about, left=left)
+
+    def validating(self, done: int, total: int) -> None:
+        """Show how far a validation is."""
+        if self._bars is None:
+            return
+        if self._checking is None:
+            self._checking = self._bars.add_task("validation", total=total, about="", left="")
+        self._bars.update(self._checking, completed=done, total=total, about=f"{done}/{total}", visible=done < total)
+
+    def counting(self, what: str) -> Counting:
+        """Return a context whose value is called with (done, total) while `what` goes on."""
+        return Counting(self.console, what)
+
+
+class Counting:
+    """A bar for one counted piece of work."""
+
+    def __init__(self, console: Console, what: str) -> None:
+        self._bars = Progress(
+            TextColumn(what), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn(),
+            console=console, transient=True, disable=not console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bars.add_task(what, total=None)
+
+    def __enter__(self) -> Counting:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how many are done."""
+        self._bars.update(self._task, completed=done, total=total)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,117 @@
+"""`unet evaluate`: a model against pictures with known masks, at the pictures' own resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unet import bundle
+from unet.commands.conclude import write_json
+from unet.commands.display import open_display
+from unet.commands.table import print_scores
+from unet.data.pairs import Pair, find_pairs
+from unet.data.scan import Scan, scan
+from unet.errors import DataError, InputError
+from unet.inference import evaluation
+from unet.inference.predictor import Predictor
+from unet.labels import Labels
+
+
+def evaluate(
+    model: Path,
+    data: Path | None = None,
+    *,
+    images: Path | None = None,
+    masks: Path | None = None,
+    mask_suffix: str | None = None,
+    split: str = "all",
+    json: Path | None = None,
+    scale: float | None = None,
+    exact: bool = False,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Score a model.
+
+    Parameters
+    ----------
+    model : Path
+        A model file, .safetensors or the Carvana system's .pth.
+    data : Path, optional
+        Folder with pictures and masks; or give `images` and `masks`.
+    split : {"all", "train", "val", "test"}
+        Which part, where the folder has parts.
+    json : Path, optional
+        File to write the scores to.
+    scale : float, optional
+        Overrides the scale that the model file holds.
+    exact : bool
+        Compute in float32.
+    overwrite : bool
+        Allow `json` to exist already.
+
+    Returns
+    -------
+    dict
+        mean_iou, mean_dice, mean_iou_foreground, mean_dice_foreground, pixel_accuracy, classes, confusion, images.
+
+    Raises
+    ------
+    InputError
+        A file or folder that cannot be used, or mask values that the model does not know.
+    """
+    if json is not None and json.exists() and not overwrite:
+        raise InputError(f"{json} exists", "a new file", "choose another --json, or allow --overwrite")
+    display = open_display()
+    loaded = bundle.load(model, scale=scale)
+    pairs = part(find_pairs(data, images=images, masks=masks, mask_suffix=mask_suffix), split)
+    with display.counting("reading masks and pictures") as progress:
+        seen = scan(pairs, progress=progress)
+    check(seen, loaded.labels)
+    predictor = Predictor(loaded, device=device, exact=exact)
+    with display:
+        counts = evaluation.count(predictor, pairs, loaded.labels, display.validating)
+    scores = evaluation.summarise(counts, pairs, loaded.labels)
+    print_scores(scores)
+    if json is not None:
+        json.parent.mkdir(parents=True, exist_ok=True)
+        write_json(json, scores)
+        display.say(f"scores in {json}")
+    return scores
+
+
+def part(found: dict[str, tuple[Pair, ...]], split: str) -> Sequence[Pair]:
+    """Return the pairs of one part of a data set, or all of them.
+
+    Raises
+    ------
+    InputError
+        There is no such part.
+    """
+    if split == "all":
+        return [pair for pairs in found.values() for pair in pairs]
+    if split not in found:
+        raise InputError(f"no {split!r} part", f"one of {', '.join(found)}, or all", "choose another --split")
+    return found[split]
+
+
+def check(seen: Scan, labels: Labels) -> None:
+    """Make sure that every mask can be read as the model's classes.
+
+    Raises
+    ------
+    DataError
+        With all files that cannot.
+    """
+    faults = list(seen.faults)
+    for pair, mask in zip(seen.pairs, seen.masks, strict=True):
+        values = np.array([value for value, _ in mask.values])
+        try:
+            labels.encode(values[:, None] if values.ndim == 1 else values[:, None, :])
+        except DataError as error:
+            faults.append(f"{pair.mask}: {error}")
+    if faults:
+        raise DataError(f"{len(faults)} of {len(seen.pairs) + len(seen.faults)} pairs cannot be scored", faults=faults)

@@ -1,0 +1,301 @@
+"""`unet predict`: masks for pictures. Read `predict` from top to bottom."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet import bundle, raster
+from unet.bundle import Bundle
+from unet.data.pairs import find_images
+from unet.errors import InputError, RasterError
+from unet.inference.overlay import overlay as draw_overlay
+from unet.inference.overlay import viewable
+from unet.inference.predictor import Predictor
+from unet.labels import Labels
+
+MASK_ENDING = "_OUT.png"
+MASK_SUFFIXES = raster.PICTURE_SUFFIXES - {".npy", ".pt", ".pth"}
+STATIC_BACKENDS = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
+"""Parts of matplotlib that cannot open a window."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture and the files that are written for it, each only where asked for."""
+
+    image: Path
+    mask: Path
+    overlay: Path
+    probabilities: Path
+    viz: Path
+
+
+def predict(
+    model: Path,
+    inputs: Sequence[str | Path],
+    *,
+    outputs: Sequence[str | Path] | None = None,
+    scale: float | None = None,
+    threshold: float | None = None,
+    overlay: bool = False,
+    probabilities: bool = False,
+    raw_values: bool = False,
+    viz: bool = False,
+    save: bool = True,
+    exact: bool = False,
+    device: str = "auto",
+    classes: int | None = None,
+    bilinear: bool | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write a mask for every picture.
+
+    Parameters
+    ----------
+    model : Path
+        A model file, .safetensors or the Carvana system's .pth.
+    inputs : sequence of str
+        Pictures, folders of pictures, patterns.
+    outputs : sequence of str, optional
+        A folder, or as many files as there are pictures. By default NAME_OUT.png beside each picture.
+    scale : float, optional
+        Replaces the scale that the model file holds; a .pth holds none, 0.5 is meant.
+    threshold : float, optional
+        For models with one logit: a pixel with a greater probability is foreground. Otherwise without effect.
+    overlay : bool
+        Write NAME_overlay.jpg too: the picture tinted with the classes' colours.
+    probabilities : bool
+        Write NAME_probabilities.npy too: float16 (K, H, W), of class 1 only for models with one logit.
+    raw_values : bool
+        Write the values of the training masks (0/1 as a 1-bit picture) instead of indices with a palette.
+    viz : bool
+        Show picture and mask in a window; where there is no display, write NAME_viz.png.
+    save : bool
+        Write the mask.
+    exact : bool
+        Compute in float32.
+    classes, bilinear : optional
+        What the model is expected to be.
+    overwrite : bool
+        Allow files that are written to exist already; a picture that is read is never overwritten.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+
+    Raises
+    ------
+    InputError
+        Anything that is wrong with the arguments or the files. What can be known beforehand is reported at
+        once, before anything is predicted; a picture that turns out damaged does not keep the others back.
+    """
+    from unet.commands.display import open_display
+
+    display = open_display()
+    loaded = bundle.load(model, scale=scale)
+    check_expectations(loaded, model, classes, bilinear)
+    show = _Viewer() if viz else None
+    jobs = plan_jobs(inputs, outputs)
+    kinds = {"mask": save, "overlay": overlay, "probabilities": probabilities}
+    kinds["viz"] = show is not None and not show.interactive
+    wanted = [kind for kind, asked in kinds.items() if asked]
+    check_targets(jobs, wanted, overwrite)
+    if loaded.spec.classes > 1 and threshold not in (None, 0.5):
+        display.say(f"the threshold has no effect: of {loaded.spec.classes} classes the most probable is taken")
+
+    predictor = Predictor(loaded, device=device, exact=exact, threshold=threshold)
+    loaded = predictor.bundle  # without the weights, of which one copy is enough
+    display.say(f"{model}: {predictor.describe()}")
+    written: list[Path] = []
+    faults: list[str] = []
+    for number, job in enumerate(jobs, start=1):
+        start = perf_counter()
+        try:
+            picture = raster.read(job.image)
+        except RasterError as error:
+            if len(jobs) == 1:
+                raise
+            display.say(f"left out: {error}")
+            faults.append(str(error))
+            continue
+        prediction = predictor.predict(picture, probabilities=probabilities)
+        if save:
+            write_prediction(job.mask, prediction.indices, loaded.labels, raw_values)
+        if overlay:
+            seen = viewable(picture, loaded.preprocessing.white)
+            raster.write_picture(job.overlay, draw_overlay(seen, prediction.indices, loaded.labels))
+        if prediction.probabilities is not None:
+            write_probabilities(job.probabilities, prediction.probabilities)
+        names = [getattr(job, kind) for kind in wanted]
+        written += names
+        where = f" -> {', '.join(map(str, names))}" if names else ""
+        display.say(
+            f"{number}/{len(jobs)} {job.image}{where} ({perf_counter() - start:.1f} s): "
+            f"{shares(prediction.indices, loaded.labels)}"
+        )
+        if show is not None:
+            show(viewable(picture, loaded.preprocessing.white), prediction.indices, loaded.labels, job)
+    if faults:
+        raise InputError(f"{len(faults)} of {len(jobs)} pictures could not be read: {'; '.join(faults)}")
+    return written
+
+
+def check_expectations(model: Bundle, path: Path, classes: int | None, bilinear: bool | None) -> None:
+    """Make sure that the model is what the user takes it for.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    spec = model.spec
+    if classes is not None and classes != spec.classes:
+        raise InputError(f"{path} has {spec.classes} classes", f"{classes}", "leave out --classes")
+    if bilinear is not None and bilinear != spec.bilinear:
+        kinds = ("transposed convolution", "bilinear up-sampling")
+        raise InputError(
+            f"{path} is a network with {kinds[spec.bilinear]}",
+            kinds[bilinear],
+            "leave out --bilinear",
+        )
+
+
+def plan_jobs(inputs: Sequence[str | Path], outputs: Sequence[str | Path] | None) -> list[Job]:
+    """Return the pictures that are meant and where their results go.
+
+    Raises
+    ------
+    InputError
+        With all that is wrong: files that are missing or no pictures, a wrong number of outputs.
+    """
+    faults: list[str] = []
+    images: list[Path] = []
+    for given in inputs:
+        try:
+            images += find_images([given])
+        except InputError as error:
+            faults.append(str(error))
+    images = list(dict.fromkeys(images))
+    for image in images:
+        try:
+            raster.probe(image)
+        except RasterError as error:
+            faults.append(str(error))
+    if len(faults) == 1:
+        raise InputError(faults[0])
+    if faults:
+        raise InputError(f"{len(faults)} inputs cannot be used: {'; '.join(faults)}")
+    if not outputs:
+        masks = [image.with_name(f"{image.stem}{MASK_ENDING}") for image in images]
+        return [_job(image, mask, image.stem) for image, mask in zip(images, masks, strict=True)]
+    targets = [Path(output) for output in outputs]
+    if len(targets) == 1 and (targets[0].is_dir() or not targets[0].suffix):
+        return [_job(image, targets[0] / f"{image.stem}{MASK_ENDING}", image.stem) for image in images]
+    if len(targets) != len(images):
+        raise InputError(f"{len(targets)} outputs for {len(images)} pictures", "as many, or one folder")
+    return [_job(image, mask, mask.stem) for image, mask in zip(images, targets, strict=True)]
+
+
+def check_targets(jobs: Sequence[Job], kinds: Sequence[str], overwrite: bool) -> None:
+    """Make sure that no file is lost by what is going to be written.
+
+    Raises
+    ------
+    InputError
+        A target is one of the pictures, exists already, is meant for two pictures, or is in no known format.
+    """
+    targets = [getattr(job, kind) for job in jobs for kind in kinds]
+    sources = {job.image.resolve() for job in jobs}
+    faults = [f"{target} is one of the pictures" for target in targets if target.resolve() in sources]
+    faults += [f"{target} is meant for {n} pictures" for target, n in Counter(targets).items() if n > 1]
+    faults += [
+        f"{job.mask} has no ending of a picture format"
+        for job in jobs
+        if "mask" in kinds and job.mask.suffix.lower() not in MASK_SUFFIXES
+    ]
+    if faults:
+        raise InputError("; ".join(faults), remedy="choose other --output names")
+    existing = [target for target in targets if target.exists()]
+    if existing and not overwrite:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        what = f"{existing[0]}{more} {'exist' if more else 'exists'} already"
+        raise InputError(what, remedy="choose another --output, or allow --overwrite")
+
+
+def write_prediction(path: Path, indices: NDArray[np.uint8], labels: Labels, raw_values: bool) -> None:
+    """Write class indices with a palette, or as the values that the training masks had."""
+    if not raw_values:
+        raster.write_mask(path, indices, labels.palette())
+        return
+    values = labels.decode(indices)
+    if values.ndim == 3:
+        raster.write_picture(path, values)
+    else:
+        raster.write_grey(path, values)
+
+
+def write_probabilities(path: Path, probabilities: NDArray[np.float32]) -> None:
+    """Write float16 (K, H, W) as .npy, whole or not at all."""
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            np.save(file, probabilities.astype(np.float16))
+        draft.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error})", "a place with room for it") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def shares(indices: NDArray[np.uint8], labels: Labels) -> str:
+    """Return what part of a picture each class takes, the largest first."""
+    counts = np.bincount(indices.ravel(), minlength=len(labels))
+    order = [index for index in np.argsort(-counts, kind="stable") if counts[index]]
+    some = [f"{labels.names[index]} {counts[index] / indices.size:.1%}" for index in order[:6]]
+    return ", ".join(some) + (f" and {len(order) - 6} more" if len(order) > 6 else "")
+
+
+def _job(image: Path, mask: Path, name: str) -> Job:
+    beside = mask.parent / name
+    return Job(
+        image,
+        mask,
+        overlay=beside.with_name(f"{name}_overlay.jpg"),
+        probabilities=beside.with_name(f"{name}_probabilities.npy"),
+        viz=beside.with_name(f"{name}_viz.png"),
+    )
+
+
+class _Viewer:
+    """Shows a picture and its mask side by side: in a window, or in a file where no window can be opened."""
+
+    def __init__(self) -> None:
+        from matplotlib import pyplot
+
+        self.pyplot: Any = pyplot
+        self.interactive = pyplot.get_backend().lower() not in STATIC_BACKENDS
+
+    def __call__(self, picture: NDArray[np.uint8], indices: NDArray[np.uint8], labels: Labels, job: Job) -> None:
+        """Show them; returns when the window is closed."""
+        figure, axes = self.pyplot.subplots(1, 2, figsize=(12, 5), layout="constrained")
+        panels = (job.image.name, picture), ("mask", labels.colorize(indices))
+        for axis, (title, panel) in zip(axes, panels, strict=True):
+            axis.set_title(title)
+            axis.imshow(panel, interpolation="nearest")
+            axis.set_axis_off()
+        if self.interactive:
+            self.pyplot.show()
+        else:
+            job.viz.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(job.viz, dpi=100)
+        self.pyplot.close(figure)

@@ -1,0 +1,104 @@
+"""The data of a command: pairs, their split, the class table, all faults at once before anything long begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unet.commands.display import Display
+from unet.config import DataConfig
+from unet.data.classes import labels_of
+from unet.data.fingerprint import Fingerprint, fingerprint
+from unet.data.pairs import Pair, find_pairs, split
+from unet.data.scan import scan
+from unet.errors import ConfigError, DataError
+from unet.labels import Labels, default_colors, default_names
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pairs to train and to validate on, the class table, and what the training pictures are like."""
+
+    train: tuple[Pair, ...]
+    val: tuple[Pair, ...]
+    labels: Labels
+    fingerprint: Fingerprint
+
+
+def read_source(settings: DataConfig, classes: int | None, seed: int, display: Display) -> Source:
+    """Find, split and check the pairs that the settings name.
+
+    Raises
+    ------
+    ConfigError
+        No folder is named.
+    DataError
+        Pictures or masks that cannot be used, all of them in one message.
+    """
+    found = find_pairs(
+        _path(settings.root),
+        images=_path(settings.images),
+        masks=_path(settings.masks),
+        mask_suffix=settings.mask_suffix,
+    )
+    train, val = _split(found, settings, seed)
+    with display.counting("reading masks and pictures") as progress:
+        seen = scan((*train, *val), progress=progress)
+    if seen.faults:
+        raise DataError(f"{len(seen.faults)} of {len(train) + len(val)} pairs cannot be used", faults=seen.faults)
+    labels = labels_of(
+        seen,
+        classes=_path(settings.classes),
+        mask_values=settings.mask_values,
+        ignore=settings.ignore,
+        instances=settings.instances,
+        root=_path(settings.root),
+    )
+    labels = with_classes(labels, classes)
+    about = fingerprint(seen, labels)
+    shares = ", ".join(
+        f"{name} {share:.1%}" for name, share in zip(labels.names, about.class_shares, strict=True)
+    )
+    display.say(f"{len(train)} pairs to train on, {len(val)} to validate on, {len(labels)} classes: {shares}")
+    return Source(train, val, labels, about)
+
+
+def with_classes(labels: Labels, classes: int | None) -> Labels:
+    """Return the labels for a network with that many outputs; outputs that no mask speaks of get a spare value.
+
+    Raises
+    ------
+    ConfigError
+        The masks hold more classes. One output for two classes is right: it tells them apart by its sign.
+    """
+    have = len(labels)
+    if classes is None or classes == have or (classes == 1 and have == 2):
+        return labels
+    if classes < have or labels.is_rgb:
+        raise ConfigError(f"{classes} classes asked for, {have} in the masks ({', '.join(labels.names)})", f"{have}")
+    spare = tuple(value for value in range(256) if value not in labels.values + labels.ignored)[: classes - have]
+    return replace(
+        labels,
+        names=labels.names + default_names(classes)[have:],
+        colors=labels.colors + default_colors(classes)[have:],
+        values=labels.values + spare,
+    )
+
+
+def _split(
+    found: dict[str, tuple[Pair, ...]], settings: DataConfig, seed: int
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    if "val" in found and "train" in found:
+        return found["train"], found["val"]
+    pairs = found.get("all") or found.get("train") or ()
+    if not pairs:
+        raise ConfigError(f"only {', '.join(found)} pairs", "pairs to train on")
+    try:
+        val: float | Path = float(settings.val)
+    except ValueError:
+        val = Path(settings.val)
+    return split(pairs, val=val, group=settings.group, seed=seed)
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)

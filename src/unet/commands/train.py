@@ -1,0 +1,385 @@
+"""`unet train`: from a folder of pictures and masks to a checked model. Read `train` from top to bottom."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+import unet
+from unet import bundle, config, devices, models, plan
+from unet.bundle import Bundle
+from unet.commands.conclude import conclude, sample, write_json
+from unet.commands.display import Display, open_display
+from unet.commands.source import Source, read_source
+from unet.config import Config
+from unet.data.augment import PRESETS
+from unet.data.dataset import SegmentationDataset
+from unet.data.preprocess import Preprocessing
+from unet.devices import Compute
+from unet.errors import ConfigError, InputError
+from unet.inference import evaluation
+from unet.inference.predictor import Predictor
+from unet.models import ModelSpec
+from unet.trackers import open_trackers
+from unet.training import probe
+from unet.training.checkpoint import Progress, read_progress
+from unet.training.loop import Training, Validation, fit
+
+REPORT_SECONDS = 6.0
+"""Kept back from a run that was given a time: for the last pictures and the report."""
+
+CACHE_SHARE = 0.4
+"""Share of the free memory that decoded training pictures may take."""
+
+MOST_WORKERS = 8
+"""Processes that prepare samples for a GPU."""
+
+PROBE_WIDTH = 32
+"""Width of the network by which precision and memory layout are chosen: wide enough to tell, quick to run."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Where the results of a training are, and what it reached.
+
+    Attributes
+    ----------
+    run : Path
+        The run folder.
+    model : Path
+        The model file of the best weights.
+    report : Path
+        The HTML page.
+    scores : dict
+        As in evaluation.json.
+    finished : bool
+        False where the training was stopped before its end.
+    """
+
+    run: Path
+    model: Path
+    report: Path
+    scores: dict[str, Any]
+    finished: bool
+
+
+def train(
+    data: Path | None = None,
+    *,
+    images: Path | None = None,
+    masks: Path | None = None,
+    mask_suffix: str | None = None,
+    out: Path | None = None,
+    time: str | float | None = None,
+    epochs: int | None = None,
+    steps: int | None = None,
+    val: str | None = None,
+    group: str | None = None,
+    classes: Path | None = None,
+    mask_values: Sequence[Any] | None = None,
+    ignore: Sequence[int] | None = None,
+    instances: bool = False,
+    config_file: Path | None = None,
+    resume: Path | None = None,
+    load: Path | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    trackers: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+    started: float | None = None,
+) -> TrainResult:
+    """Train a model and check it on pictures it has not seen.
+
+    Parameters
+    ----------
+    data : Path, optional
+        Folder with pictures and masks in any of the usual layouts; or give `images` and `masks`.
+    out : Path, optional
+        The run folder; by default runs/NAME-DATE-TIME.
+    time, epochs, steps : optional
+        How long; one of them at most. `time` ("10m") covers everything from start to report.
+    val : str, optional
+        Share of the pictures ("0.15"), a folder or a list file to validate on.
+    group : str, optional
+        Regular expression; pictures with the same match stay on one side of the split.
+    settings : mapping of str to str, optional
+        Any setting of `unet.config`, by "key" or "section.key".
+    resume : Path, optional
+        A run folder to go on with; only then other arguments must be left out.
+    load : Path, optional
+        A model file to start from.
+    started : float, optional
+        The `time.monotonic()` from which `time` counts; now as a rule. The command line counts its own start in.
+
+    Returns
+    -------
+    TrainResult
+
+    Raises
+    ------
+    InputError
+        Data, settings or files that cannot be used.
+    TrainingError
+        The training cannot go on.
+    """
+    if resume is not None:
+        return train_settings(config.load_toml(resume / "config.toml"), resume, resume=True, started=started)
+    given: dict[str, dict[str, Any]] = {
+        "data": {
+            "root": _text(data), "images": _text(images), "masks": _text(masks), "mask_suffix": mask_suffix,
+            "val": val, "group": group, "classes": _text(classes), "mask_values": mask_values,
+            "ignore": ignore, "instances": instances or None,
+        },
+        "training": {
+            "seconds": None if time is None else config.parse_duration(str(time)), "epochs": epochs,
+            "steps": steps, "device": device, "precision": precision, "trackers": trackers or None,
+        },
+    }  # fmt: skip
+    wanted = gather(given, config_file, settings or {})
+    return train_settings(wanted, run_folder(out, wanted, overwrite), load=load, started=started)
+
+
+def train_settings(
+    wanted: Config,
+    run: Path,
+    *,
+    resume: bool = False,
+    load: Path | None = None,
+    started: float | None = None,
+    epoch_ended: Callable[[Bundle, int], None] | None = None,
+) -> TrainResult:
+    """Train as the settings say, into a run folder. The parameters and the result are those of `train`.
+
+    `epoch_ended` is called with the weights at the end of each epoch and its number, counted from 1.
+    """
+    started = monotonic() if started is None else started
+    display = open_display()
+    checkpoint = run / "checkpoints" / "last.safetensors"
+    if resume and not checkpoint.exists():
+        raise InputError(f"{run}: no checkpoints/last.safetensors", "a run folder to go on with", "train it anew")
+
+    source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display)
+    if not resume:
+        open_run(run)
+    settled, compute = settle(wanted, source, run, display)
+    template = starting_point(load, settled, source)
+    torch.manual_seed(settled.training.seed)
+    network = models.build(template.spec)
+    if template.state:
+        network.load_state_dict(template.state)
+    size = sum(parameter.numel() for parameter in network.parameters())
+    display.say(f"network {template.spec.architecture}, {size:,} parameters; run folder {run}")
+
+    latest: dict[str, Any] = {}
+
+    def as_bundle(network: nn.Module, **about: Any) -> Bundle:
+        return replace(template, state={name: t.detach().cpu() for name, t in network.state_dict().items()}, **about)
+
+    def validate(network: nn.Module) -> Validation:
+        predictor = Predictor(as_bundle(network), device=str(compute.device))
+        counts = evaluation.count(predictor, source.val, source.labels, display.validating)
+        scores = latest["scores"] = evaluation.summarise(counts, source.val, source.labels)
+        values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
+        pictures = {"validation": sample(predictor, source.val[0])} if settled.training.trackers else {}
+        return Validation(scores[settled.training.best_by] or 0.0, values, pictures)
+
+    def keep(network: nn.Module, progress: Progress) -> None:
+        scores = {key: value for key, value in latest["scores"].items() if key not in ("images", "confusion")}
+        about = provenance(settled, progress, source)
+        bundle.save(as_bundle(network, scores=scores, provenance=about), run / "model.safetensors")
+        write_json(run / "evaluation.json", latest["scores"])
+
+    done = read_progress(checkpoint) if resume else Progress()
+    budget = settled.training.seconds
+    training = Training(
+        network=network,
+        dataset=training_set(settled, source, template.preprocessing),
+        settings=settled.training,
+        compute=compute,
+        validate=validate,
+        keep=keep,
+        trackers=open_trackers(run, settled.training.trackers, settled.model_dump(mode="json"), done.step),
+        display=display,
+        checkpoint=checkpoint,
+        class_weights=weights_of(settled, source),
+        seconds=None if budget is None else budget - REPORT_SECONDS - (monotonic() - started),
+        resume=resume,
+        epoch_ended=None if epoch_ended is None else lambda network, epoch: epoch_ended(as_bundle(network), epoch),
+    )
+    with display:
+        finished = fit(training)
+    if not (run / "model.safetensors").exists():  # stopped before the first validation
+        validate(network)
+        keep(network, training.progress)
+    page, scores = conclude(run, source, str(compute.device), display)
+    return TrainResult(run, run / "model.safetensors", page, scores, finished)
+
+
+def gather(
+    given: Mapping[str, Mapping[str, Any]], config_file: Path | None, assignments: Mapping[str, str]
+) -> Config:
+    """Return the settings of a config file, overridden by flags, overridden by `--set`.
+
+    Raises
+    ------
+    ConfigError
+        All faults at once.
+    """
+    settings = config.load_toml(config_file) if config_file is not None else Config()
+    flags = {
+        section: {key: value for key, value in values.items() if value is not None} for section, values in given.items()
+    }
+    lengths = {"seconds", "epochs", "steps"}
+    if lengths & flags["training"].keys():  # a length on the command line replaces the file's
+        flags["training"] = {**dict.fromkeys(lengths), **flags["training"]}
+    assigned = config.from_assignments(assignments)
+    return settings.updated(
+        {section: {**flags.get(section, {}), **assigned.get(section, {})} for section in {*flags, *assigned}}
+    )
+
+
+def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
+    """Return the folder for a new run: absent, empty, or one whose results the user allows to be replaced.
+
+    Raises
+    ------
+    InputError
+        The folder holds something already.
+    """
+    if out is None:
+        name = Path(settings.data.root or settings.data.images or "data").resolve().name
+        out = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
+        hint = f"go on with it by --resume {out}, or " if (out / "checkpoints" / "last.safetensors").exists() else ""
+        raise InputError(f"{out} is not empty", "a new folder", f"{hint}choose another --out, or allow --overwrite")
+    return out
+
+
+def open_run(run: Path) -> None:
+    """Make the folder of a new run; results of an earlier one that the user allowed to replace go.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be made.
+    """
+    try:
+        (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{run}: {error.strerror}", "a place to write", "choose another --out") from None
+    for pattern in ("*.safetensors", "*.json", "*.csv", "*.html", "checkpoints/*.safetensors", "samples/*.png"):
+        for old in run.glob(pattern):
+            old.unlink()
+
+
+def settle(wanted: Config, source: Source, run: Path, display: Display) -> tuple[Config, Compute]:
+    """Decide what the user left open, say why, and write both into the run folder."""
+    device = devices.pick(wanted.training.device)
+    outline = ModelSpec(
+        architecture=wanted.model.architecture,
+        bands=source.fingerprint.bands,
+        classes=wanted.model.outputs or len(source.labels),
+        width=PROBE_WIDTH,
+        depth=wanted.model.depth,
+        bilinear=wanted.model.bilinear,
+    )
+    compute = probe.best_compute(outline, device, wanted.training.precision, wanted.training.channels_last)
+    decided = plan.decide(wanted, source.fingerprint, probe.speed_model(outline, compute))
+    workers = wanted.training.workers
+    if workers is None:
+        # A CPU that trains has no core to spare for reading ahead; a GPU must not wait for it.
+        workers = 0 if device.type == "cpu" else min(MOST_WORKERS, os.cpu_count() or 1)
+    settled = decided.config.updated(
+        {"training": {"precision": compute.precision, "channels_last": compute.channels_last, "workers": workers}}
+    )
+    reasons = (f"Computing on {device.type} in {devices.describe(compute)}: {compute.why}.", *decided.reasons)
+    for reason in reasons:
+        display.say(reason)
+    if not (run / "config.toml").exists() or settled != wanted:
+        (run / "config.toml").write_text(config.to_toml(settled), encoding="utf-8")
+        (run / "plan.md").write_text(plan.to_markdown(reasons), encoding="utf-8")
+    return settled, compute
+
+
+def starting_point(load: Path | None, settled: Config, source: Source) -> Bundle:
+    """Return the bundle that training fills: of the settings, or of a model file to go on from.
+
+    Raises
+    ------
+    ConfigError
+        The model file is of another kind of network or of another number of classes.
+    """
+    about = source.fingerprint
+    preprocessing = Preprocessing(
+        bands=about.bands,
+        scale=settled.data.scale or 1.0,
+        white=about.white,
+        mean=about.mean if settled.data.standardise else (),
+        std=about.std if settled.data.standardise else (),
+        resample=settled.data.resample,
+    )
+    spec = ModelSpec(
+        architecture=settled.model.architecture,
+        bands=about.bands,
+        classes=settled.model.outputs or len(source.labels),
+        width=settled.model.width or PROBE_WIDTH,
+        depth=settled.model.depth,
+        bilinear=settled.model.bilinear,
+    )
+    fresh = Bundle(spec, source.labels, preprocessing, threshold=None, scores={}, provenance={}, state={})
+    if load is None:
+        return fresh
+    loaded = bundle.load(load)
+    if loaded.spec != spec:
+        raise ConfigError(f"{load}: {asdict(loaded.spec)}", f"{asdict(spec)}", "set these, or leave out --load")
+    return replace(fresh, state=loaded.state)
+
+
+def training_set(settled: Config, source: Source, preprocessing: Preprocessing) -> SegmentationDataset:
+    """Return the samples to train on."""
+    return SegmentationDataset(
+        source.train,
+        source.labels,
+        preprocessing,
+        crop=None if settled.data.whole else settled.data.crop,
+        augmentation=PRESETS[settled.training.augment],
+        seed=settled.training.seed,
+        cache_bytes=int(CACHE_SHARE * psutil.virtual_memory().available / ((settled.training.workers or 0) + 1)),
+    )
+
+
+def weights_of(settled: Config, source: Source) -> Tensor | None:
+    """Return the class weights, or None where all count the same."""
+    if not settled.training.class_weights or len(source.labels) == 1:
+        return None
+    return torch.tensor(plan.class_weights(source.fingerprint.class_shares))
+
+
+def provenance(settled: Config, progress: Progress, source: Source) -> dict[str, Any]:
+    """Return where a model comes from: settings, data, versions, date."""
+    return {
+        "unet": unet.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "step": progress.step,
+        "seconds": round(progress.seconds, 1),
+        "train_pictures": len(source.train),
+        "val_pictures": len(source.val),
+        "config": settled.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,75 @@
+"""The Carvana system's training, setting for setting, on our loop: what `train.py` in the root runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from unet import devices
+from unet.bundle import Bundle, save_pth
+from unet.commands.train import TrainResult, run_folder, train_settings
+from unet.config import parse
+
+CHECKPOINTS = Path("checkpoints")
+
+
+def train_legacy(
+    *,
+    epochs: int = 5,
+    batch_size: int = 1,
+    lr: float = 1e-5,
+    load: Path | None = None,
+    scale: float = 0.5,
+    val_percent: float = 10.0,
+    amp: bool = False,
+    bilinear: bool = False,
+    classes: int = 2,
+) -> TrainResult:
+    """Train on data/imgs and data/masks; write checkpoints/checkpoint_epochN.pth after every epoch.
+
+    Parameters
+    ----------
+    val_percent : float
+        Percent of the pictures to validate on; at least one picture is.
+    amp : bool
+        Mixed precision on a GPU. On a CPU the fastest precision is measured either way.
+
+    Raises
+    ------
+    InputError
+        Data or settings that cannot be used.
+    """
+    on_gpu = devices.pick().type != "cpu"
+    wanted = parse(
+        {
+            "data": {
+                "root": "data", "val": str(val_percent / 100), "scale": scale, "whole": True,
+                "resample": "bicubic", "standardise": False,
+            },
+            "model": {"width": 64, "depth": 4, "bilinear": bilinear, "outputs": classes},
+            "training": {
+                "epochs": epochs, "batch_size": batch_size, "learning_rate": lr, "optimizer": "rmsprop",
+                "weight_decay": 1e-8, "momentum": 0.999, "schedule": "plateau", "patience": 5,
+                "best_by": "mean_dice_foreground", "loss": "ce + micro_dice", "class_weights": False, "clip": 1.0,
+                "augment": "none", "validations_per_epoch": 5,
+                "precision": "32-true" if on_gpu and not amp else "auto",
+            },
+        }
+    )  # fmt: skip
+    set_aside(CHECKPOINTS)
+
+    def write(model: Bundle, epoch: int) -> None:
+        save_pth(model, CHECKPOINTS / f"checkpoint_epoch{epoch}.pth")
+
+    return train_settings(wanted, run_folder(None, wanted, overwrite=False), load=load, epoch_ended=write)
+
+
+def set_aside(folder: Path) -> None:
+    """Move the checkpoints of an earlier run into a folder of their own, so that none is overwritten."""
+    old = sorted(folder.glob("checkpoint_epoch*.pth"))
+    folder.mkdir(parents=True, exist_ok=True)
+    if old:
+        shelf = folder / f"before-{datetime.now():%Y%m%d-%H%M%S}"
+        shelf.mkdir()
+        for path in old:
+            path.rename(shelf / path.name)

@@ -1,0 +1,213 @@
+"""The settings of a run: frozen, checked before any data is touched, read from and written to TOML."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from unet.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    """Where pictures and masks are, how they are split, and how large the network sees them."""
+
+    root: str | None = None
+    images: str | None = None
+    masks: str | None = None
+    mask_suffix: str | None = None
+    classes: str | None = None
+    mask_values: tuple[int | tuple[int, int, int], ...] | None = None
+    ignore: tuple[int, ...] | None = None
+    instances: bool = False
+    val: str = "0.15"
+    group: str | None = None
+    scale: float | None = Field(None, gt=0, le=1)
+    crop: tuple[int, int] | None = None
+    whole: bool = False
+    resample: Literal["area", "bicubic", "bilinear"] = "area"
+    standardise: bool = True
+
+
+class ModelConfig(_Section):
+    """The network."""
+
+    architecture: str = "unet"
+    outputs: int | None = Field(None, ge=1, le=255)
+    width: int | None = Field(None, ge=1, le=1024)
+    depth: int = Field(4, ge=1, le=8)
+    bilinear: bool = False
+
+
+class TrainingConfig(_Section):
+    """How long, how fast, with what."""
+
+    seconds: float | None = Field(None, gt=0)
+    epochs: int | None = Field(None, ge=1)
+    steps: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    learning_rate: float | None = Field(None, gt=0)
+    weight_decay: float | None = Field(None, ge=0)
+    momentum: float | None = Field(None, ge=0, lt=1)
+    schedule: Literal["onecycle", "plateau", "constant"] = "onecycle"
+    patience: int = Field(5, ge=0)
+    best_by: Literal["mean_iou", "mean_dice", "mean_iou_foreground", "mean_dice_foreground"] = "mean_iou"
+    loss: str = "ce + dice"
+    class_weights: bool | None = None
+    clip: float = Field(1.0, gt=0)
+    augment: Literal["none", "light"] = "light"
+    validations: int | None = Field(None, ge=1)
+    validations_per_epoch: int | None = Field(None, ge=1)
+    device: str = "auto"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    channels_last: bool | None = None
+    workers: int | None = Field(None, ge=0)
+    seed: int = Field(0, ge=0)
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainingConfig:
+        given = [name for name in ("seconds", "epochs", "steps") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are given together; expected one of --time, --epochs, --steps")
+        return self
+
+
+class Config(_Section):
+    """All settings of a run. `None` stands for: the plan decides."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    def updated(self, changes: Mapping[str, Mapping[str, Any]]) -> Config:
+        """Return a checked copy with `{section: {key: value}}` changed.
+
+        Raises
+        ------
+        ConfigError
+            All faults at once.
+        """
+        merged = self.model_dump()
+        for section, values in changes.items():
+            merged[section] = {**merged[section], **values}
+        return parse(merged)
+
+
+def parse(data: Mapping[str, Any], source: str = "settings") -> Config:
+    """Return the checked settings in nested plain data.
+
+    Raises
+    ------
+    ConfigError
+        Every unknown key and every bad value, in one message.
+    """
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {_fault(fault)}" for fault in error.errors()]
+        raise ConfigError(f"{source}: " + " | ".join(faults), remedy="see docs/configuration.md") from None
+
+
+def _fault(fault: Any) -> str:
+    found = "" if fault["type"] in ("value_error", "extra_forbidden") else f"{fault['input']!r}: "
+    known = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
+    return found + known
+
+
+def load_toml(path: Path) -> Config:
+    """Read settings from a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        No such file, not TOML, or settings that do not hold.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}", "a TOML file with settings") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}", "a TOML file with settings") from None
+    return parse(data, str(path))
+
+
+def to_toml(config: Config) -> str:
+    """Return the settings as TOML; keys that are not set are left out."""
+    return tomli_w.dumps(config.model_dump(exclude_none=True))
+
+
+def from_assignments(assignments: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Turn `--set key=value` pairs into nested plain data.
+
+    Parameters
+    ----------
+    assignments : mapping of str to str
+        Keys are `section.key`, or `key` alone (every key belongs to one section). Values are read as TOML,
+        and taken as plain text where they are not TOML.
+
+    Raises
+    ------
+    ConfigError
+        An unknown key; the message names the nearest ones.
+    """
+    import difflib
+
+    owner = {
+        key: section
+        for section, field in Config.model_fields.items()
+        for key in field.annotation.model_fields  # type: ignore[union-attr]
+    }
+    nested: dict[str, dict[str, Any]] = {}
+    faults = []
+    for name, text in assignments.items():
+        section, _, key = name.rpartition(".")
+        if key not in owner or (section and section != owner[key]):
+            near = difflib.get_close_matches(key, owner, n=3)
+            faults.append(f"unknown setting {name!r}" + (f" (did you mean {', '.join(near)}?)" if near else ""))
+            continue
+        nested.setdefault(owner[key], {})[key] = _toml_value(text)
+    if faults:
+        raise ConfigError(" | ".join(faults), f"one of {', '.join(sorted(owner))}")
+    return nested
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds in "90", "90s", "10m", "1h30m" or "1.5h".
+
+    Raises
+    ------
+    ConfigError
+        The text is none of these or not above zero.
+    """
+    text = text.strip().lower()
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+    if "".join(number + unit for number, unit in parts) != text or seconds <= 0:
+        raise ConfigError(f"duration {text!r}", "a time like 90s, 10m or 1h30m")
+    return seconds

@@ -1,0 +1,234 @@
+"""From what the masks hold to the class table, or to a clear word on why they hold no classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from unet.data.class_table import ClassTable, Row, find_table, read_table
+from unet.data.folders import PARTS
+from unet.data.refusals import (
+    believed,
+    refuse_damage,
+    refuse_objects,
+    refuse_palettes,
+    refuse_swapped,
+    refuse_two_whites,
+)
+from unet.data.scan import Scan
+from unet.data.seen import Seen, listed, option, order_of
+from unet.errors import DataError
+from unet.labels import IGNORED, MAX_CLASSES, Color, Labels, Value, as_value, default_colors, default_names
+
+
+def labels_of(
+    scan: Scan,
+    *,
+    classes: Path | None = None,
+    mask_values: Sequence[Value] | None = None,
+    ignore: Sequence[Value] | None = None,
+    instances: bool = False,
+    root: Path | None = None,
+) -> Labels:
+    """Return the class table of a data set.
+
+    Parameters
+    ----------
+    scan : Scan
+    classes : Path, optional
+        A class file; otherwise classes.csv or classes.txt beside the data is taken.
+    mask_values : sequence of int or of (int, int, int), optional
+        The true values; others in the masks count as the nearest of these.
+    ignore : sequence of int or of (int, int, int), optional
+        Values that do not count, besides those found: 255 (or -1) beside class numbers, one value more than
+        there are names, classes called void or the like.
+    instances : bool
+        The masks number objects: learn object (any value but 0) or background.
+    root : Path, optional
+        Where a class file is looked for first, then above the masks.
+
+    Returns
+    -------
+    Labels
+
+    Raises
+    ------
+    DataError
+        The masks hold something else than classes: values blurred by JPEG or by blending, numbers of objects,
+        photographs, values that the class file does not name, or one value only.
+    """
+    if not scan.masks:
+        raise DataError("no pair of picture and mask that can be used", "at least one")
+    seen = Seen.of(scan)
+    found = classes or find_table(_folders(scan, root))
+    table = read_table(found) if found else None
+    if instances:
+        return _objects(seen)
+    skipped = tuple(as_value(value) for value in ignore or ())
+    if mask_values is not None:
+        return _given(seen, tuple(as_value(value) for value in mask_values), skipped, table)
+    refuse_swapped(seen)
+    refuse_palettes(seen)
+    if seen.is_rgb:
+        labels = _colored(seen, skipped, table)
+    elif table is not None:
+        labels = _numbered_by(seen, skipped, table)
+    else:
+        labels = _numbered(seen, skipped)
+    if len(labels) < 2:
+        only = ", ".join(str(value) for value in labels.values)
+        raise DataError(f"all masks hold one value only ({only})", "two or more, one for each class")
+    return labels
+
+
+def _folders(scan: Scan, root: Path | None) -> list[Path]:
+    """Return the folders where a class file may lie: the data's own ones, not what happens to lie above."""
+    parent = scan.pairs[0].mask.parent
+    if root is not None:
+        inside = [folder for folder in (parent, *parent.parents) if root.resolve() in folder.resolve().parents]
+        return [root, *inside]
+    above = [parent, parent.parent]
+    if any(folder.name.lower() in PARTS for folder in above):
+        above.append(parent.parent.parent)
+    return above
+
+
+def _objects(seen: Seen) -> Labels:
+    if seen.is_rgb:
+        raise DataError(
+            f"masks of colours ({seen.scan.pairs[0].mask})",
+            "numbers of objects, 0 for none",
+            "leave out --instances",
+        )
+    if set(seen.counts) == {0}:
+        raise DataError("all masks hold the value 0 only", "numbers of objects")
+    return Labels(("background", "object"), default_colors(2), (0, 1), rule="nonzero")
+
+
+def _given(seen: Seen, values: tuple[Value, ...], skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
+    """Return the table for the values that the user has named."""
+    wants_rgb = {isinstance(value, tuple) for value in values}
+    if len(values) < 2 or len(set(values)) != len(values) or len(wants_rgb) != 1:
+        raise DataError(f"mask values {listed(values)}", "two or more different ones, all numbers or all colours")
+    if seen.is_rgb and wants_rgb == {False}:
+        example = option(believed(seen)[:3] or values)
+        raise DataError(
+            f"the masks hold colours ({seen.where(_commonest_color(seen))}), "
+            f"the mask values {listed(values)} are numbers",
+            f"colours, such as {example}",
+        )
+    kept = tuple(value for value in values if value not in skipped)
+    rows = [row for row in table.rows if not row.is_void] if table else []
+    as_seen = {(v, v, v) if wants_rgb == {True} and isinstance(v, int) else v for v in seen.counts}
+    exact = as_seen <= {*values, *skipped} and seen.n_values == len(seen.counts)
+    return _labels(kept, skipped, rows if len(rows) == len(kept) else None, seen, "exact" if exact else "nearest")
+
+
+def _colored(seen: Seen, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
+    """Return the table for masks of colours."""
+    if table is not None:
+        if not table.has_colors:
+            raise DataError(
+                f"{table.path} has names only, but the masks hold colours ({seen.where(_commonest_color(seen))})",
+                "lines of name,r,g,b",
+            )
+        known = {row.color: row for row in table.rows}
+        strange = [value for value, _ in seen.counts.most_common() if value not in known and value not in skipped]
+        if strange:
+            shown = ", ".join(f"{value} in {seen.where(value)}" for value in strange[:3])
+            raise DataError(
+                f"{len(strange)} colours of the masks ({seen.share(strange):.2%} of the pixels) "
+                f"are not in {table.path}: {shown}{' ...' if len(strange) > 3 else ''}",
+                "only colours of the table",
+                "add them to it, or take each pixel as the nearest with "
+                + option([row.color for row in table.rows if row.color is not None]),
+            )
+        void = tuple(row.color for row in table.rows if row.is_void and row.color is not None)
+        rows = [row for row in table.rows if not row.is_void and row.color not in skipped]
+        return _labels(tuple(row.color for row in rows if row.color), (*void, *skipped), rows, seen)
+    refuse_damage(seen)
+    values = sorted((value for value in seen.counts if value not in skipped), key=order_of)
+    return _labels(tuple(values), skipped, None, seen)
+
+
+def _numbered_by(seen: Seen, skipped: tuple[Value, ...], table: ClassTable) -> Labels:
+    """Return the table for masks of numbers that a class file names."""
+    rows, count = table.rows, len(table.rows)
+    found = sorted(value for value in seen.counts if value not in skipped and isinstance(value, int))
+    plain = [value for value in found if value not in (IGNORED, -1)]
+    top = max(found, default=0)
+    by_color = _values_by_color(seen, table)
+    values: list[int]
+    if table.has_values:
+        values = [row.value for row in rows if row.value is not None]
+    elif by_color is not None:
+        values = by_color
+    elif all(0 <= value < count for value in plain) and not (count == 2 and found == [0, 255]):
+        values = list(range(count))
+    elif all(0 <= value < count for value in found[:-1]) and top == count:  # one more than named, the highest
+        values = list(range(count))
+        skipped = (*skipped, top)
+    elif len(found) == count:
+        values = found
+    else:
+        values = list(range(count))
+    void = {value for row, value in zip(rows, values, strict=True) if row.is_void}
+    extra = {value for value in found if value in (IGNORED, -1) and value not in values}
+    skipped = tuple(dict.fromkeys((*skipped, *sorted(void | extra))))
+    strange = [value for value in found if value not in values and value not in skipped]
+    if strange:
+        refuse_damage(seen)
+        raise DataError(
+            f"the masks hold the values {listed(strange)} (such as {seen.where(strange[0])}), "
+            f"{table.path} names {count} classes",
+            f"only {listed(values)}",
+            "add names, or name values to leave out with --ignore",
+        )
+    kept = [(row, value) for row, value in zip(rows, values, strict=True) if value not in skipped]
+    return _labels(tuple(value for _, value in kept), skipped, [row for row, _ in kept], seen)
+
+
+def _values_by_color(seen: Seen, table: ClassTable) -> list[int] | None:
+    """Return the palette index of every colour of the table, where the masks' palette has them all."""
+    palette = next((mask.palette for mask in seen.scan.masks if mask.palette), ())
+    if not table.has_colors or not all(row.color in palette for row in table.rows):
+        return None
+    return [palette.index(row.color) for row in table.rows if row.color is not None]
+
+
+def _numbered(seen: Seen, skipped: tuple[Value, ...]) -> Labels:
+    """Return the table for masks of numbers that nothing names."""
+    refuse_objects(seen)
+    refuse_damage(seen)
+    found = sorted(value for value in seen.counts if value not in skipped and isinstance(value, int))
+    if IGNORED in found and len(found) > 2 and found[-2] < 200:
+        refuse_two_whites(seen)
+        skipped = (*skipped, IGNORED)
+    if found[0] == -1:
+        skipped = (*skipped, -1)
+    return _labels(tuple(value for value in found if value not in skipped), skipped, None, seen)
+
+
+def _labels(
+    values: tuple[Value, ...],
+    ignored: tuple[Value, ...],
+    rows: Sequence[Row] | None,
+    seen: Seen,
+    rule: str = "exact",
+) -> Labels:
+    if not 1 <= len(values) <= MAX_CLASSES:
+        raise DataError(f"masks of {len(values)} classes", f"2 to {MAX_CLASSES}")
+    numbers = [value for value in values if isinstance(value, int)]
+    colors: tuple[Color, ...] | None = None
+    if len(numbers) < len(values):
+        colors = tuple(value for value in values if not isinstance(value, int))
+    elif rows and all(row.color for row in rows):
+        colors = tuple(row.color for row in rows if row.color)
+    else:
+        colors = seen.palette(numbers)
+    names = tuple(row.name for row in rows) if rows else default_names(len(values))
+    return Labels(names, colors or default_colors(len(values)), values, tuple(dict.fromkeys(ignored)), rule)
+
+
+def _commonest_color(seen: Seen) -> Value:
+    return next(value for value, _ in seen.counts.most_common() if isinstance(value, tuple))

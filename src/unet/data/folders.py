@@ -1,0 +1,123 @@
+"""Where the folders of pictures and of masks are, and which files in them count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from unet.errors import DataError
+from unet.raster import PICTURE_SUFFIXES
+
+IMAGE_FOLDERS = ("imgs", "images", "img", "image")
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "gt", "annotations", "annotation", "groundtruth")
+PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""Folder names that split a data set, and the keys they get."""
+
+
+OUTPUT_ENDINGS = ("_OUT", "_overlay", "_viz", "_probabilities")
+"""What prediction adds to the name of a picture, in the picture's folder as a rule."""
+
+Layout = list[tuple[str, str, Path, Path]]
+"""Part, prefix of the names, picture folder, mask folder."""
+
+
+def layout(root: Path | None, images: Path | None, masks: Path | None) -> Layout:
+    """Return the folders of a data set; see `find_pairs`.
+
+    Raises
+    ------
+    DataError
+        No such folders.
+    """
+    if images is not None or masks is not None:
+        if images is None or masks is None:
+            raise DataError("only one of the folders of pictures and masks", "both", "give --images and --masks")
+        return [("all", "", _folder(images), _folder(masks))]
+    if root is None:
+        raise DataError("no data", "a folder", "give DATA, or --images and --masks")
+    _folder(root)
+    found = _layout_here(root)
+    if not found:
+        nested = [(folder, _layout_here(folder)) for folder in subfolders(root)]
+        nested = [(folder, inner) for folder, inner in nested if inner]
+        for folder, inner in nested:
+            prefix = f"{folder.name}/" if len(nested) > 1 else ""
+            found += [(part, prefix, image, mask) for part, _, image, mask in inner]
+    if not found and pictures_in(root, deep=False):
+        found = [("all", "", root, root)]
+    if not found:
+        names = [folder.name for folder in subfolders(root)]
+        raise DataError(
+            f"{root} holds " + (f"the folders {', '.join(names[:8])}" if names else "no pictures and no folders"),
+            "a folder imgs (or images) and a folder masks (or labels, gt, annotations)",
+            "rename them, or give --images DIR --masks DIR",
+        )
+    return found
+
+
+def _layout_here(root: Path) -> Layout:
+    image_folder, mask_folder = _named(root, IMAGE_FOLDERS), _named(root, MASK_FOLDERS)
+    if image_folder and mask_folder:
+        return [("all", "", image_folder, mask_folder)]
+    found: Layout = []
+    for folder in subfolders(root):
+        image_folder, mask_folder = _named(folder, IMAGE_FOLDERS), _named(folder, MASK_FOLDERS)
+        if folder.name.lower() in PARTS and image_folder and mask_folder:
+            found.append((PARTS[folder.name.lower()], "", image_folder, mask_folder))
+    return found
+
+
+def _folder(path: Path) -> Path:
+    if not path.exists():
+        near = get_close_matches(path.name, [folder.name for folder in subfolders(path.parent)], n=1)
+        raise DataError(f"no such folder: {path}", remedy=f"do you mean {path.with_name(near[0])}?" if near else "")
+    if not path.is_dir():
+        raise DataError(f"{path} is a file", "a folder")
+    return path
+
+
+def subfolders(root: Path) -> list[Path]:
+    """Return the folders in a folder, sorted, without hidden ones; none where there is no such folder."""
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _named(root: Path, names: Sequence[str]) -> Path | None:
+    """Return the sub-folder with the first of these names, in any case."""
+    folders = {folder.name.lower(): folder for folder in subfolders(root)}
+    return next((folders[name] for name in names if name in folders), None)
+
+
+def pictures_in(folder: Path, deep: bool) -> list[Path]:
+    """Return the picture files of a folder, sorted; hidden ones, other kinds and our own output are left out."""
+    files = folder.rglob("*") if deep else folder.iterdir()
+    found = [
+        path
+        for path in files
+        if path.suffix.lower() in PICTURE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+    stems = {path.with_suffix("") for path in found}
+    return sorted(path for path in found if not _is_output(path.with_suffix(""), stems))
+
+
+def _is_output(stem: Path, stems: set[Path]) -> bool:
+    """Tell whether `unet predict` wrote a file: it lies beside the picture NAME and is called NAME_OUT or so."""
+    name, ending = stem.name, next((ending for ending in OUTPUT_ENDINGS if stem.name.endswith(ending)), "")
+    return bool(ending) and stem.with_name(name.removesuffix(ending)) in stems
+
+
+def split_part(name: str) -> tuple[str, str]:
+    """Split "train/a" into ("train", "a"); a name without a part is of "all"."""
+    first, slash, rest = name.partition("/")
+    return (PARTS[first.lower()], rest) if slash and first.lower() in PARTS else ("all", name)
+
+
+def beside(folder: Path) -> str:
+    """Return in words what kinds of files a folder holds."""
+    kinds = Counter(path.suffix for path in folder.iterdir() if path.is_file() and path.suffix)
+    return f" (it holds {', '.join(f'{count} {kind}' for kind, count in kinds.most_common(3))})" if kinds else ""

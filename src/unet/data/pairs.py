@@ -1,0 +1,404 @@
+"""Which picture belongs to which mask, and which pairs are held out."""
+
+from __future__ import annotations
+
+import glob
+import random
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from unet.data.folders import beside, layout, pictures_in, split_part, subfolders
+from unet.errors import DataError, InputError
+from unet.raster import PICTURE_SUFFIXES
+
+MOST_FAULTS = 10
+"""So many faults are spelled out; the rest is counted."""
+
+
+@dataclass(frozen=True, order=True)
+class Pair:
+    """A picture file and its mask file.
+
+    Attributes
+    ----------
+    name : str
+        The picture's path below its folder without its ending, with "/": unique within a data set.
+    image, mask : Path
+    """
+
+    name: str
+    image: Path
+    mask: Path
+
+
+def find_pairs(
+    root: Path | None = None,
+    *,
+    images: Path | None = None,
+    masks: Path | None = None,
+    mask_suffix: str | None = None,
+) -> dict[str, tuple[Pair, ...]]:
+    """Find the pairs of a data set.
+
+    Parameters
+    ----------
+    root : Path, optional
+        A folder that holds a folder of pictures and one of masks, with train, val and test above or below them
+        (the names that count stand in `unet.data.folders`); or such folders one level down; or pictures and
+        masks side by side.
+    images, masks : Path, optional
+        The two folders, in place of `root`.
+    mask_suffix : str, optional
+        What a mask's name has more than its picture's, such as "_mask"; by default it is found out.
+
+    Returns
+    -------
+    dict of str to tuple of Pair
+        By part, "train", "val" and "test", or "all" in one piece; sorted by name.
+
+    Raises
+    ------
+    DataError
+        No such folder, no pictures, or files that do not pair; all of the latter at once.
+    """
+    faults: list[str] = []
+    parts: dict[str, list[Pair]] = {}
+    for part, prefix, image_folder, mask_folder in layout(root, images, masks):
+        pairs, wrong = _pair_folders(image_folder, mask_folder, mask_suffix)
+        faults += wrong
+        for pair in pairs:
+            found, name = split_part(pair.name) if part == "all" else (part, pair.name)
+            parts.setdefault(found, []).append(Pair(prefix + name, pair.image, pair.mask))
+    if faults:
+        where = root if root is not None else images
+        raise DataError(
+            f"{len(faults)} file{'s' * (len(faults) != 1)} in {where} cannot be paired",
+            "one mask for every picture, of the same name but for a suffix such as _mask",
+            faults=shortened(faults),
+        )
+    if "all" in parts and len(parts) > 1:
+        loose = parts["all"][0].image
+        raise DataError(
+            f"{loose} lies beside the folders {', '.join(sorted(set(parts) - {'all'}))}",
+            "all pictures in them",
+        )
+    return {part: tuple(sorted(pairs)) for part, pairs in parts.items()}
+
+
+def shortened(faults: Sequence[str], most: int = MOST_FAULTS) -> tuple[str, ...]:
+    """Return the first faults and, where there are more, a line that counts the rest."""
+    rest = len(faults) - most
+    return (*faults[:most], f"and {rest} more") if rest > 0 else tuple(faults)
+
+
+def _pair_folders(images: Path, masks: Path, suffix: str | None) -> tuple[list[Pair], list[str]]:
+    """Return the pairs of two folders, or of one folder that holds both, and what cannot be paired."""
+    if images.resolve() == masks.resolve():
+        return _pair_mixed(images, suffix)
+    image_files, mask_files = pictures_in(images, deep=True), pictures_in(masks, deep=True)
+    for folder, files in ((images, image_files), (masks, mask_files)):
+        if not files:
+            raise DataError(f"no pictures in {folder}", f"files such as .jpg, .png, .tif, .npy{beside(folder)}")
+    image_of, faults = _by_stem(image_files, images, "pictures")
+    mask_of, more = _by_stem(mask_files, masks, "masks")
+    if suffix is None:
+        key_of_image, key_of_mask = _keys(list(image_of), list(mask_of))
+        extra = next(iter(_suffixes(list(mask_of), list(image_of)).most_common(1)), ("", 0))
+        if re.search("mask|label|annot|seg|gt", extra[0], re.IGNORECASE) and extra[1] == len(image_of):
+            raise DataError(
+                f"the pictures in {images} are called like those in {masks} with {extra[0]} added",
+                "that of the masks",
+                "the two folders seem to be swapped",
+            )
+    else:
+        key_of_image = {stem: stem for stem in image_of}
+        key_of_mask = {stem: stem.removesuffix(suffix) for stem in mask_of if stem.endswith(suffix)}
+        more += [f"{mask_of[stem]}: the name does not end in {suffix}" for stem in mask_of if not stem.endswith(suffix)]
+    return _join(image_of, mask_of, key_of_image, key_of_mask, faults + more)
+
+
+def _pair_mixed(folder: Path, suffix: str | None) -> tuple[list[Pair], list[str]]:
+    """Pair a.jpg with a_mask.png, or a.jpg with a.png, in one folder."""
+    files = pictures_in(folder, deep=False)
+    by_stem: dict[str, list[Path]] = {}
+    for path in files:
+        by_stem.setdefault(_stem(path, folder), []).append(path)
+    stems = list(by_stem)
+    if suffix is None:
+        counted = _suffixes(stems, stems)
+        counted.pop("", None)
+        suffix = max(counted, key=lambda key: (counted[key], -len(key)), default="")
+        if counted[suffix] * 4 < len(stems):  # names that happen to begin alike: 1.png, 10.png
+            suffix = ""
+    mask_stems = [stem for stem in stems if suffix and stem.endswith(suffix) and stem.removesuffix(suffix) in by_stem]
+    image_files = [path for stem in stems if stem not in mask_stems for path in by_stem[stem]]
+    mask_files = [path for stem in mask_stems for path in by_stem[stem]]
+    if not mask_files:
+        lossy = [path for path in files if path.suffix.lower() in (".jpg", ".jpeg")]
+        others = [path for path in files if path not in lossy]
+        both = {_stem(path, folder) for path in lossy} & {_stem(path, folder) for path in others}
+        if not both:
+            raise DataError(
+                f"{folder} holds pictures ({', '.join(path.name for path in files[:3])}, ...) but no masks",
+                "folders imgs and masks, or masks called like NAME_mask.png beside the pictures",
+                "or give --images DIR --masks DIR",
+            )
+        image_files, mask_files = lossy, others
+    image_of, faults = _by_stem(image_files, folder, "pictures")
+    mask_of, more = _by_stem(mask_files, folder, "masks")
+    return _join(
+        image_of,
+        mask_of,
+        {s: s for s in image_of},
+        {s: s.removesuffix(suffix) for s in mask_of},
+        faults + more,
+    )
+
+
+def _join(
+    image_of: Mapping[str, Path],
+    mask_of: Mapping[str, Path],
+    key_of_image: Mapping[str, str],
+    key_of_mask: Mapping[str, str],
+    faults: list[str],
+) -> tuple[list[Pair], list[str]]:
+    mask_by_key: dict[str, str] = {}
+    for stem, key in key_of_mask.items():
+        if key in mask_by_key:
+            both = f"{mask_of[mask_by_key[key]].name} and {mask_of[stem].name}"
+            faults.append(f"{mask_of[stem]}: two masks for one picture, {both}; remove one")
+        mask_by_key.setdefault(key, stem)
+    image_keys = set(key_of_image.values())
+    images = {key: image_of[stem] for stem, key in key_of_image.items() if key not in mask_by_key}
+    masks = {key: mask_of[stem] for stem, key in key_of_mask.items() if key not in image_keys}
+    faults += _lonely(images, "mask", masks)
+    faults += _lonely(masks, "picture", images)
+    pairs = [
+        Pair(stem, image_of[stem], mask_of[mask_by_key[key]])
+        for stem, key in key_of_image.items()
+        if key in mask_by_key
+    ]
+    return pairs, faults
+
+
+def _lonely(files: Mapping[str, Path], lack: str, others: Mapping[str, Path]) -> list[str]:
+    """Return a sentence for each file, with the nearest other name for as many as will be shown."""
+    faults, keys = [], list(others)[:1000]
+    for number, (key, path) in enumerate(files.items()):
+        near = get_close_matches(key, keys, n=1) if number < MOST_FAULTS else []
+        hint = f" (nearest name: {others[near[0]].name})" if near else ""
+        faults.append(f"{path} has no {lack}{hint}")
+    return faults
+
+
+def _stem(path: Path, folder: Path) -> str:
+    # Composed characters, because macOS hands out decomposed ones.
+    return unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
+
+
+def _by_stem(files: Iterable[Path], folder: Path, kind: str) -> tuple[dict[str, Path], list[str]]:
+    found: dict[str, Path] = {}
+    faults = []
+    for path in files:
+        stem = _stem(path, folder)
+        if stem in found:
+            faults.append(f"{path}: two {kind} of one name, {found[stem].name} and {path.name}; remove one")
+        found.setdefault(stem, path)
+    return found, faults
+
+
+def _suffixes(images: Sequence[str], masks: Sequence[str]) -> Counter[str]:
+    """Count, for each suffix, the masks that are called like a picture plus this suffix."""
+    known = set(images)
+    return Counter(mask[cut:] for mask in masks for cut in range(1, len(mask) + 1) if mask[:cut] in known)
+
+
+def _keys(images: Sequence[str], masks: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return for each image stem and each mask stem the key under which they meet.
+
+    The suffix that pairs most masks wins, the shorter of equals. Where it does not pair them all, what the
+    names of all pictures begin and end with is set aside, and so with the masks (img_1 and mask_1).
+    """
+    counted = _suffixes(images, masks)
+    suffix = max(counted, key=lambda key: (counted[key], -len(key)), default="")
+    key_of_mask = {stem: stem.removesuffix(suffix) if stem.endswith(suffix) else stem for stem in masks}
+    key_of_image = {stem: stem for stem in images}
+    if set(key_of_mask.values()) != set(images) and len(images) == len(masks) > 1:
+        cores = _cores(images), _cores(masks)
+        if set(cores[0].values()) == set(cores[1].values()) and len(set(cores[0].values())) == len(images):
+            return cores
+    return key_of_image, key_of_mask
+
+
+def _cores(stems: Sequence[str]) -> dict[str, str]:
+    """Return each stem without what all of them begin and end with."""
+    start = _shared(stems)
+    rests = {stem: stem[start:] for stem in stems}
+    end = _shared([rest[::-1] for rest in rests.values()])
+    return {stem: rest[: len(rest) - end] for stem, rest in rests.items()}
+
+
+def _shared(texts: Sequence[str]) -> int:
+    """Return how many characters all texts begin with."""
+    first, last = min(texts), max(texts)  # these two differ the earliest
+    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+
+
+def find_images(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the picture files that are meant by files, folders and patterns such as "scans/*.jpg".
+
+    A folder stands for the pictures directly in it. Patterns are expanded here; the Windows shell does not.
+
+    Raises
+    ------
+    InputError
+        A path that does not exist, or a folder or pattern without pictures.
+    """
+    found: list[Path] = []
+    for given in paths:
+        path = Path(given)
+        if path.is_dir():
+            files = pictures_in(path, deep=False)
+            if not files:
+                inner = [folder.name for folder in subfolders(path) if pictures_in(folder, deep=False)]
+                raise InputError(
+                    f"no pictures in {path}",
+                    "files such as .jpg, .png, .tif",
+                    f"give {path / inner[0]}" if inner else "",
+                )
+        elif path.exists():
+            files = [path]
+        elif glob.has_magic(str(given)):
+            matches = (Path(match) for match in sorted(glob.glob(str(given), recursive=True)))
+            files = [match for match in matches if match.suffix.lower() in PICTURE_SUFFIXES and match.is_file()]
+            if not files:
+                raise InputError(f"no pictures match {given}", "a pattern such as scans/*.jpg")
+        else:
+            near = (
+                get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1)
+                if path.parent.is_dir()
+                else []
+            )
+            raise InputError(f"no such file or folder: {path}", remedy=f"do you mean {near[0]}?" if near else "")
+        found += files
+    return list(dict.fromkeys(found))
+
+
+def split(
+    pairs: Sequence[Pair], *, val: float | Path, group: str | None = None, seed: int = 0
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """Hold some pairs out.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    val : float or Path
+        The share of pictures to hold out; or a folder with a data set of its own, or with some of these
+        pictures; or a text file with a name on each line, with or without folder, suffix and ending.
+    group : str, optional
+        A regular expression: pairs in whose names it matches the same text (or the same group 1, where it has
+        groups) stay on one side. Used with a share only.
+    seed : int
+        Decides which pairs or groups are held out; the order of `pairs` does not.
+
+    Returns
+    -------
+    (train, val) : tuples of Pair
+        Each with at least one pair, sorted by name.
+
+    Raises
+    ------
+    DataError
+        Nothing is left on one side, a name in the list is of no pair, the pattern does not match.
+    """
+    if isinstance(val, Path):
+        held = _held_by_folder(pairs, val) if val.is_dir() else _held_by_list(pairs, val)
+    else:
+        held = _held_by_share(pairs, val, group, seed)
+    taken = {pair.image.resolve() for pair in held}
+    train = tuple(sorted(pair for pair in pairs if pair.image.resolve() not in taken))
+    if not train or not held:
+        raise DataError(f"{len(train)} pictures to train on and {len(held)} held out ({val})", "at least one of each")
+    return train, tuple(sorted(held))
+
+
+def _held_by_share(pairs: Sequence[Pair], share: float, group: str | None, seed: int) -> list[Pair]:
+    if not 0 < share < 1:
+        raise DataError(f"a share of {share:g} to hold out", "more than 0 and less than 1")
+    groups: dict[str, list[Pair]] = {}
+    for pair in sorted(pairs):
+        groups.setdefault(_group_of(pair, group), []).append(pair)
+    if len(groups) < 2:
+        what = f"one group of {len(pairs)} pictures by the pattern {group!r}" if group else f"{len(pairs)} picture"
+        raise DataError(what, "at least two, one to train on and one to check on", "add pictures, or give --val FOLDER")
+    names = sorted(groups)
+    random.Random(seed).shuffle(names)
+    wanted = share * len(pairs)
+    held: list[Pair] = []
+    for name in names[:-1]:  # one is left to train on
+        if abs(len(held) + len(groups[name]) - wanted) < abs(len(held) - wanted):
+            held += groups[name]
+    return held or min((groups[name] for name in names), key=len)
+
+
+def _group_of(pair: Pair, pattern: str | None) -> str:
+    if pattern is None:
+        return pair.name
+    try:
+        match = re.search(pattern, pair.name)
+    except re.error as error:
+        raise DataError(f"the group pattern {pattern!r} ({error})", "a regular expression such as '^[^_]+'") from None
+    if match is None:
+        raise DataError(f"the group pattern {pattern!r} does not match the name {pair.name!r}", "a match in every name")
+    return "\0".join(part or "" for part in match.groups()[:1]) if match.re.groups else match.group()
+
+
+def _held_by_folder(pairs: Sequence[Pair], folder: Path) -> list[Pair]:
+    inside = [pair for pair in pairs if folder.resolve() in pair.image.resolve().parents]
+    return inside or [pair for part in find_pairs(folder).values() for pair in part]
+
+
+def _held_by_list(pairs: Sequence[Pair], path: Path) -> list[Pair]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise DataError(
+            f"no such file or folder: {path}", "a share such as 0.15, a folder, or a list of names"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as a list ({error})", "a text file with a name on each line") from None
+    known: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        for key in {pair.name, pair.name.rpartition("/")[2], _stem(pair.mask, pair.mask.parent)}:
+            known.setdefault(key, []).append(pair)
+    held, faults = {}, []
+    for number, line in enumerate(lines, start=1):
+        name = unicodedata.normalize("NFC", line.strip().replace("\\", "/"))
+        if not name or name.startswith("#"):
+            continue
+        found = next((known[key] for key in _list_keys(name) if key in known), [])
+        if len(found) != 1:
+            near = get_close_matches(_list_keys(name)[-1], known, n=1)
+            hint = f" (nearest name: {near[0]})" if near else ""
+            faults.append(f"line {number}: {name} is the name of {len(found) or 'no'} pictures{'' if found else hint}")
+        held.update({pair.image: pair for pair in found})
+    if faults:
+        raise DataError(
+            f"{len(faults)} lines of {path} name no picture of the data set",
+            "one name on each line",
+            faults=shortened(faults),
+        )
+    return list(held.values())
+
+
+def _list_keys(name: str) -> list[str]:
+    """Return what a line may mean, the most precise first: with folder, without, and without the ending."""
+    ending = Path(name).suffix
+    short = name.removesuffix(ending) if ending.lower() in PICTURE_SUFFIXES else name
+    parts = short.split("/")
+    return [name, *("/".join(parts[start:]) for start in range(len(parts)))]

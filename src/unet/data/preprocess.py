@@ -1,0 +1,115 @@
+"""From a picture as read to the array that the network sees. Training and prediction share this one function."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet import raster
+from unet.errors import InputError
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a picture before the network sees it; part of the model file.
+
+    Attributes
+    ----------
+    bands : int
+        Bands the network takes: 1 (grey), 3 (RGB) or any other count.
+    scale : float
+        Factor on width and height, 0 < scale <= 1.
+    white : float
+        The value that becomes 1.0: 255 for 8-bit pictures, something near the brightest for 16-bit ones.
+    mean, std : tuple of float
+        Per band, subtracted and divided by after the division by `white`. Empty: left out.
+    resample : {"area", "bicubic", "bilinear"}
+        How the picture is reduced.
+    """
+
+    bands: int = 3
+    scale: float = 1.0
+    white: float = 255.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    resample: str = "area"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Preprocessing:
+        """Read what `to_dict` wrote, also after a trip through JSON."""
+        return cls(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
+
+
+def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
+    """Return (height, width) after scaling, in whole pixels: cut off, never below 1."""
+    return max(1, int(height * scale)), max(1, int(width * scale))
+
+
+def match_bands(picture: NDArray[Any], bands: int) -> NDArray[Any]:
+    """Return a picture (H, W, C) with the wanted number of bands.
+
+    Grey becomes RGB by repetition, RGB becomes grey by the Rec. 601 weights that Pillow uses, alpha is dropped.
+
+    Raises
+    ------
+    InputError
+        Any other combination.
+    """
+    have = picture.shape[2]
+    if have == bands:
+        return picture
+    if have == 4 and bands in (1, 3):
+        picture, have = picture[..., :3], 3
+    if have == 2 and bands in (1, 3):
+        picture, have = picture[..., :1], 1
+    if have == bands:
+        return picture
+    if have == 1 and bands == 3:
+        return np.repeat(picture, 3, axis=2)
+    if have == 3 and bands == 1:
+        grey = picture @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+        return (np.rint(grey) if picture.dtype.kind == "u" else grey).astype(picture.dtype)[..., None]
+    raise InputError(f"a picture with {have} bands", f"{bands}", "give pictures of the kind the model was trained on")
+
+
+def shrink(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[Any]:
+    """Return the picture with the network's bands and at its scale, still in the file's dtype, (h, w, C)."""
+    picture = match_bands(picture, preprocessing.bands)
+    height, width = scaled_size(picture.shape[0], picture.shape[1], preprocessing.scale)
+    if (height, width) == picture.shape[:2]:
+        return picture
+    return raster.resize(picture, height, width, preprocessing.resample)
+
+
+def normalise(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Return float32 (C, h, w) from a picture (h, w, C) that already has the right size."""
+    image = picture.astype(np.float32)
+    image /= preprocessing.white
+    if preprocessing.mean:
+        image -= np.array(preprocessing.mean, dtype=np.float32)
+        image /= np.array(preprocessing.std, dtype=np.float32)
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def prepare(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Return the network's input for a picture as read from its file.
+
+    Parameters
+    ----------
+    picture : array (H, W, C)
+        uint8, uint16 or float32.
+    preprocessing : Preprocessing
+
+    Returns
+    -------
+    float32 array (C, h, w)
+        h = int(H * scale), w = int(W * scale).
+    """
+    return normalise(shrink(picture, preprocessing), preprocessing)

@@ -1,0 +1,94 @@
+"""Every error that `unet` raises on purpose: one tree, drawn here.
+
+    UnetError
+    ├── InputError            something the user gave: a path, an argument, a file   (exit code 2)
+    │   ├── RasterError       a picture that cannot be read or written
+    │   ├── DataError         a data set that cannot be used as it is
+    │   ├── ConfigError       settings that contradict each other or make no sense
+    │   └── ModelFileError    a file that is not a model we can read
+    ├── MissingExtraError     an optional package is not installed                   (exit code 2)
+    └── TrainingError         training cannot go on; what was reached is saved       (exit code 1)
+
+A message says what was found, what was expected and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class UnetError(Exception):
+    """Base of all errors raised on purpose.
+
+    Parameters
+    ----------
+    found : str
+        What is wrong, with the file or value in question.
+    expected : str, optional
+        What would have been right.
+    remedy : str, optional
+        What the user can do now.
+    """
+
+    exit_code = 1
+
+    def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
+        self.found, self.expected, self.remedy = found, expected, remedy
+        parts = [found, f"expected {expected}" if expected else "", remedy]
+        super().__init__("; ".join(part for part in parts if part))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions cross process borders (parallel scans); the default would call us with one argument.
+        return (type(self), (self.found, self.expected, self.remedy))
+
+
+class InputError(UnetError):
+    """The user gave a path, an argument or a file that cannot be used."""
+
+    exit_code = 2
+
+
+class RasterError(InputError):
+    """A picture that cannot be read or written."""
+
+
+class DataError(InputError):
+    """A data set that cannot be used as it is.
+
+    Parameters
+    ----------
+    faults : sequence of str
+        Every fault that was found, one sentence each, so that they can be mended in one go.
+    """
+
+    def __init__(self, found: str, expected: str = "", remedy: str = "", faults: Sequence[str] = ()) -> None:
+        super().__init__(found, expected, remedy)
+        self.faults = tuple(faults)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.found, self.expected, self.remedy, self.faults))
+
+
+class ConfigError(InputError):
+    """Settings that contradict each other or make no sense."""
+
+
+class ModelFileError(InputError):
+    """A file that is not a model we can read."""
+
+
+class MissingExtraError(UnetError):
+    """An optional package is not installed."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs a package that is not installed", "", f'run: pip install "unet[{extra}]"')
+        self.what, self.extra = what, extra
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.what, self.extra))
+
+
+class TrainingError(UnetError):
+    """Training cannot go on; what was reached has been saved."""

@@ -1,0 +1,1 @@
+"""From pictures to masks: the predictor, and what makes it fast and small."""

@@ -1,0 +1,29 @@
+"""A network made ready for prediction: batch norm folded into the convolutions before it."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+def fold_norms(network: nn.Module) -> nn.Module:
+    """Make every batch norm part of the convolution before it.
+
+    Parameters
+    ----------
+    network : nn.Module
+        In evaluation mode. Its blocks are `nn.Sequential`s in which a batch norm follows a convolution. They are
+        replaced in place; the tensors that they held are left as they are.
+
+    Returns
+    -------
+    nn.Module
+        The network, which gives the same logits up to rounding and cannot be trained any more.
+    """
+    for block in network.modules():
+        if isinstance(block, nn.Sequential):
+            for place in range(len(block) - 1):
+                conv, norm = block[place], block[place + 1]
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    block[place], block[place + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return network.requires_grad_(False)

@@ -1,0 +1,137 @@
+"""From a picture to class indices and probabilities, with one model on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unet import devices
+from unet.bundle import Bundle
+from unet.data.preprocess import prepare
+from unet.inference.banded import bytes_per_row, interpolated, logits_in_bands, stored
+from unet.inference.folding import fold_norms
+from unet.models import UNet
+
+BAND_BYTES = {"cpu": 128 << 20}
+"""Memory for the rows of a big picture that are computed at a time. More makes it little faster."""
+
+GPU_BAND_BYTES = 1 << 30
+
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about a picture.
+
+    Attributes
+    ----------
+    indices : uint8 array (H, W)
+        The class of every pixel.
+    probabilities : float32 array (K, H, W) or None
+        Of each class; of class 1 only (K = 1) for a network with one logit. Only where asked for.
+    """
+
+    indices: NDArray[np.uint8]
+    probabilities: NDArray[np.float32] | None = None
+
+
+class Predictor:
+    """Predicts pictures of any size in bounded memory.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    device : str
+        "auto", "cpu", "cuda", ...
+    exact : bool
+        Compute in float32, whatever would be faster.
+    threshold : float, optional
+        Replaces the bundle's.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        The one given, without its weights.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, device: str = "auto", exact: bool = False, threshold: float | None = None
+    ) -> None:
+        self.bundle = replace(bundle, state={})
+        self.device = devices.pick(device)
+        given = (threshold, bundle.threshold, DEFAULT_THRESHOLD)
+        self.threshold = next(value for value in given if value is not None)
+        self.dtype = torch.float32 if exact else fast_dtype(self.device)
+        network = fold_norms(bundle.network()).to(self.device, self.dtype)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def describe(self) -> str:
+        """Return in a few words what is computed where."""
+        spec, about = self.bundle.spec, self.bundle.preprocessing
+        kind = str(self.dtype).removeprefix("torch.")
+        return f"{spec.classes} classes, scale {about.scale:g}, {self.device.type} in {kind}"
+
+    def predict(self, picture: NDArray[Any], *, probabilities: bool = False) -> Prediction:
+        """Return the classes of a picture (H, W, C) as read from its file, and on demand their probabilities.
+
+        Raises
+        ------
+        InputError
+            The picture has another number of bands than the network takes.
+        """
+        height, width = picture.shape[:2]
+        indices = np.empty((height, width), dtype=np.uint8)
+        shape = (self.bundle.spec.classes, height, width)
+        shares = np.empty(shape, dtype=np.float32) if probabilities else None
+        for top, logits in self._bands(picture):
+            bottom = top + logits.shape[1]
+            single = logits.shape[0] == 1
+            classes = logits[0].sigmoid() > self.threshold if single else logits.argmax(dim=0)
+            indices[top:bottom] = classes.to(torch.uint8).cpu().numpy()
+            if shares is not None:
+                share = logits.sigmoid() if single else logits.softmax(dim=0)
+                shares[:, top:bottom] = share.cpu().numpy()
+        return Prediction(indices, shares)
+
+    def logits(self, picture: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the logits (K, H, W) of a picture (H, W, C), at its own size."""
+        return np.concatenate([logits.cpu().numpy() for _, logits in self._bands(picture)], axis=1)
+
+    @torch.inference_mode()
+    def _bands(self, picture: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:
+        """Give the logits (K, rows, W) of a picture at its own size, with their first row, from top to bottom."""
+        height, width = picture.shape[:2]
+        image = torch.from_numpy(prepare(picture, self.bundle.preprocessing))[None]
+        image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
+        logits = stored(self._run(image).float())
+        if (logits.height, logits.width) != (height, width):
+            logits = interpolated(logits, height, width, align_corners=False)
+        rows = max(1, self._memory() // (8 * width * self.bundle.spec.classes * 4))
+        for top in range(0, height, rows):
+            yield top, logits.rows(top, min(top + rows, height))[0]
+
+    def _run(self, image: Tensor) -> Tensor:
+        """Return the logits of an image, in bands where it is big."""
+        if isinstance(self.network, UNet):
+            band = self._memory() // bytes_per_row(self.network, image.shape[3], self.dtype)
+            if band < image.shape[2]:
+                return logits_in_bands(self.network, image, max(band, 16))
+        logits: Tensor = self.network(image)
+        return logits
+
+    def _memory(self) -> int:
+        return BAND_BYTES.get(self.device.type, GPU_BAND_BYTES)
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """Return the type of number that a device computes fastest in, of those that are safe for prediction."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and devices.cpu_has_bf16() else torch.float32

@@ -1,0 +1,230 @@
+"""The class table: names, colours, and how the values in mask files become class indices and back."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet.errors import DataError
+
+IGNORED = 255
+"""The index of pixels that count neither in the loss nor in a score."""
+
+MAX_CLASSES = 255
+
+Value = int | tuple[int, int, int]
+Color = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes of a data set.
+
+    Attributes
+    ----------
+    names : tuple of str
+        One name per class; the position is the class index.
+    colors : tuple of (int, int, int)
+        RGB colour of each class in pictures made for people, 0..255.
+    values : tuple of int or of (int, int, int)
+        What the class looks like in the mask files: a grey or palette value, or an RGB colour.
+    ignored : tuple of int or of (int, int, int)
+        Values in the mask files that count neither in the loss nor in a score.
+    rule : {"exact", "nearest", "nonzero"}
+        How other values are treated: an error, the nearest class value, or (masks of object ids) class 1
+        for whatever is not zero.
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[Color, ...]
+    values: tuple[Value, ...]
+    ignored: tuple[Value, ...] = ()
+    rule: str = "exact"
+
+    def __post_init__(self) -> None:
+        if not len(self.names) == len(self.colors) == len(self.values):
+            raise DataError(
+                f"a class table with {len(self.names)} names, {len(self.colors)} colours, {len(self.values)} values",
+                "as many of each",
+            )
+        if not 1 <= len(self.names) <= MAX_CLASSES:
+            raise DataError(f"{len(self.names)} classes", f"1 to {MAX_CLASSES}")
+        if self.rule not in ("exact", "nearest", "nonzero"):
+            raise DataError(f"label rule {self.rule!r}", "exact, nearest or nonzero")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def is_rgb(self) -> bool:
+        """True where the mask files hold colours."""
+        return isinstance(self.values[0], tuple)
+
+    @classmethod
+    def numbered(cls, count: int) -> Labels:
+        """Return a table for mask values 0..count-1, with names and colours made up."""
+        return cls(default_names(count), default_colors(count), tuple(range(count)))
+
+    def encode(self, mask: NDArray[Any]) -> NDArray[np.uint8]:
+        """Turn a mask as read from its file into class indices.
+
+        Parameters
+        ----------
+        mask : integer array (H, W), or uint8 array (H, W, 3)
+
+        Returns
+        -------
+        uint8 array (H, W)
+            Class indices, `IGNORED` where the mask holds an ignored value.
+
+        Raises
+        ------
+        DataError
+            A value that is in neither `values` nor `ignored` (rule "exact"), or a grey mask where colours
+            are expected, or the reverse.
+        """
+        if mask.ndim == 2 and self.is_rgb:  # a colour mask that happens to hold greys only
+            mask = np.repeat(mask[..., None], 3, axis=2)
+        if mask.ndim == 3 and not self.is_rgb:
+            raise DataError("a colour mask", f"grey values {_listed(self.values)}", "give all masks the same kind")
+        if self.rule == "nonzero":
+            return np.asarray(mask != 0, dtype=np.uint8)
+        codes = _codes(mask)
+        if codes.dtype == np.uint8:
+            table = self._table(np.arange(256))
+            target = table[codes]
+            if not (target < 0).any():
+                return np.asarray(target, dtype=np.uint8)
+        present, inverse = np.unique(codes, return_inverse=True)
+        table = self._table(present)
+        if (table < 0).any():
+            unknown = present[table < 0]
+            counts = np.bincount(inverse.ravel(), minlength=present.size)[table < 0]
+            raise DataError(
+                f"mask values {_listed([_value(code, self.is_rgb) for code in unknown])} ({counts.sum()} pixels)",
+                f"only {_listed(self.values + self.ignored)}",
+                "mend the mask, or name the true values with --mask-values",
+            )
+        return np.asarray(table[inverse].reshape(codes.shape), dtype=np.uint8)
+
+    def _table(self, codes: NDArray[Any]) -> NDArray[np.int64]:
+        """Class index of each code, -1 where the code is unknown."""
+        known = _codes_of(self.values)
+        table: NDArray[np.int64]
+        if self.rule == "nearest":
+            wanted = np.array([np.atleast_1d(v) for v in self.values], dtype=np.int64)
+            given = np.array([np.atleast_1d(_value(c, self.is_rgb)) for c in codes], dtype=np.int64)
+            table = ((given[:, None] - wanted[None]) ** 2).sum(axis=2).argmin(axis=1)
+        else:
+            table = np.full(codes.shape, -1)
+            for index, code in enumerate(known):
+                table[codes == code] = index
+        for code in _codes_of(self.ignored):
+            table[codes == code] = IGNORED
+        return table
+
+    def decode(self, target: NDArray[np.uint8]) -> NDArray[Any]:
+        """Turn class indices back into the values of the mask files.
+
+        Parameters
+        ----------
+        target : uint8 array (H, W)
+            Class indices; ignored pixels take the first ignored value, or 0 where there is none.
+
+        Returns
+        -------
+        array (H, W) or (H, W, 3)
+            bool where the values are exactly 0 and 1 and none is ignored, uint8 where they fit, else uint16 or int32.
+        """
+        values, every = np.array(self.values), np.array(self.values + self.ignored)
+        dtype: Any = np.int32
+        if every.min() >= 0 and every.max() < 65536:
+            dtype = np.uint8 if every.max() < 256 else np.uint16
+        if self.values == (0, 1) and not self.ignored:
+            dtype = bool
+        lookup = np.zeros((256, *values.shape[1:]), dtype=dtype)
+        lookup[: len(values)] = values
+        if self.ignored:
+            lookup[IGNORED] = self.ignored[0]
+        decoded: NDArray[Any] = lookup[target]
+        return decoded
+
+    def colorize(self, target: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the colours (H, W, 3) of class indices (H, W); ignored pixels are white."""
+        lookup = np.array(self.palette(), dtype=np.uint8).reshape(256, 3)
+        colored: NDArray[np.uint8] = lookup[target]
+        return colored
+
+    def palette(self) -> list[int]:
+        """Return 768 numbers for a palette picture: class colours first, white at `IGNORED`."""
+        flat = [channel for color in self.colors for channel in color]
+        flat += [0] * (768 - len(flat))
+        flat[765:] = [255, 255, 255]
+        return flat
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists and strings, for JSON and TOML."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Labels:
+        """Read what `to_dict` wrote, also after a trip through JSON."""
+        return cls(
+            names=tuple(str(name) for name in data["names"]),
+            colors=tuple((int(r), int(g), int(b)) for r, g, b in data["colors"]),
+            values=tuple(as_value(value) for value in data["values"]),
+            ignored=tuple(as_value(value) for value in data.get("ignored", ())),
+            rule=str(data.get("rule", "exact")),
+        )
+
+
+def as_value(value: Any) -> Value:
+    """Return a mask value as int or as a triple of ints."""
+    if isinstance(value, (list, tuple)):
+        red, green, blue = value
+        return int(red), int(green), int(blue)
+    return int(value)
+
+
+def default_names(count: int) -> tuple[str, ...]:
+    """Return names for classes that have none."""
+    if count <= 2:
+        return ("background", "foreground")[:count]
+    return tuple(f"class_{index}" for index in range(count))
+
+
+def default_colors(count: int) -> tuple[Color, ...]:
+    """Return colours that a person can tell apart: black first, then hues at golden-angle steps."""
+    colors: list[Color] = [(0, 0, 0)]
+    for index in range(1, count):
+        hue = (0.02 + 0.618034 * (index - 1)) % 1.0
+        red, green, blue = colorsys.hsv_to_rgb(hue, (0.85, 0.55)[index // 8 % 2], (0.95, 0.7)[index // 4 % 2])
+        colors.append((round(red * 255), round(green * 255), round(blue * 255)))
+    return tuple(colors[:count])
+
+
+def _codes(mask: NDArray[Any]) -> NDArray[Any]:
+    """One integer per pixel: the grey value, or the three bytes of a colour."""
+    if mask.ndim == 2:
+        return mask
+    wide = mask.astype(np.int64)
+    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+
+
+def _codes_of(values: tuple[Value, ...]) -> list[int]:
+    return [value if isinstance(value, int) else value[0] << 16 | value[1] << 8 | value[2] for value in values]
+
+
+def _value(code: Any, is_rgb: bool) -> Value:
+    code = int(code)
+    return (code >> 16, code >> 8 & 255, code & 255) if is_rgb else code
+
+
+def _listed(values: Any, most: int = 8) -> str:
+    values = list(values)
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return ", ".join(str(value) for value in values[:most]) + more

@@ -1,0 +1,167 @@
+"""From what the data are like, what the machine can do and the time there is, to settings, each with its reason.
+
+Only settings that the user left open are decided. Every rule below is one function of a few numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from unet.config import Config
+from unet.data.fingerprint import Fingerprint
+
+DEFAULT_SECONDS = 1800.0
+"""Length of a run that was given neither time nor steps nor epochs."""
+
+BATCH = 4
+
+CROP = 512
+"""Longest side of a training crop in scaled pixels; smaller pictures are taken whole."""
+
+VIEWS = 600
+"""So many views a narrow network wants on a small data set before its score levels off ..."""
+
+EPOCHS = 8
+"""... and so many of each picture on a large one."""
+
+WIDTHS = (16, 24, 32, 48, 64)
+
+GOOD_SIDE, LEAST_SIDE = 480, 192
+"""Longest side of a scaled picture in pixels: what most objects need to be told apart, and the least of use."""
+
+GOOD_WIDTH = 32
+"""Up to here width comes before resolution finer than `GOOD_SIDE`, beyond it after."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings without gaps, and a sentence for each choice."""
+
+    config: Config
+    reasons: tuple[str, ...]
+
+
+Speed = Callable[[int], float]
+"""Training speed in pixels per second of a network of the given width."""
+
+
+def decide(config: Config, fingerprint: Fingerprint, speed: Speed) -> Plan:
+    """Fill the open settings.
+
+    Parameters
+    ----------
+    config : Config
+    fingerprint : Fingerprint
+    speed : callable
+        Measured or modelled; asked for a few widths only.
+
+    Returns
+    -------
+    Plan
+    """
+    reasons: list[str] = []
+    training, data, model = config.training, config.data, config.model
+    changes: dict[str, dict[str, object]] = {"data": {}, "model": {}, "training": {}}
+
+    if training.seconds is None and training.epochs is None and training.steps is None:
+        changes["training"]["seconds"] = DEFAULT_SECONDS
+        reasons.append(f"Time: {DEFAULT_SECONDS / 60:.0f} minutes, as none was given (--time, --epochs or --steps).")
+        training = training.model_copy(update={"seconds": DEFAULT_SECONDS})
+
+    batch = training.batch_size or BATCH
+    if training.batch_size is None:
+        changes["training"]["batch_size"] = batch
+        reasons.append(f"Batch of {batch}: enough for steady batch statistics, small enough for many steps.")
+
+    width, scale = model.width, data.scale
+    if width is None or scale is None:
+        width, scale, why = size_for_time(width, scale, fingerprint, training.seconds, speed)
+        changes["model"]["width"], changes["data"]["scale"] = width, scale
+        reasons.append(why)
+
+    if data.crop is None and not data.whole:
+        crop = crop_for(fingerprint, scale, 2**model.depth)
+        changes["data"]["crop"] = crop
+        reasons.append(
+            f"Crops of {crop[1]} x {crop[0]} px out of pictures of about "
+            f"{int(fingerprint.width * scale)} x {int(fingerprint.height * scale)} px."
+        )
+    if training.class_weights is None:
+        weighted = wants_weights(fingerprint.class_shares)
+        changes["training"]["class_weights"] = weighted
+        if weighted:
+            reasons.append("Class weights: the rarest class has less than a tenth of an even share of the pixels.")
+    if training.learning_rate is None:
+        rate = 2e-3 if training.optimizer in ("adamw", "adam") else 1e-2 if training.optimizer == "sgd" else 1e-4
+        changes["training"]["learning_rate"] = rate
+        reasons.append(f"Learning rate {rate:g}: the usual peak of {training.optimizer} for a network with batch norm.")
+    return Plan(config.updated(changes), tuple(reasons))
+
+
+def size_for_time(
+    width: int | None, scale: float | None, fingerprint: Fingerprint, seconds: float | None, speed: Speed
+) -> tuple[int, float, str]:
+    """Choose the width of the network and the scale of the pictures together.
+
+    Time buys pixels. They are spent in this order: enough views of every picture at `GOOD_SIDE` by the narrowest
+    network; width up to `GOOD_WIDTH`; resolution up to the pictures' own; width up to the widest.
+    """
+    area, side = fingerprint.height * fingerprint.width, max(fingerprint.height, fingerprint.width)
+    good = scale or min(1.0, GOOD_SIDE / side)
+    if seconds is None:
+        chosen = width or GOOD_WIDTH
+        good = scale or _readable(good)
+        return chosen, good, f"Width {chosen} and scale {good:g}: no time limit was given to plan for."
+    views = max(VIEWS, EPOCHS * fingerprint.pictures)
+    training = 0.8 * seconds  # the rest goes to reading, validation and the report
+
+    def affordable(candidate: int) -> float:
+        """Scale at which this width gets its views."""
+        return math.sqrt(training * speed(candidate) / views / area)
+
+    widths = (width,) if width else WIDTHS
+    chosen = max((w for w in widths if w <= GOOD_WIDTH and affordable(w) >= good), default=widths[0])
+    chosen_scale = scale or min(1.0, max(affordable(chosen), LEAST_SIDE / side))
+    chosen = max((w for w in widths if w > chosen and affordable(w) >= chosen_scale >= 1), default=chosen)
+    chosen_scale = scale or _readable(chosen_scale)
+    rate = speed(chosen)
+    count = training * rate / (area * chosen_scale**2)
+    why = (
+        f"Width {chosen} at scale {chosen_scale:g}: {training:.0f} s of training at {rate / 1e6:.2f} Mpx/s buy about "
+        f"{count:.0f} views of such pictures, {count / fingerprint.pictures:.0f} of each; {views} are wanted."
+    )
+    return chosen, chosen_scale, why
+
+
+def _readable(scale: float) -> float:
+    """Round a scale down to hundredths."""
+    return 1.0 if scale >= 1 else max(0.01, math.floor(scale * 100) / 100)
+
+
+def crop_for(fingerprint: Fingerprint, scale: float, multiple: int) -> tuple[int, int]:
+    """Return (height, width) of a crop: the median scaled picture, cut at `CROP`, rounded to `multiple`."""
+
+    def cut(side: float) -> int:
+        return max(multiple, min(CROP, round(side / multiple) * multiple))
+
+    return cut(fingerprint.height * scale), cut(fingerprint.width * scale)
+
+
+def wants_weights(shares: tuple[float, ...]) -> bool:
+    """Tell whether a class that occurs has less than a tenth of an even share of the pixels."""
+    present = [share for share in shares if share > 0]
+    return bool(present) and min(present) < 0.1 / len(present)
+
+
+def class_weights(shares: tuple[float, ...]) -> tuple[float, ...]:
+    """Return a weight per class: 1 / ln(1.02 + share) as in ENet (Paszke et al. 2016), with a mean of 1 per pixel."""
+    raw = [1 / math.log(1.02 + share) if share > 0 else 0.0 for share in shares]
+    mean = sum(weight * share for weight, share in zip(raw, shares, strict=True))
+    return tuple(weight / mean for weight in raw)
+
+
+def to_markdown(reasons: tuple[str, ...]) -> str:
+    """Return the reasons as a page for people."""
+    return "# Plan\n\n" + "\n".join(f"- {reason}" for reason in reasons) + "\n"

@@ -1,0 +1,274 @@
+"""From a file to an array: pictures, masks and headers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from unet.errors import RasterError
+from unet.raster.arrays import ARRAY_SUFFIXES, as_mask, as_picture, bands_last, load_array, picture_dtype
+from unet.raster.faults import naming, start_of
+
+# Map sheets are far beyond Pillow's limit against "decompression bombs"; the files here are the user's own.
+Image.MAX_IMAGE_PIXELS = None
+# What Pillow mutters about bent files names no file; where it matters, an error of ours does. (Filters for a while,
+# by catch_warnings, are not safe in threads.)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+PICTURE_SUFFIXES = ARRAY_SUFFIXES | {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".avif"),
+    *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx", ".sgi"),
+}
+"""Lower-case endings of the files that count as pictures when a folder is listed."""
+
+_FORMATS = (
+    *("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF"),
+    *("JPEG2000", "PPM", "TGA", "PCX", "SGI"),
+)
+_ORIENTATION = 0x0112  # the EXIF tag
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_GREY_MODES = {"1": "uint8", "L": "uint8", "LA": "uint8", "I;16": "uint16", "I": "float32", "F": "float32"}
+
+
+@dataclass(frozen=True)
+class PictureInfo:
+    """What a file's header says about the picture that `read` would give.
+
+    Attributes
+    ----------
+    height, width : int
+        In pixels, after EXIF orientation.
+    bands : int
+    dtype : str
+        "uint8", "uint16" or "float32".
+    format : str
+        "JPEG", "PNG", "TIFF", ..., "NPY", "PT".
+    frames : int
+        More than 1 for animations and multi-page files, of which only the first is read.
+    mode : str
+        Pillow's name for the kind of pixel, or the stored dtype.
+    oriented : bool
+        True where EXIF turns or mirrors the stored pixels.
+    """
+
+    height: int
+    width: int
+    bands: int
+    dtype: str
+    format: str
+    frames: int
+    mode: str
+    oriented: bool
+
+
+def read(path: str | Path) -> NDArray[Any]:
+    """Read a picture.
+
+    Parameters
+    ----------
+    path : path
+        Any format of Pillow, TIFF of any depth and number of bands, .npy, or a tensor in .pt or .pth.
+
+    Returns
+    -------
+    array (H, W, C)
+        uint8, uint16 or float32; C is 1 for grey, 3 for colour (also from a palette), any for TIFF and
+        arrays. Turned upright by EXIF; alpha is dropped; the first frame of several; 1 bit as 0/255.
+
+    Raises
+    ------
+    RasterError
+        The file cannot be read whole.
+    """
+    path = Path(path)
+    with naming(path):
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            return as_picture(bands_last(load_array(path), path), path)
+        with _opened(path) as picture:
+            if picture is None:
+                return as_picture(_read_with_rasterio(path), path)
+            return as_picture(_upright(_pixels(picture), _orientation(picture)), path)
+
+
+def read_mask(path: str | Path) -> NDArray[Any]:
+    """Read a mask with the values that stand in the file.
+
+    Returns
+    -------
+    array (H, W) of uint8, uint16 or int32, or (H, W, 3) of uint8
+        A palette file gives its indices, a 1-bit file 0 and 1, a colour file whose bands are equal
+        everywhere its grey values. Turned upright by EXIF as the picture is; alpha is dropped.
+
+    Raises
+    ------
+    RasterError
+        The file cannot be read whole, or does not hold whole numbers.
+    """
+    path = Path(path)
+    with naming(path):
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            return as_mask(bands_last(load_array(path), path), path)
+        with _opened(path) as picture:
+            if picture is None:
+                return as_mask(_read_with_rasterio(path), path)
+            array = np.asarray(picture) if picture.mode == "P" else _pixels(picture)
+            return as_mask(_upright(array, _orientation(picture)), path)
+
+
+def mask_palette(path: str | Path) -> tuple[tuple[int, int, int], ...] | None:
+    """Return the RGB colours of a palette file by index, None for any other kind of file."""
+    path = Path(path)
+    with naming(path):
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            return None
+        with _opened(path) as picture:
+            if picture is None or picture.mode != "P":
+                return None
+            flat = picture.getpalette("RGB") or []
+            return tuple((flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat) - 2, 3))
+
+
+def probe(path: str | Path) -> PictureInfo:
+    """Read the header of a picture only (a .pt file has none and is read whole).
+
+    Raises
+    ------
+    RasterError
+        The file is not a picture.
+    """
+    path = Path(path)
+    with naming(path):
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            array = load_array(path)
+            height, width, bands = bands_last(array, path).shape
+            kind = path.suffix[1:].upper()
+            return PictureInfo(height, width, bands, picture_dtype(array.dtype), kind, 1, array.dtype.name, False)
+        with _opened(path) as picture:
+            if picture is None:
+                return _probe_with_rasterio(path)
+            orientation = _orientation(picture)
+            width, height = picture.size if orientation < 5 else picture.size[::-1]
+            mode = picture.mode.partition(";")[0] if picture.mode not in ("I;16", "I;16B") else "I;16"
+            return PictureInfo(
+                height=height,
+                width=width,
+                bands=1 if mode in _GREY_MODES else 3,
+                dtype=_GREY_MODES.get(mode, "uint8"),
+                format=picture.format or "",
+                frames=getattr(picture, "n_frames", 1),
+                mode=picture.mode,
+                oriented=orientation != 1,
+            )
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return Pillow's names of the formats that count as pictures; others of its formats start programs."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image | None]:
+    """Give the picture as Pillow opens it, None where only rasterio reads it, or reads all its bits."""
+    # From an open file: a file that Pillow opens itself is mapped, and mapped TIFFs with an orientation
+    # come out garbled.
+    with path.open("rb") as file:
+        start = file.read(64)
+        file.seek(0)
+        try:
+            picture = Image.open(file, formats=_formats())
+        except (UnidentifiedImageError, SyntaxError):
+            if not start.startswith(_TIFF_STARTS):
+                raise
+            yield None
+            return
+        yield None if _is_deep(picture, start) else picture
+
+
+def _pixels(picture: Image.Image) -> NDArray[Any]:
+    """Return grey (H, W) or RGB (H, W, 3) pixels, alpha dropped, in native byte order."""
+    if picture.mode == "LA":
+        picture = picture.getchannel("L")
+    elif picture.mode == "I" and picture.format == "PNG":  # how older Pillow opens 16-bit grey
+        return np.asarray(picture).astype(np.uint16)
+    elif picture.mode not in _GREY_MODES and not picture.mode.startswith("I;16"):
+        picture.info.pop("transparency", None)  # or Pillow warns that it is lost
+        picture = picture.convert("RGB")
+    array = np.asarray(picture)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _is_deep(picture: Image.Image, start: bytes) -> bool:
+    """Return True for files of several bands with more than 8 bits each, which Pillow would cut down to 8."""
+    if picture.format == "PNG":
+        depth, kind = start[24:26]
+        return depth == 16 and kind in (2, 4, 6)  # RGB, grey + alpha, RGBA
+    if picture.format == "TIFF":
+        bits = picture.tag_v2.get(258, (1,))  # type: ignore[attr-defined]
+        return len(bits) > 1 and max(bits) > 8
+    return False
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return the EXIF orientation that is still to be applied, 1 (none) to 8."""
+    if picture.format == "TIFF":  # Pillow turns TIFF itself
+        return 1
+    if picture.format == "PNG" and "exif" not in picture.info:  # else all pixels are read in search of it
+        return 1
+    orientation = picture.getexif().get(_ORIENTATION, 1)
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Undo an EXIF orientation (1..8, TIFF 6.0 page 36) of an array (H, W, ...)."""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+@contextmanager
+def _opened_with_rasterio(path: Path) -> Iterator[Any]:
+    import rasterio  # slow to import, and needed for few files
+    from rasterio.errors import NotGeoreferencedWarning
+
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    # A named driver, because GDAL would also follow files that point to other files and addresses.
+    driver = "GTiff" if start_of(path).startswith(_TIFF_STARTS) else "PNG"
+    with rasterio.open(path, driver=driver) as source:
+        yield source
+
+
+def _read_with_rasterio(path: Path) -> NDArray[Any]:
+    """Return (H, W, C) of all bands but alpha."""
+    with _opened_with_rasterio(path) as source:
+        if any(name.startswith("complex") for name in source.dtypes):
+            raise RasterError(f"{path} holds complex numbers", "real ones")
+        array: NDArray[Any] = source.read(_colour_bands(source))
+        return array.transpose(1, 2, 0)
+
+
+def _probe_with_rasterio(path: Path) -> PictureInfo:
+    with _opened_with_rasterio(path) as source:
+        height, width = source.shape
+        bands, stored = len(_colour_bands(source)), source.dtypes[0]
+        form = "TIFF" if source.driver == "GTiff" else source.driver
+        return PictureInfo(height, width, bands, picture_dtype(np.dtype(stored)), form, 1, stored, False)
+
+
+def _colour_bands(source: Any) -> list[int]:
+    """Return the band numbers (from 1) without alpha."""
+    return [number for number, kind in enumerate(source.colorinterp, start=1) if kind.name != "alpha"]

@@ -1,0 +1,88 @@
+"""From an array to a file, whole or not at all."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from unet.errors import RasterError
+
+
+def write_mask(path: str | Path, indices: NDArray[np.uint8], palette: Sequence[int]) -> None:
+    """Write class indices as a palette picture, which shows colours and still holds the indices.
+
+    Parameters
+    ----------
+    path : path
+        Its ending chooses the format: PNG as a rule. Formats without a palette (JPEG) get the colours.
+    indices : uint8 array (H, W)
+    palette : sequence of up to 768 int
+        Red, green, blue of index 0, of index 1, ...
+
+    Raises
+    ------
+    RasterError
+        The array is of another kind, or the file cannot be written.
+    """
+    _demand(path, indices, "uint8 (H, W)", indices.ndim == 2 and indices.dtype == np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(indices))
+    image.putpalette(list(palette))
+    has_palette = Path(path).suffix.lower() in (".png", ".gif", ".bmp", ".tif", ".tiff")
+    _save(image if has_palette else image.convert("RGB"), path)
+
+
+def write_grey(path: str | Path, values: NDArray[Any]) -> None:
+    """Write one band as it is: bool (a 1-bit picture), uint8 or uint16 (H, W).
+
+    Raises
+    ------
+    RasterError
+        The array is of another kind, or the file cannot be written.
+    """
+    kinds = (np.bool_, np.uint8, np.uint16)
+    _demand(path, values, "bool, uint8 or uint16 (H, W)", values.ndim == 2 and values.dtype in kinds)
+    _save(Image.fromarray(np.ascontiguousarray(values)), path)
+
+
+def write_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
+    """Write an RGB picture, uint8 (H, W, 3).
+
+    Raises
+    ------
+    RasterError
+        The array is of another kind, or the file cannot be written.
+    """
+    right = picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
+    _demand(path, picture, "uint8 (H, W, 3)", right)
+    _save(Image.fromarray(np.ascontiguousarray(picture)), path)
+
+
+def _demand(path: str | Path, array: NDArray[Any], expected: str, right: bool) -> None:
+    if not right or 0 in array.shape:
+        raise RasterError(f"an array of {array.dtype} {array.shape} to be written to {path}", expected)
+
+
+def _save(image: Image.Image, path: str | Path) -> None:
+    path = Path(path)
+    form = Image.registered_extensions().get(path.suffix.lower())
+    if form is None or form not in Image.SAVE:
+        raise RasterError(f"{path} has no ending of a picture format", ".png, .jpg, .tif or the like")
+    options: dict[str, Any] = {"quality": 92} if form in ("JPEG", "WEBP") else {}
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            image.save(file, format=form, **options)
+        temporary.replace(path)
+    except (OSError, ValueError) as error:
+        raise RasterError(f"{path} cannot be written ({error})", remedy="choose another place or format") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,118 @@
+"""What a run folder tells: every file but config.toml may be missing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unet import bundle, config
+from unet.bundle import Bundle
+from unet.config import Config
+from unet.errors import InputError, ModelFileError
+from unet.labels import Color, default_colors
+
+
+@dataclass(frozen=True)
+class Record:
+    """The files of a run, read.
+
+    Attributes
+    ----------
+    run : Path
+    settings : Config
+    settings_text, plan_text : str
+        As they stand in their files; empty where there is none.
+    rows : tuple of dict
+        The validations in metrics.csv, oldest first; values that are missing or no number are left out.
+    scores : dict or None
+        evaluation.json.
+    model : Bundle or None
+        The model file.
+    samples : tuple of Path
+        Pictures side by side with truth and prediction, the worst first.
+    """
+
+    run: Path
+    settings: Config
+    settings_text: str
+    plan_text: str
+    rows: tuple[dict[str, float], ...]
+    scores: dict[str, Any] | None
+    model: Bundle | None
+    samples: tuple[Path, ...]
+
+    @property
+    def colors(self) -> tuple[Color, ...]:
+        """Colours of the classes scored: the model's, or the usual ones."""
+        count = len(self.scores["classes"]) if self.scores else 0
+        known = self.model.labels.colors if self.model else ()
+        return (*known, *default_colors(count)[len(known) :])[:count]
+
+
+def read_run(run: Path) -> Record:
+    """Read the files of a run folder.
+
+    Raises
+    ------
+    InputError
+        There is no config.toml, or a file is not what its name says.
+    """
+    settings = config.load_toml(run / "config.toml")
+    model = run / "model.safetensors"
+    return Record(
+        run=run,
+        settings=settings,
+        settings_text=_text(run / "config.toml"),
+        plan_text=_text(run / "plan.md"),
+        rows=_rows(run / "metrics.csv"),
+        scores=_scores(run / "evaluation.json"),
+        model=_model(model) if model.exists() else None,
+        samples=tuple(sorted((run / "samples").glob("*.png"))),
+    )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _rows(path: Path) -> tuple[dict[str, float], ...]:
+    rows = []
+    # The last line of a run that was killed may be cut off; what can be read of it counts.
+    for line in csv.DictReader(_text(path).splitlines()):
+        row = {key: number for key, text in line.items() if key and (number := _number(text)) is not None}
+        if "step" in row:
+            rows.append(row)
+    return tuple(rows)
+
+
+def _number(text: Any) -> float | None:
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _scores(path: Path) -> dict[str, Any] | None:
+    text = _text(path)
+    if not text:
+        return None
+    try:
+        scores = json.loads(text)
+        complete = {"mean_iou", "mean_dice", "pixel_accuracy", "classes", "confusion", "images"} <= set(scores)
+    except (ValueError, TypeError):
+        complete = False
+    if not complete:
+        raise InputError(f"{path} holds no scores", "the evaluation of a run", f"remove {path} to go without")
+    return dict(scores)
+
+
+def _model(path: Path) -> Bundle | None:
+    try:
+        return bundle.load(path)
+    except ModelFileError:
+        return None  # the page can do without; `predict` will say what is wrong with the file

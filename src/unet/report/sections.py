@@ -1,0 +1,259 @@
+"""The sections of the page below the first screen, each as data for the template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from unet.labels import Color
+from unet.report import words
+from unet.report.charts import Series, line_chart
+from unet.report.panels import Panels, panels_of
+from unet.report.record import Record
+from unet.report.summary import network_name
+
+MOST_NUMBERED = 25
+"""Confusion matrices of up to so many classes carry numbers ..."""
+
+MOST_DRAWN = 64
+"""... and those of more than so many are not drawn at all."""
+
+# ---- pictures ----
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture of the run with its scores, as far as they are known."""
+
+    panels: Panels
+    mean_iou: float | None
+    pixel_accuracy: float | None
+    rank: int | None
+
+
+def samples(record: Record) -> list[Sample]:
+    """Return the samples that can be read, the worst first."""
+    images = record.scores["images"] if record.scores else []
+    known: dict[str, tuple[int | None, dict[str, Any]]] = {
+        image["name"].replace("/", "_"): (rank, image) for rank, image in enumerate(images, start=1)
+    }
+    found = []
+    for panels in filter(None, map(panels_of, record.samples)):
+        rank, image = known.get(panels.name, (None, {}))
+        found.append(Sample(panels, image.get("mean_iou"), image.get("pixel_accuracy"), rank))
+    return found
+
+
+# ---- classes ----
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A class: its scores, and its share of the true and of the predicted pixels."""
+
+    name: str
+    color: str
+    iou: float | None
+    dice: float | None
+    precision: float | None
+    recall: float | None
+    pixels: int
+    share: float
+    predicted_share: float
+
+
+def classes(record: Record) -> list[ClassRow]:
+    """Return the classes in the order of their indices."""
+    if record.scores is None:
+        return []
+    rows = record.scores["confusion"]
+    total = max(1, sum(map(sum, rows)))
+    return [
+        ClassRow(
+            name=one["name"],
+            color=css(color),
+            iou=one["iou"],
+            dice=one["dice"],
+            precision=one["precision"],
+            recall=one["recall"],
+            pixels=one["pixels"],
+            share=sum(rows[index]) / total,
+            predicted_share=sum(row[index] for row in rows) / total,
+        )
+        for index, (one, color) in enumerate(zip(record.scores["classes"], record.colors, strict=True))
+    ]
+
+
+def css(color: Color) -> str:
+    """Return a colour in the words of a style sheet."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The confusion matrix by row: shares of each true class, None where the class does not occur."""
+
+    rows: list[list[float] | None]
+    numbered: bool
+
+    @staticmethod
+    def heat(share: float) -> float:
+        """Return how strongly a share is coloured: rare mistakes are to be seen too."""
+        return float(share**0.6)
+
+
+def matrix(record: Record) -> Matrix | None:
+    """Return the row-normalised confusion matrix, or None where there is none or it is too large to be read."""
+    if record.scores is None or len(record.scores["confusion"]) > MOST_DRAWN:
+        return None
+    rows = [[count / sum(row) for count in row] if sum(row) else None for row in record.scores["confusion"]]
+    return Matrix(rows, len(rows) <= MOST_NUMBERED)
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """One class was taken for another: in this share of all pixels, and of the class's own."""
+
+    truth: str
+    prediction: str
+    share: float
+    own_share: float
+
+
+def confusions(record: Record, most: int = 6) -> list[Confusion]:
+    """Return the most frequent mistakes by number of pixels."""
+    if record.scores is None:
+        return []
+    rows, names = record.scores["confusion"], [one["name"] for one in record.scores["classes"]]
+    total = sum(map(sum, rows))
+    found = [
+        Confusion(names[i], names[j], row[j] / total, row[j] / sum(row))
+        for i, row in enumerate(rows)
+        for j in range(len(row))
+        if i != j and row[j]
+    ]
+    return sorted(found, key=lambda mistake: -mistake.share)[:most]
+
+
+# ---- curves ----
+
+COLUMNS = {
+    "step": "step",
+    "epoch": "epoch",
+    "seconds": "seconds",
+    "lr": "learning rate",
+    "train_loss": "training loss",
+    "val_loss": "validation loss",
+    "val_mean_iou": "mean IoU",
+    "val_mean_dice": "mean Dice",
+    "val_pixel_accuracy": "pixel accuracy",
+    "pictures_per_second": "pictures/s",
+}
+"""Columns of metrics.csv and what they are called on the page."""
+
+CHARTS = (
+    ("Scores", ("val_mean_iou", "val_mean_dice", "val_pixel_accuracy")),
+    ("Loss", ("train_loss", "val_loss")),
+    ("Learning rate", ("lr",)),
+)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure with its title and the names of its lines."""
+
+    title: str
+    lines: list[str]
+    svg: Markup
+
+
+def charts(record: Record) -> list[Chart]:
+    """Return the curves that the run has numbers for."""
+    kept = best_step(record)
+    found = []
+    for title, keys in CHARTS:
+        lines = [
+            Series(COLUMNS[key], tuple((row["step"], row[key]) for row in record.rows if key in row)) for key in keys
+        ]
+        lines = [line for line in lines if line.points]
+        if lines:
+            what = f"{title} by training step: " + "; ".join(
+                f"{line.name} from {line.points[0][1]:.4g} to {line.points[-1][1]:.4g}" for line in lines
+            )
+            floor = 0.0 if title == "Learning rate" else None
+            found.append(
+                Chart(title, [line.name for line in lines], line_chart(lines, mark=kept, floor=floor, what=what))
+            )
+    return found
+
+
+def best_step(record: Record) -> float | None:
+    """Return the step whose weights were kept."""
+    if record.model and "step" in record.model.provenance:
+        return float(record.model.provenance["step"])
+    scored = [row for row in record.rows if "val_mean_iou" in row]
+    return max(scored, key=lambda row: row["val_mean_iou"])["step"] if scored else None
+
+
+# ---- what to do with it, and where it comes from ----
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line to be typed, and what it is for."""
+
+    purpose: str
+    line: str
+
+
+def commands(record: Record) -> list[Command]:
+    """Return what can be done with the model now."""
+    if not (record.run / "model.safetensors").exists():
+        return []
+    model = str(record.run / "model.safetensors")
+    data = record.settings.data.root
+    lines = [("Masks for new pictures", ["predict", "-m", model, "-i", "PICTURES", "-o", "MASKS", "--overlay"])]
+    lines.append(("Score it on other pictures with masks", ["evaluate", model, "DATA", "--json", "scores.json"]))
+    if data:
+        longer = ["train", data, "--time", "1h", "--load", model]
+        lines.append(("Train on from these weights", longer))
+    return [Command(purpose, words.command_line(["unet", *line])) for purpose, line in lines]
+
+
+def plan_items(text: str) -> list[str]:
+    """Return the list items of plan.md as plain text; other lines but headings stand for themselves."""
+    lines = (line.strip() for line in text.splitlines())
+    return [line.removeprefix("- ") for line in lines if line and not line.startswith("#")]
+
+
+PROVENANCE = {
+    "written": "written",
+    "step": "weights of step",
+    "train_pictures": "pictures trained on",
+    "val_pictures": "pictures scored",
+    "unet": "unet",
+    "torch": "torch",
+    "python": "python",
+}
+"""What is shown of a model's provenance, and under which name."""
+
+
+def origin(record: Record) -> dict[str, str]:
+    """Return where the model comes from, by name."""
+    found: dict[str, str] = {}
+    if record.model:
+        about, spec, input_ = record.model.provenance, record.model.spec, record.model.preprocessing
+        found["network"] = (
+            f"{network_name(spec.architecture)}, width {spec.width}, depth {spec.depth}, "
+            f"{'bilinear' if spec.bilinear else 'transposed convolution'} up-sampling"
+        )
+        found["input"] = f"{words.counted(spec.bands, 'band')}, scale {input_.scale:g}, resampled by {input_.resample}"
+        path = record.run / "model.safetensors"
+        found["model file"] = f"{path.name}, {words.file_size(path.stat().st_size)}"
+        found |= {title: str(about[key]) for key, title in PROVENANCE.items() if key in about}
+    settings = record.settings.training
+    found["computed"] = f"{settings.precision} on {settings.device}"
+    found["run folder"] = str(record.run)
+    return found

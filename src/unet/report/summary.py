@@ -1,0 +1,130 @@
+"""The first screen: how good the model is, what it was trained on, what to know before believing the scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from unet.report import words
+from unet.report.record import Record
+
+FEW = 5
+"""With fewer pictures than this, scores are said to be uncertain."""
+
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def headline(record: Record) -> str:
+    """Return the one line that says how good the model is."""
+    if record.scores is None:
+        return "This run has not been scored yet"
+    pictures = words.counted(len(record.scores["images"]), "picture")
+    name, value = main_score(record.scores)
+    return f"{name} {words.score(value)} on {pictures} held back from training"
+
+
+def main_score(scores: dict[str, Any]) -> tuple[str, float | None]:
+    """Return the name and the value of the score that matters: of two classes the second's Dice, else mean IoU."""
+    if len(scores["classes"]) == 2:
+        return f"Dice of {scores['classes'][1]['name']}", scores["classes"][1]["dice"]
+    return "Mean IoU", scores["mean_iou"]
+
+
+def story(record: Record) -> str:
+    """Return in plain sentences what was trained on what, and for how long."""
+    about = record.model.provenance if record.model else {}
+    if record.model:
+        spec = record.model.spec
+        # Batch norm's running statistics are state, but nothing that is learned.
+        learned = (t for name, t in record.model.state.items() if not name.endswith(STATISTICS))
+        size = words.large(sum(tensor.numel() for tensor in learned))
+        network = f"A {network_name(spec.architecture)} with {size} parameters"
+    else:
+        network = f"A {network_name(record.settings.model.architecture)}"
+    sentences = [network + " was trained"]
+    names = [one["name"] for one in record.scores["classes"]] if record.scores else []
+    if names:
+        sentences[0] += f" to tell {words.listed(names)} apart"
+    data = record.settings.data.root or record.settings.data.images
+    if about.get("train_pictures"):
+        sentences[0] += f", on {words.counted(about['train_pictures'], 'picture')}"
+    if data:
+        sentences[0] += f"{' of' if about.get('train_pictures') else ' on'} {data}"
+    seconds = _last(record, "seconds")
+    if seconds:
+        sentences[0] += f", for {words.duration(seconds)}"
+    if record.scores:
+        sentences.append("The pictures scored here were not trained on, but chose which weights were kept")
+    return ". ".join(sentences) + "."
+
+
+def network_name(architecture: str) -> str:
+    """Return what people call an architecture."""
+    return {"unet": "U-Net"}.get(architecture, architecture)
+
+
+def _last(record: Record, key: str) -> float | None:
+    return next((row[key] for row in reversed(record.rows) if key in row), None)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A figure of the first screen: what it is, the figure, what to know about it."""
+
+    name: str
+    value: str
+    about: str
+
+
+def facts(record: Record) -> list[Fact]:
+    """Return the figures of the first screen."""
+    found = []
+    if record.scores:
+        scores = record.scores
+        without = words.score(scores.get("mean_iou_foreground"))
+        dice = words.score(scores.get("mean_dice_foreground"))
+        first = scores["classes"][0]["name"]
+        found += [
+            Fact("mean IoU", words.score(scores["mean_iou"]), f"{without} without {first}"),
+            Fact("mean Dice", words.score(scores["mean_dice"]), f"{dice} without {first}"),
+            Fact("pixel accuracy", words.percent(scores["pixel_accuracy"]), "of all pixels right"),
+        ]
+    steps, seconds = _last(record, "step"), _last(record, "seconds")
+    if steps and seconds:
+        speed = _last(record, "pictures_per_second")
+        about = words.counted(int(steps), "step") + (f", {speed:.3g} pictures per second" if speed else "")
+        found.append(Fact("trained for", words.duration(seconds), about))
+    return found
+
+
+def notes(record: Record) -> list[str]:
+    """Return what a reader of the scores has to know, in sentences."""
+    if record.scores is None:
+        return ["Scores appear here once the run has been validated."]
+    found = []
+    rows = record.scores["confusion"]
+    predicted = [sum(row[index] for row in rows) for index in range(len(rows))]
+    named = list(zip(record.scores["classes"], predicted, strict=True))
+    never = [one["name"] for one, pixels in named if one["pixels"] and not pixels]
+    absent = [one["name"] for one, _ in named if not one["pixels"]]
+    only = [one["name"] for one, pixels in named if pixels]
+    if len(only) == 1 and len([one for one, _ in named if one["pixels"]]) > 1:
+        found.append(
+            f"The model has collapsed: it answers {only[0]} for every pixel. Train longer, lower the learning "
+            "rate, or turn class_weights on."
+        )
+    elif never:
+        found.append(f"Never predicted, though there: {words.listed(never)}. Their IoU, Dice and recall are 0.")
+    if absent:
+        found.append(
+            f"Not in the pictures scored: {words.listed(absent)}. They have no scores ({words.DASH}) and do not "
+            "enter the means."
+        )
+    pictures = len(record.scores["images"])
+    if pictures < FEW:
+        found.append(
+            f"{words.counted(pictures, 'picture')} {'is' if pictures == 1 else 'are'} few to score on: expect other "
+            "pictures to score differently."
+        )
+    return found

@@ -1,0 +1,155 @@
+"""Where the numbers of a run go: always a CSV file, TensorBoard or Weights & Biases by choice."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unet.errors import MissingExtraError
+
+COLUMNS = (
+    "step",
+    "epoch",
+    "seconds",
+    "lr",
+    "train_loss",
+    "val_loss",
+    "val_mean_iou",
+    "val_mean_dice",
+    "val_pixel_accuracy",
+    "pictures_per_second",
+)
+
+
+class Tracker(Protocol):
+    """What a run tells: numbers at a step, pictures at a step, the end."""
+
+    wants_histograms: bool
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Note numbers."""
+
+    def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+        """Note a picture (H, W, 3)."""
+
+    def histograms(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Note distributions, of weights and gradients."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+class CsvTracker:
+    """Rows of `metrics.csv`; a resumed run goes on in the same file after the step it resumes from."""
+
+    wants_histograms = False
+
+    def __init__(self, path: Path, resume_step: int = 0) -> None:
+        rows = []
+        if resume_step and path.exists():
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= resume_step]
+        self._file = path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.DictWriter(self._file, COLUMNS, extrasaction="ignore")
+        self._writer.writeheader()
+        self._writer.writerows(rows)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Write a row."""
+        self._writer.writerow({"step": step, **{key: f"{value:.6g}" for key, value in values.items()}})
+        self._file.flush()
+
+    def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+        """Do nothing: a table holds no pictures."""
+
+    def histograms(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Do nothing: a table holds no distributions."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class TensorBoardTracker:
+    """Event files in `folder`, for `tensorboard --logdir`."""
+
+    wants_histograms = True
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard.writer import SummaryWriter
+        except ImportError:
+            raise MissingExtraError("TensorBoard tracking", "track") from None
+        self._writer = SummaryWriter(str(folder))
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Write scalars."""
+        for key, value in values.items():
+            self._writer.add_scalar(key, value, step)
+
+    def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+        """Write a picture."""
+        self._writer.add_image(name, picture, step, dataformats="HWC")
+
+    def histograms(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Write histograms."""
+        for key, tensor in tensors.items():
+            self._writer.add_histogram(key, tensor, step)
+
+    def close(self) -> None:
+        """Flush and close the event file."""
+        self._writer.close()
+
+
+class WandbTracker:
+    """A Weights & Biases run; WANDB_MODE=offline keeps it on this machine."""
+
+    wants_histograms = True
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        try:
+            import wandb
+        except ImportError:
+            raise MissingExtraError("Weights & Biases tracking", "track") from None
+        self._wandb = wandb
+        self._run = wandb.init(project="unet", name=folder.name, dir=str(folder), config=dict(settings))
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Log numbers."""
+        self._run.log(dict(values), step=step)
+
+    def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+        """Log a picture."""
+        self._run.log({name: self._wandb.Image(picture)}, step=step)
+
+    def histograms(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Log histograms."""
+        self._run.log({key: self._wandb.Histogram(tensor.tolist()) for key, tensor in tensors.items()}, step=step)
+
+    def close(self) -> None:
+        """Finish the run."""
+        self._run.finish()
+
+
+def open_trackers(
+    run: Path, names: Sequence[str], settings: Mapping[str, Any], resume_step: int = 0
+) -> list[Tracker]:
+    """Return the CSV tracker of a run folder and those asked for by name.
+
+    Raises
+    ------
+    MissingExtraError
+        A tracker's package is not installed.
+    """
+    trackers: list[Tracker] = [CsvTracker(run / "metrics.csv", resume_step)]
+    if "tensorboard" in names:
+        trackers.append(TensorBoardTracker(run / "tensorboard"))
+    if "wandb" in names:
+        trackers.append(WandbTracker(run, settings))
+    return trackers

@@ -1,0 +1,432 @@
+"""The training loop: plain, for one recipe, on whatever device Lightning Fabric was told to use."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.utils.data import DataLoader
+
+from unet import losses
+from unet.config import TrainingConfig
+from unet.data.dataset import Batch, Numbers, SegmentationDataset, collate
+from unet.devices import Compute
+from unet.errors import ConfigError, TrainingError
+from unet.trackers import Tracker
+from unet.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from unet.training.optim import build_optimizer, one_cycle, set_rate
+
+CHECKPOINT_SECONDS = 300.0
+"""A killed run loses at most this much work (validations write a checkpoint too)."""
+
+MOST_BAD_STEPS = 10
+"""So many steps in a row without a finite loss end the training."""
+
+VALIDATIONS = 10
+"""As a rule, evenly spread over the run."""
+
+VALIDATION_SHARE = 0.1
+"""Validations take at most this share of a run that was given a time."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What there is to say after a step, for progress displays."""
+
+    step: int
+    epoch: float
+    share: float
+    loss: float
+    rate: float
+    pictures_per_second: float
+    seconds_left: float | None
+
+
+class Display(Protocol):
+    """Shows a person how the training goes."""
+
+    def tick(self, tick: Tick) -> None:
+        """Show a step."""
+
+    def say(self, text: str) -> None:
+        """Show a line that stays."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The outcome of one validation: the score that decides, numbers for the log, pictures for trackers."""
+
+    score: float
+    values: dict[str, float]
+    pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+
+@dataclass
+class Training:
+    """What the loop needs, put together by the command.
+
+    Attributes
+    ----------
+    network : nn.Module
+    dataset : SegmentationDataset
+    settings : TrainingConfig
+        With nothing left open: batch size, learning rate and one of seconds, steps or epochs are set.
+    compute : Compute
+    validate : callable
+        Scores the network as it is.
+    keep : callable
+        Keeps the network as it is, which has just been validated as the best.
+    trackers : sequence of Tracker
+    display : Display
+    checkpoint : Path
+        Where the state is kept; resumed from when `resume` is set.
+    class_weights : float Tensor (K,) or None
+    seconds : float or None
+        Time for the training, its validations included and earlier sessions counted in.
+    epoch_ended : callable, optional
+        Called with the network and the number of the epoch that has ended.
+    """
+
+    network: nn.Module
+    dataset: SegmentationDataset
+    settings: TrainingConfig
+    compute: Compute
+    validate: Callable[[nn.Module], Validation]
+    keep: Callable[[nn.Module, Progress], None]
+    trackers: Sequence[Tracker]
+    display: Display
+    checkpoint: Path
+    class_weights: Tensor | None = None
+    seconds: float | None = None
+    resume: bool = False
+    epoch_ended: Callable[[nn.Module, int], None] | None = None
+    progress: Progress = field(default_factory=Progress)
+    validation_seconds: float = 0.0
+
+    def total_steps(self) -> int | None:
+        """Return the number of steps of the whole run, None where time decides."""
+        if self.settings.steps is not None:
+            return self.settings.steps
+        if self.settings.epochs is not None:
+            return self.settings.epochs * self.steps_per_epoch()
+        return None
+
+    def steps_per_epoch(self) -> int:
+        """Return how many steps see every picture once."""
+        return max(1, math.ceil(len(self.dataset) / (self.settings.batch_size or 1)))
+
+
+@dataclass
+class _Stop:
+    requested: bool = False
+
+
+@contextmanager
+def _graceful_stop(display: Display) -> Iterator[_Stop]:
+    """Turn the first Ctrl-C (or SIGTERM) into a request, so that the step under way ends and state is saved."""
+    stop = _Stop()
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.requested = True
+        display.say("stopping after this step and saving what was reached (once more: stop at once)")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def fit(training: Training) -> bool:
+    """Train until the steps, the epochs or the time are used up; `training.progress` tells how far it came.
+
+    Returns
+    -------
+    bool
+        False where the user stopped it; the checkpoint then holds all that going on needs.
+
+    Raises
+    ------
+    TrainingError
+        The loss is not finite any more, or memory does not suffice.
+    """
+    session = _Session(training)
+    per_epoch = training.steps_per_epoch()
+    progress = session.progress
+    with _graceful_stop(training.display) as stop:
+        for batch in _batches(training):
+            if session.share_done() >= 1 and progress.step > 0:
+                break
+            session.step(batch)
+            if session.validation_is_due(per_epoch):
+                session.validate()
+                session.save()
+            if training.epoch_ended is not None and progress.step % per_epoch == 0:
+                training.epoch_ended(training.network, progress.step // per_epoch)
+            if stop.requested:
+                session.save()
+                return False
+            if time.monotonic() - session.saved > CHECKPOINT_SECONDS:
+                session.save()
+        if progress.validated_at < 1:
+            session.validate()
+        progress.validated_at = 1.0
+        session.save()
+    return True
+
+
+class _Session:
+    """A training under way: network, optimiser and schedule on their device, and the counts since the last line."""
+
+    def __init__(self, training: Training) -> None:
+        self.training, self.settings, self.compute = training, training.settings, training.compute
+        self.peak = training.settings.learning_rate or 1e-3
+        self.loss_of = losses.parse(training.settings.loss)
+        device = self.compute.device
+        self.fabric = Fabric(
+            accelerator=device.type,
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            precision=self.compute.precision,  # type: ignore[arg-type]  # a Literal of Fabric's
+        )
+        self.network = training.network.to(device)
+        self.network.to(memory_format=self.compute.memory_format)  # type: ignore[call-overload]
+        self.optimizer = build_optimizer(self.network.parameters(), self.settings)
+        self.plateau = ReduceLROnPlateau(self.optimizer, "max", patience=self.settings.patience)
+        scaler: dict[str, Any] = {}
+        if training.resume:
+            training.progress, scaler = load_checkpoint(training.checkpoint, self.network, self.optimizer)
+            if training.progress.plateau:
+                self.plateau.load_state_dict(training.progress.plateau)
+        self.progress = training.progress
+        self.model, self.wrapped = self.fabric.setup(self.network, self.optimizer)
+        if scaler:
+            self.fabric.strategy.precision.load_state_dict(scaler)
+        weights = training.class_weights
+        self.weights = None if weights is None else weights.to(device)
+        self.total = training.total_steps()
+        self.losses: list[float] = []  # since the last validation
+        self.bad_steps = self.seen = 0
+        self.started = self.saved = time.monotonic()
+        self.before = self.progress.seconds
+        self.network.train()
+
+    def share_done(self) -> float:
+        """Return how much of the training is done, 0..1."""
+        if self.total is not None:
+            return min(1.0, self.progress.step / self.total)
+        # The validation that ends the run is part of the time, and takes about as long as the last one.
+        training = self.training
+        return min(1.0, self.progress.seconds / max(1e-3, (training.seconds or 0) - 1.1 * training.validation_seconds))
+
+    def step(self, batch: Batch) -> None:
+        """Do one step and tell of it.
+
+        Raises
+        ------
+        TrainingError
+            Many steps in a row had no finite loss.
+        """
+        if self.settings.schedule == "onecycle":
+            set_rate(self.optimizer, self.peak * one_cycle(self.share_done()))
+        loss = self._update(batch)
+        self.progress.step += 1
+        self.progress.samples += len(batch.names)
+        self.seen += len(batch.names)
+        self.progress.seconds = self.before + time.monotonic() - self.started
+        if loss is None:
+            self._complain(batch)
+        else:
+            self.bad_steps = 0
+            self.losses.append(loss)
+        share, elapsed = self.share_done(), time.monotonic() - self.started
+        left = elapsed * (1 - share) / max(share, 1e-9)
+        if self.training.seconds is not None:
+            left = max(0.0, self.training.seconds - self.progress.seconds)
+        self.training.display.tick(
+            Tick(
+                step=self.progress.step,
+                epoch=self.progress.samples / len(self.training.dataset),
+                share=share,
+                loss=_mean(self.losses),
+                rate=self.optimizer.param_groups[0]["lr"],
+                pictures_per_second=self.seen / max(elapsed, 1e-9),
+                seconds_left=left,
+            )
+        )
+
+    def _complain(self, batch: Batch) -> None:
+        self.bad_steps += 1
+        names = ", ".join(batch.names)
+        self.training.display.say(f"step {self.progress.step}: loss or gradient not finite, left out ({names})")
+        if self.bad_steps >= MOST_BAD_STEPS:
+            self.save()
+            raise TrainingError(
+                f"no finite loss in {self.bad_steps} steps in a row, the last with {names}",
+                remedy="lower learning_rate, or set precision=32-true; the best model so far is kept",
+            )
+
+    def _update(self, batch: Batch) -> float | None:
+        """Update the weights; return the loss, or None where it was not finite and nothing was changed."""
+        device = self.compute.device
+        images = batch.images.to(device, memory_format=self.compute.memory_format, non_blocking=True)
+        targets = batch.targets.to(device, non_blocking=True)
+        buffers = list(self.network.buffers())
+        before = [buffer.clone() for buffer in buffers]  # batch statistics; a bad batch would stay in them for good
+        try:
+            self.wrapped.zero_grad(set_to_none=True)
+            loss = self.loss_of(self.model(images), targets, self.weights)
+            value = float(loss.item())
+            if not math.isfinite(value):
+                _restore(buffers, before)
+                return None
+            self.fabric.backward(loss)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ConfigError(
+                f"{images.shape[3]} x {images.shape[2]} px in a batch of {images.shape[0]}: one pixel at the lowest level",
+                "more, for batch norm to have something to average",
+                "set a larger scale or batch_size, or a smaller depth",
+            ) from None
+        except torch.OutOfMemoryError:
+            _restore(buffers, before)
+            self._save_memory(images)
+            return self._update(batch)
+        norm = self.fabric.clip_gradients(
+            self.model, self.wrapped, max_norm=self.settings.clip, error_if_nonfinite=False
+        )
+        # float16 has its own guard: the loss scaler leaves such steps out and lowers its factor.
+        if self.compute.precision != "16-mixed" and norm is not None and not bool(torch.isfinite(norm)):
+            _restore(buffers, before)
+            return None
+        self.wrapped.step()
+        return value
+
+    def _save_memory(self, images: Tensor) -> None:
+        """Turn gradient checkpointing on, once.
+
+        Raises
+        ------
+        TrainingError
+            It is on already, or the network has none.
+        """
+        if getattr(self.network, "checkpointing", True):
+            raise TrainingError(
+                f"out of memory with a batch of {images.shape[0]} of {images.shape[3]} x {images.shape[2]} px",
+                remedy="set a smaller batch_size, crop, scale or width",
+            ) from None
+        self.training.display.say("out of memory: going on with gradient checkpointing (less memory, a third slower)")
+        self.network.use_checkpointing()  # type: ignore[operator]
+        self.wrapped.zero_grad(set_to_none=True)
+        if images.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def validation_is_due(self, per_epoch: int) -> bool:
+        """Tell whether to validate after this step; the validation that ends the run is not meant."""
+        if self.settings.validations_per_epoch:
+            every = per_epoch // self.settings.validations_per_epoch
+            return every > 0 and self.progress.step % every == 0
+        share, gap = self.share_done(), 1 / (self.settings.validations or VALIDATIONS)
+        if self.training.seconds is not None:
+            gap = max(gap, self.training.validation_seconds / (VALIDATION_SHARE * max(self.training.seconds, 1)))
+        return share - self.progress.validated_at >= gap - 1e-9 and share < 1 - gap / 2
+
+    def validate(self) -> None:
+        """Validate, keep the weights if they are the best so far, log."""
+        training, progress = self.training, self.progress
+        begin = time.monotonic()
+        self.network.eval()
+        result = training.validate(self.network)
+        self.network.train()
+        training.validation_seconds = time.monotonic() - begin
+        progress.seconds = self.before + time.monotonic() - self.started
+        progress.validated_at = self.share_done()
+        if self.settings.schedule == "plateau":
+            self.plateau.step(result.score)
+        best = result.score > progress.best
+        if best:
+            progress.best, progress.best_step = result.score, progress.step
+            training.keep(self.network, progress)
+        values = {
+            "epoch": progress.samples / len(training.dataset),
+            "seconds": progress.seconds,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "train_loss": _mean(self.losses),
+            "pictures_per_second": self.seen / max(time.monotonic() - self.started, 1e-9),
+            **result.values,
+        }
+        self.losses.clear()
+        for tracker in training.trackers:
+            tracker.log(progress.step, values)
+            for name, picture in result.pictures.items():
+                tracker.picture(progress.step, name, picture)
+            tracker.histograms(progress.step, _distributions(self.network) if tracker.wants_histograms else {})
+        training.display.say(_line(progress.step, values, best))
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        self.progress.plateau = self.plateau.state_dict() if self.settings.schedule == "plateau" else {}
+        scaler = self.fabric.strategy.precision.state_dict()
+        save_checkpoint(self.training.checkpoint, self.network, self.optimizer, self.progress, scaler)
+        self.saved = time.monotonic()
+
+
+def _distributions(network: nn.Module) -> dict[str, Tensor]:
+    """Return weights and gradients by name, for histograms."""
+    found = {}
+    for name, parameter in network.named_parameters():
+        found[f"weights/{name}"] = parameter.detach().float().cpu()
+        if parameter.grad is not None:
+            found[f"gradients/{name}"] = parameter.grad.float().cpu()
+    return {name: tensor for name, tensor in found.items() if bool(torch.isfinite(tensor).all())}
+
+
+def _restore(tensors: list[Tensor], values: list[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)
+
+
+def _batches(training: Training) -> DataLoader[Any]:
+    workers = training.settings.workers or 0
+    return DataLoader(
+        training.dataset,
+        batch_size=training.settings.batch_size or 1,
+        sampler=Numbers(training.progress.samples, 2**62),
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=training.compute.device.type == "cuda",
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def _line(step: int, values: dict[str, float], best: bool) -> str:
+    scores = {name.removeprefix("val_"): value for name, value in values.items() if name.startswith("val_")}
+    score = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    return (
+        f"step {step:5d}  epoch {values['epoch']:.1f}  {values['seconds']:.0f} s  loss {values['train_loss']:.4f}  "
+        f"{score}{'  best so far' if best else ''}"
+    )

@@ -1,0 +1,65 @@
+"""How fast this machine trains: a few real steps on random numbers, a second or two in all."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import torch
+
+from unet import devices, losses, models
+from unet.devices import Compute
+from unet.models import ModelSpec
+
+SIDE = 160
+
+
+def _step(spec: ModelSpec, side: int = SIDE) -> Callable[[Compute], None]:
+    network = models.build(spec).train()
+    images = torch.randn(2, spec.bands, side, side)
+    targets = torch.zeros(2, side, side, dtype=torch.int64)
+
+    def run(compute: Compute) -> None:
+        network.to(compute.device)
+        network.to(memory_format=compute.memory_format)  # type: ignore[call-overload]
+        with compute.autocast():
+            logits = network(images.to(compute.device, memory_format=compute.memory_format))
+        torch.autograd.backward(losses.cross_entropy(logits, targets.to(compute.device)))
+        if compute.device.type == "cuda":
+            torch.cuda.synchronize(compute.device)
+
+    return run
+
+
+def best_compute(spec: ModelSpec, device: torch.device, precision: str, channels_last: bool | None) -> Compute:
+    """Return the fastest precision and memory layout for training this network on this device.
+
+    With both given there is nothing to measure.
+    """
+    options = devices.candidates(device, precision)
+    if channels_last is not None:
+        options = [replace(option, channels_last=channels_last, why="as set") for option in options[:1]]
+    return devices.fastest(options, _step(spec) if len(options) > 1 else lambda compute: None)
+
+
+def speed_model(spec: ModelSpec, compute: Compute) -> Callable[[int], float]:
+    """Return training speed (pixels per second) by width: measured at two widths, a power law between and beyond."""
+
+    @cache
+    def measured(width: int) -> float:
+        run = _step(replace(spec, width=width))
+        run(compute)
+        start = time.perf_counter()
+        run(compute)
+        return 2 * SIDE * SIDE / (time.perf_counter() - start)
+
+    narrow, wide = 16, 32
+
+    def speed(width: int) -> float:
+        slope = math.log(measured(wide) / measured(narrow)) / math.log(wide / narrow)
+        return measured(narrow) * math.exp(slope * math.log(width / narrow))
+
+    return speed

@@ -1,0 +1,250 @@
+"""`unet predict`: which files are read and written, what is refused before anything is written, what is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unet import bundle, models
+from unet.bundle import Bundle
+from unet.commands.predict import predict
+from unet.data.preprocess import Preprocessing
+from unet.errors import InputError, ModelFileError, RasterError
+from unet.labels import Labels
+from unet.models import ModelSpec
+
+CARS = Labels(("road", "car", "sky"), ((0, 0, 0), (200, 30, 30), (20, 90, 250)), (0, 255, 7))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model file that calls dark pixels road and bright ones car."""
+    state = {
+        name: torch.zeros_like(t)
+        for name, t in models.build(ModelSpec(classes=3, width=1, depth=1)).state_dict().items()
+    }
+    for name in state:
+        if name.endswith(("running_var", ".1.weight", ".4.weight")):
+            state[name].fill_(1)
+    for name, channel in (
+        ("inc.double_conv.0", 0),
+        ("inc.double_conv.3", 0),
+        ("up1.conv.double_conv.0", 0),
+        ("up1.conv.double_conv.3", 0),
+    ):
+        state[f"{name}.weight"][0, channel, 1, 1] = 1.0  # brightness of the first band, all the way through the skip
+    state["outc.conv.weight"][1] = 10.0
+    state["outc.conv.bias"][1:] = torch.tensor([-5.0, -50.0])
+    path = tmp_path / "model.safetensors"
+    bundle.save(Bundle(ModelSpec(classes=3, width=1, depth=1), CARS, Preprocessing(), None, {}, {}, state), path)
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with two pictures whose right half is bright."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.jpg"):
+        pixels = np.zeros((20, 31, 3), np.uint8)
+        pixels[:, 16:] = 255
+        Image.fromarray(pixels).save(folder / name, quality=95)
+    return folder
+
+
+EXPECTED = np.repeat(np.arange(31)[None] >= 16, 20, axis=0).astype(np.uint8)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_masks_beside_the_pictures(model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written = predict(model, [str(pictures)])
+    assert written == [pictures / "a_OUT.png", pictures / "b_OUT.png"]
+    mask = Image.open(written[0])
+    assert (mask.mode, mask.size) == ("P", (31, 20))
+    np.testing.assert_array_equal(np.asarray(mask), EXPECTED)
+    assert tuple(np.asarray(mask.convert("RGB"))[3, 20]) == (200, 30, 30)
+    said = capsys.readouterr().err
+    assert "1/2" in said and "road 51.6%, car 48.4%" in said
+
+
+def test_each_input_once_by_file_folder_and_pattern(model: Path, pictures: Path) -> None:
+    written = predict(model, [str(pictures / "b.jpg"), str(pictures / "*.png"), str(pictures)])
+    assert written == [pictures / "b_OUT.png", pictures / "a_OUT.png"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_into_a_folder(model: Path, pictures: Path, tmp_path: Path, there: bool) -> None:
+    out = tmp_path / "masks"
+    if there:
+        out.mkdir()
+    predict(model, [str(pictures)], outputs=[str(out)])
+    assert files(out) == ["a_OUT.png", "b_OUT.png"]
+
+
+def test_into_named_files(model: Path, pictures: Path, tmp_path: Path) -> None:
+    inputs = [str(pictures / "a.png"), str(pictures / "b.jpg")]
+    predict(model, inputs, outputs=[str(tmp_path / "x" / "1.png"), str(tmp_path / "2.jpg")])
+    assert Image.open(tmp_path / "x" / "1.png").mode == "P"
+    assert Image.open(tmp_path / "2.jpg").mode == "RGB"
+
+
+def test_everything_else_that_can_be_written(model: Path, pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    written = predict(model, [str(pictures / "a.png")], outputs=[str(out)], overlay=True, probabilities=True)
+    assert sorted(path.name for path in written) == files(out) == ["a_OUT.png", "a_overlay.jpg", "a_probabilities.npy"]
+    shares = np.load(out / "a_probabilities.npy")
+    assert (shares.dtype, shares.shape) == (np.float16, (3, 20, 31))
+    np.testing.assert_allclose(shares.astype(np.float32).sum(0), 1, atol=2e-3)
+    np.testing.assert_array_equal(shares.argmax(0), EXPECTED)
+    overlay = np.asarray(Image.open(out / "a_overlay.jpg").convert("RGB")).astype(int)
+    assert overlay[10, 5].max() < 10  # road is black and stays clear
+    assert overlay[10, 25, 0] > overlay[10, 25, 1] + 40
+
+
+def test_named_files_name_their_companions(model: Path, pictures: Path, tmp_path: Path) -> None:
+    predict(model, [str(pictures / "a.png")], outputs=[str(tmp_path / "out" / "mask.png")], overlay=True)
+    assert files(tmp_path / "out") == ["mask.png", "mask_overlay.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("values", "mode"),
+    [
+        ((0, 1, 2), "L"),
+        ((0, 255, 7), "L"),
+        ((0, 1), "1"),
+        ((0, 300, 7), "I;16"),
+        (((0, 0, 0), (9, 8, 7), (1, 1, 1)), "RGB"),
+    ],
+)
+def test_raw_values(model: Path, pictures: Path, tmp_path: Path, values: Any, mode: str) -> None:
+    loaded = bundle.load(model)
+    state, spec = loaded.state, loaded.spec
+    if len(values) == 2:
+        state = {
+            **state,
+            "outc.conv.weight": state["outc.conv.weight"][:2],
+            "outc.conv.bias": state["outc.conv.bias"][:2],
+        }
+        spec = ModelSpec(classes=2, width=1, depth=1)
+    labels = Labels(CARS.names[: len(values)], CARS.colors[: len(values)], values)
+    bundle.save(Bundle(spec, labels, Preprocessing(), None, {}, {}, state), tmp_path / "raw.safetensors")
+    (path,) = predict(tmp_path / "raw.safetensors", [str(pictures / "a.png")], raw_values=True)
+    mask = Image.open(path)
+    assert mask.mode == mode
+    np.testing.assert_array_equal(np.asarray(mask).astype(int), np.array(values)[EXPECTED])
+
+
+def test_nothing_saved(model: Path, pictures: Path) -> None:
+    assert predict(model, [str(pictures)], save=False) == []
+    assert files(pictures) == ["a.png", "b.jpg"]
+
+
+def test_viz_without_a_display(model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import matplotlib
+
+    before = matplotlib.get_backend()
+    matplotlib.use("agg")
+    written = predict(model, [str(pictures / "a.png")], save=False, viz=True)
+    matplotlib.use(before)
+    assert written == [pictures / "a_viz.png"]
+    assert Image.open(written[0]).size[0] > 500
+    assert "a_viz.png" in capsys.readouterr().err
+
+
+def test_viz_with_a_display(model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib import pyplot
+
+    shown = []
+    monkeypatch.setattr(pyplot, "get_backend", lambda: "QtAgg")
+    monkeypatch.setattr(pyplot, "show", lambda: shown.append(len(pyplot.gcf().axes)))
+    assert predict(model, [str(pictures)], save=False, viz=True) == []
+    assert shown == [2, 2]
+    assert not pyplot.get_fignums()
+
+
+# --- refusals: each one line, before anything is written
+
+
+def refusal(kind: type[InputError], *args: Any, **kwargs: Any) -> str:
+    with pytest.raises(kind) as caught:
+        predict(*args, **kwargs)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_all_bad_inputs_are_named_at_once(model: Path, pictures: Path) -> None:
+    (pictures / "text.png").write_text("I am no picture\n")
+    message = refusal(InputError, model, [str(pictures), "nowhere.jpg", str(pictures / "*.tif")])
+    assert all(part in message for part in ("3 inputs", "nowhere.jpg", "*.tif", "text.png"))
+    assert files(pictures) == ["a.png", "b.jpg", "text.png"]
+
+
+def test_a_single_bad_input_is_told_plainly(model: Path, pictures: Path) -> None:
+    assert refusal(InputError, model, ["nowhere.jpg"]).startswith("no such file or folder: nowhere.jpg")
+
+
+def test_a_truncated_picture(model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(pictures / "aa.jpg")
+    (pictures / "aa.jpg").write_bytes((pictures / "aa.jpg").read_bytes()[:2000])
+    assert "aa.jpg" in refusal(RasterError, model, [str(pictures / "aa.jpg")])
+    assert "1 of 3 pictures could not be read" in refusal(InputError, model, [str(pictures)])
+    assert {"a_OUT.png", "b_OUT.png"} <= set(files(pictures))  # the others are done
+
+
+def test_outputs_must_match(model: Path, pictures: Path, tmp_path: Path) -> None:
+    names = [str(tmp_path / name) for name in ("1.png", "2.png", "3.png")]
+    assert "3 outputs for 2 pictures" in refusal(InputError, model, [str(pictures)], outputs=names)
+    assert "1 outputs for 2 pictures" in refusal(InputError, model, [str(pictures)], outputs=names[:1])
+    assert "2 pictures" in refusal(InputError, model, [str(pictures)], outputs=[names[0], names[0]])
+    assert "no ending of a picture" in refusal(InputError, model, [str(pictures)], outputs=["a.png", "b.txt"])
+
+
+def test_two_pictures_of_one_name(model: Path, pictures: Path) -> None:
+    Image.open(pictures / "a.png").save(pictures / "a.bmp")
+    assert "a_OUT.png is meant for 2 pictures" in refusal(InputError, model, [str(pictures)])
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_picture_is_never_overwritten(model: Path, pictures: Path, overwrite: bool) -> None:
+    path = str(pictures / "a.png")
+    twisted = str(pictures / ".." / pictures.name / "a.png")
+    assert "is one of the pictures" in refusal(InputError, model, [path], outputs=[twisted], overwrite=overwrite)
+
+
+def test_results_are_overwritten_on_demand_only(model: Path, pictures: Path) -> None:
+    predict(model, [str(pictures / "a.png")])
+    assert "exists already" in refusal(InputError, model, [str(pictures / "a.png")])
+    predict(model, [str(pictures / "a.png")], overwrite=True)
+    predict(model, [str(pictures / "a.png")], save=False)
+
+
+def test_expectations(model: Path, pictures: Path) -> None:
+    assert "has 3 classes; expected 2" in refusal(InputError, model, [str(pictures)], classes=2)
+    assert "transposed" in refusal(InputError, model, [str(pictures)], bilinear=True)
+    assert predict(model, [str(pictures / "a.png")], classes=3, bilinear=False)
+
+
+def test_models_and_devices_that_are_not_there(model: Path, pictures: Path) -> None:
+    refusal(ModelFileError, pictures / "a.png", [str(pictures)])
+    refusal(ModelFileError, pictures / "none.pth", [str(pictures)])
+    assert "device" in refusal(InputError, model, [str(pictures)], device="abacus")
+    assert "scale" in refusal(InputError, model, [str(pictures)], scale=-1.0)
+
+
+def test_a_threshold_without_effect_is_mentioned(
+    model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict(model, [str(pictures / "a.png")], save=False, threshold=0.5)
+    assert "no effect" not in capsys.readouterr().err
+    predict(model, [str(pictures / "a.png")], save=False, threshold=0.9)
+    assert "no effect" in capsys.readouterr().err

@@ -1,0 +1,234 @@
+"""train.py, predict.py and evaluate.py in the root: the flags of the Carvana U-Net, to the letter."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def script(name: str) -> ModuleType:
+    """Return a script of the root as a module."""
+    spec = importlib.util.spec_from_file_location(f"root_{name}", ROOT / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def parsed(name: str, line: str) -> dict[str, Any]:
+    """Return what a script makes of a command line."""
+    return vars(script(name).build_parser().parse(line.split()))
+
+
+def ran(name: str, line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script of the root in a folder."""
+    command = [sys.executable, str(ROOT / f"{name}.py"), *line.split()]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
+
+
+def is_statistic(name: str) -> bool:
+    return name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
+def test_train_defaults() -> None:
+    assert parsed("train", "") == {
+        "epochs": 5,
+        "batch_size": 1,
+        "lr": 1e-5,
+        "load": None,
+        "scale": 0.5,
+        "val": 10.0,
+        "amp": False,
+        "bilinear": False,
+        "classes": 2,
+        "debug": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--epochs 3 --batch-size 2 --learning-rate 1e-4 --load x.pth --scale 0.25 --validation 20 -c 4",
+        "-e 3 -b 2 -l 1e-4 -f x.pth -s 0.25 -v 20 -c 4",
+        "-e3 -b2 -l1e-4 -fx.pth -s.25 -v20 -c4",
+        "--epoch 3 --batch 2 --learning 1e-4 --load=x.pth --sc 0.25 --val 20 --cl 4",
+    ],
+)
+def test_train_names(line: str) -> None:
+    args = parsed("train", line)
+    assert (args["epochs"], args["batch_size"], args["lr"], args["load"]) == (3, 2, 1e-4, Path("x.pth"))
+    assert (args["scale"], args["val"], args["classes"]) == (0.25, 20.0, 4)
+
+
+@pytest.mark.parametrize("line", ["--epochs 1 --scale 0.25 --amp", "--amp", "--amp --bilinear"])
+def test_train_switches(line: str) -> None:
+    args = parsed("train", line)
+    assert args["amp"] is True
+    assert args["bilinear"] is ("--bilinear" in line)
+
+
+def test_train_calls_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+    recipe = SimpleNamespace(train_legacy=lambda **kwargs: seen.append(kwargs))
+    monkeypatch.setitem(sys.modules, "unet.commands.train_legacy", recipe)
+    assert script("train").main(["-e", "1", "--amp"]) == 0
+    assert seen == [
+        {
+            "epochs": 1,
+            "batch_size": 1,
+            "lr": 1e-5,
+            "load": None,
+            "scale": 0.5,
+            "val_percent": 10.0,
+            "amp": True,
+            "bilinear": False,
+            "classes": 2,
+        }
+    ]
+
+
+def test_predict_defaults() -> None:
+    args = parsed("predict", "-i a.jpg")
+    assert args["model"] == Path("MODEL.pth")
+    assert args["input"] == ["a.jpg"]
+    assert args["output"] is None
+    assert args["mask_threshold"] is args["scale"] is args["classes"] is None, "the model file says them"
+    assert not (args["viz"] or args["no_save"] or args["bilinear"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--model x.pth --input a.jpg b.jpg --output c.png d.png --viz --no-save --mask-threshold 0.7 "
+        "--scale 1 --bilinear --classes 3",
+        "-m x.pth -i a.jpg b.jpg -o c.png d.png -v -n -t 0.7 -s 1 --bilinear -c 3",
+        "-i a.jpg b.jpg -vn -o c.png d.png -mx.pth -t.7 -s1 --bil -c3",
+    ],
+)
+def test_predict_names(line: str) -> None:
+    args = parsed("predict", line)
+    assert (args["model"], args["input"]) == (Path("x.pth"), ["a.jpg", "b.jpg"])
+    assert args["output"] == ["c.png", "d.png"]
+    assert args["viz"] and args["no_save"] and args["bilinear"]
+    assert (args["mask_threshold"], args["scale"], args["classes"]) == (0.7, 1.0, 3)
+
+
+def predict_call(line: str, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    command = SimpleNamespace(predict=lambda *args, **kwargs: seen.append((args, kwargs)) or [Path("a_OUT.png")])
+    monkeypatch.setitem(sys.modules, "unet.commands.predict", command)
+    assert script("predict").main(line.split()) == 0
+    return seen[0]
+
+
+def test_predict_calls_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    args, kwargs = predict_call("-i a.jpg b.jpg --viz --no-save", monkeypatch)
+    assert args == (Path("MODEL.pth"), ["a.jpg", "b.jpg"])
+    assert (kwargs["viz"], kwargs["save"]) == (True, False)
+    assert (kwargs["raw_values"], kwargs["overwrite"]) == (True, True)
+
+
+def test_only_what_is_said_replaces_what_the_model_file_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ("scale", "threshold", "classes", "bilinear")
+    _, kwargs = predict_call("-i a.jpg", monkeypatch)
+    assert [kwargs[name] for name in said] == [None] * 4
+    _, kwargs = predict_call("-i a.jpg -s 0.25 -t 0.7 -c 3 --bilinear", monkeypatch)
+    assert [kwargs[name] for name in said] == [0.25, 0.7, 3, True]
+
+
+def test_evaluate_names() -> None:
+    args = parsed("evaluate", "-m x.pth -s 1 --amp --bilinear -c 3 --batch-size 4")
+    assert (args["model"], args["scale"], args["classes"], args["batch_size"]) == (Path("x.pth"), 1.0, 3, 4)
+    assert parsed("evaluate", "")["model"] == Path("MODEL.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "expected"),
+    [
+        ("train", "--epochs many", "--epochs"),
+        ("train", "--epoks 3", "did you mean --epochs?"),
+        ("train", "data", "unexpected argument 'data'"),
+        ("predict", "", "--input"),
+        ("predict", "--imput a.jpg", "did you mean --input?"),
+        ("evaluate", "--modle x", "did you mean --model?"),
+    ],
+)
+def test_refused_in_one_line(name: str, line: str, expected: str, tmp_path: Path) -> None:
+    done = ran(name, line, tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"{name}.py: error: ") and done.stderr.count("\n") == 1
+    assert expected in done.stderr
+
+
+def test_they_run_from_a_clone_that_is_not_installed(tmp_path: Path) -> None:
+    # -S leaves out what an editable installation puts on the path: only the script itself can find `unet`.
+    program = (
+        f"import runpy, sys; sys.path += [{sysconfig.get_path('purelib')!r}]\n"
+        f"runpy.run_path({str(ROOT / 'train.py')!r})\n"
+        "import unet; print(unet.__file__)"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == ROOT / "src" / "unet" / "__init__.py"
+
+
+@pytest.mark.slow
+def test_train_predict_evaluate(make_data: Callable[..., Path], tmp_path: Path) -> None:
+    make_data("data", count=4, size=(64, 96))
+    done = ran("train", "--epochs 1 --scale 0.5 --amp", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "INFO: Using device" in done.stderr
+    assert "INFO: Network:\n\t3 input channels\n\t2 output channels (classes)\n\tTransposed conv" in done.stderr
+
+    # Nothing but weights and mask values, as the original writes it.
+    state = torch.load(tmp_path / "checkpoints" / "checkpoint_epoch1.pth", weights_only=True)
+    assert state.pop("mask_values") == [0, 1]
+    assert sum(tensor.numel() for name, tensor in state.items() if not is_statistic(name)) == 31_037_698
+
+    pictures = "data/imgs/p00.png data/imgs/p01.png"
+    done = ran("predict", f"-m checkpoints/checkpoint_epoch1.pth -i {pictures} -o a.png b.png", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "INFO: Mask saved to a.png" in done.stderr
+    for name in ("a.png", "b.png"):
+        with Image.open(tmp_path / name) as mask:
+            assert (mask.mode, mask.size) == ("1", (96, 64))
+
+    done = ran("predict", f"-m checkpoints/checkpoint_epoch1.pth -i {pictures} --no-save", tmp_path)
+    assert done.returncode == 0 and "saved to" not in done.stderr
+    assert sorted(path.name for path in (tmp_path / "data" / "imgs").iterdir()) == [f"p0{n}.png" for n in range(4)]
+
+    done = ran("evaluate", "-m checkpoints/checkpoint_epoch1.pth --amp", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "INFO: Validation Dice score: " in done.stderr
+
+    done = ran("train", "-e 1 -f data/imgs/p00.png", tmp_path)
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("train.py: error: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "expected"),
+    [
+        ("train", "", "data"),
+        ("predict", "-i a.jpg", "MODEL.pth does not exist"),
+        ("evaluate", "", "MODEL.pth does not exist"),
+    ],
+)
+def test_files_that_are_missing(name: str, line: str, expected: str, tmp_path: Path) -> None:
+    done = ran(name, line, tmp_path)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"{name}.py: error: ") and expected in last
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,63 @@
+"""What many tests share: real pictures where there are some, tiny data sets, a cache of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unet import raster
+
+# Before torch is loaded, as the command line does: test runs share their machine, see docs/decisions/007-threads.md.
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets; the test is skipped where there is none."""
+    given = os.environ.get("UNET_TEST_DATA")
+    folder = Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real pictures in {folder}; set UNET_TEST_DATA to a folder that holds them")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the scans of tests out of the user's cache."""
+    monkeypatch.setenv("UNET_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+DataMaker = Callable[..., Path]
+
+
+@pytest.fixture
+def make_data(tmp_path: Path) -> DataMaker:
+    """A function that writes a tiny data set: bright squares on dark noise, masks 0/1 in a palette PNG."""
+
+    def make(
+        name: str = "data",
+        *,
+        count: int = 4,
+        size: tuple[int, int] = (24, 32),
+        images: str = "imgs",
+        masks: str = "masks",
+        suffix: str = "_mask",
+        ending: str = ".png",
+        seed: int = 0,
+    ) -> Path:
+        folder = tmp_path / name
+        rng = np.random.default_rng(seed)
+        for number in range(count):
+            mask = np.zeros(size, np.uint8)
+            row, column = rng.integers(2, size[0] // 2), rng.integers(2, size[1] // 2)
+            mask[row : row + size[0] // 3, column : column + size[1] // 3] = 1
+            picture = rng.integers(0, 60, (*size, 3), dtype=np.uint8) + 150 * mask[..., None]
+            raster.write_picture(folder / images / f"p{number:02}{ending}", picture)
+            raster.write_mask(folder / masks / f"p{number:02}{suffix}.png", mask, [0, 0, 0, 200, 30, 30])
+        return folder
+
+    return make

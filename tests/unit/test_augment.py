@@ -1,0 +1,73 @@
+"""One warp for picture and target: exact where it should be, never blending classes, ignored outside."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from unet.data.augment import PRESETS, Augmentation, Warp, apply_warp, change_greys, draw_warp
+from unet.labels import IGNORED
+
+
+def picture_and_target(height: int = 20, width: int = 30) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.randint(0, 256, (3, height, width), generator=generator, dtype=torch.uint8)
+    return picture, torch.randint(0, 5, (height, width), generator=generator, dtype=torch.uint8)
+
+
+def test_a_plain_crop_is_exact() -> None:
+    picture, target = picture_and_target()
+    image, labels = apply_warp(picture, target, Warp(row=9, col=14), (8, 10))
+    torch.testing.assert_close(image, picture[:, 5:13, 9:19].float(), atol=1e-2, rtol=0)
+    assert torch.equal(labels, target[5:13, 9:19])
+
+
+def test_a_mirrored_crop_is_the_mirror_image() -> None:
+    picture, target = picture_and_target()
+    image, labels = apply_warp(picture, target, Warp(row=10, col=15, mirror=True), (20, 30))
+    torch.testing.assert_close(image, picture.flip(2).float(), atol=1e-2, rtol=0)
+    assert torch.equal(labels, target.flip(1))
+
+
+def test_a_quarter_turn_is_a_rotation_of_both() -> None:
+    picture, target = picture_and_target(20, 20)
+    image, labels = apply_warp(picture, target, Warp(row=10, col=10, angle=math.pi / 2), (20, 20))
+    turned = torch.rot90(picture, -1, (1, 2)).float()
+    other = torch.rot90(picture, 1, (1, 2)).float()
+    assert min((image - turned).abs().max(), (image - other).abs().max()) < 1e-1
+    assert torch.equal(labels, torch.rot90(target, -1)) or torch.equal(labels, torch.rot90(target, 1))
+
+
+def test_outside_is_ignored_and_mirrored() -> None:
+    picture, target = picture_and_target()
+    image, labels = apply_warp(picture, target, Warp(row=10, col=15), (40, 30))
+    assert bool((labels[:10] == IGNORED).all()) and bool((labels[30:] == IGNORED).all())
+    assert torch.equal(labels[10:30], target)
+    torch.testing.assert_close(image[:, 9], picture[:, 0].float(), atol=1e-2, rtol=0)
+
+
+def test_drawn_warps_never_make_new_classes_and_keep_inside() -> None:
+    picture, target = picture_and_target(64, 96)
+    for seed in range(50):
+        warp = draw_warp(PRESETS["light"], (64, 96), (32, 48), np.random.default_rng(seed))
+        _, labels = apply_warp(picture, target, warp, (32, 48))
+        assert set(labels.unique().tolist()) <= {0, 1, 2, 3, 4, IGNORED}
+        assert (labels == IGNORED).float().mean() < 0.35
+
+
+def test_an_area_keeps_its_share_under_zoom() -> None:
+    """Half of the plane stays half of the sample when the edge goes through its centre."""
+    target = torch.zeros(100, 100, dtype=torch.uint8)
+    target[:, 50:] = 1
+    for zoom in (0.8, 1.0, 1.3):
+        _, labels = apply_warp(target[None].float(), target, Warp(50, 50, zoom=zoom), (60, 60))
+        assert abs(labels.float().mean().item() - 0.5) < 0.02
+
+
+def test_greys_change_only_when_asked() -> None:
+    image = torch.randn(3, 5, 5)
+    assert change_greys(image, Augmentation(), np.random.default_rng(0)) is image
+    changed = change_greys(image, Augmentation(brightness=0.5, contrast=0.5), np.random.default_rng(0))
+    assert not torch.allclose(changed, image)

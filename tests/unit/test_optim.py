@@ -1,0 +1,60 @@
+"""Optimisers by name, and the one-cycle rate as a function of progress."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from unet.config import TrainingConfig
+from unet.training.optim import build_optimizer, one_cycle, set_rate
+
+
+def test_one_cycle_follows_torch() -> None:
+    """The same curve as torch's scheduler, which counts steps where ours takes a share."""
+    steps = 1000
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=steps + 1, pct_start=0.1, div_factor=25, final_div_factor=400
+    )
+    for step in range(steps):
+        assert one_cycle(step / steps) == pytest.approx(optimizer.param_groups[0]["lr"], abs=2e-2)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_one_cycle_beyond_its_ends() -> None:
+    assert one_cycle(-1) == one_cycle(0) == pytest.approx(0.04)
+    assert one_cycle(2) == one_cycle(1) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop"])
+def test_every_optimizer_lowers_a_loss(name: str) -> None:
+    torch.manual_seed(0)
+    network = nn.Linear(4, 1)
+    optimizer = build_optimizer(network.parameters(), TrainingConfig(optimizer=name, learning_rate=1e-2))
+    x, y = torch.randn(32, 4), torch.randn(32, 1)
+    before = (network(x) - y).square().mean().item()
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = (network(x) - y).square().mean()
+        loss.backward()
+        optimizer.step()
+    assert (network(x) - y).square().mean().item() < before
+
+
+def test_adamw_does_not_decay_biases() -> None:
+    optimizer = build_optimizer(nn.Linear(4, 1).parameters(), TrainingConfig(weight_decay=0.3))
+    assert [(group["weight_decay"], len(group["params"])) for group in optimizer.param_groups] == [(0.3, 1), (0.0, 1)]
+
+
+def test_the_carvana_settings_reach_rmsprop() -> None:
+    settings = TrainingConfig(optimizer="rmsprop", learning_rate=1e-5, weight_decay=1e-8, momentum=0.999)
+    group = build_optimizer(nn.Linear(4, 1).parameters(), settings).param_groups[0]
+    assert (group["lr"], group["weight_decay"], group["momentum"]) == (1e-5, 1e-8, 0.999)
+
+
+def test_the_rate_is_set_everywhere() -> None:
+    optimizer = build_optimizer(nn.Linear(4, 1).parameters(), TrainingConfig())
+    set_rate(optimizer, 0.5)
+    assert {group["lr"] for group in optimizer.param_groups} == {0.5}

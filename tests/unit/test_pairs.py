@@ -1,0 +1,334 @@
+"""Finding pairs and holding some out."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unet.data.pairs import Pair, find_images, find_pairs, split
+from unet.errors import DataError, InputError
+
+DataMaker = Callable[..., Path]
+
+
+def touch(root: Path, *names: str) -> Path:
+    """Make empty files; pairing looks at names only."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    return root
+
+
+def names(root: Path | None = None, **options: object) -> dict[str, list[tuple[str, str]]]:
+    return {
+        part: [(pair.name, pair.mask.name) for pair in pairs]
+        for part, pairs in find_pairs(root, **options).items()  # type: ignore[arg-type]
+    }
+
+
+@pytest.mark.parametrize("images", ["imgs", "images", "img", "Image"])
+@pytest.mark.parametrize("masks", ["masks", "Mask", "labels", "gt", "Annotations", "groundtruth"])
+def test_folder_names(tmp_path: Path, images: str, masks: str) -> None:
+    touch(tmp_path, f"{images}/a.jpg", f"{images}/b.JPG", f"{masks}/a.png", f"{masks}/b.png")
+    assert names(tmp_path) == {"all": [("a", "a.png"), ("b", "b.png")]}
+
+
+@pytest.mark.parametrize("suffix", ["", "_mask", "_GT", "-seg", ".label", " 2"])
+def test_suffix_is_found(tmp_path: Path, suffix: str) -> None:
+    stems = ["1", "2", "10", "11", "ä ö", "a.b"]
+    touch(tmp_path, *(f"imgs/{stem}.jpg" for stem in stems), *(f"masks/{stem}{suffix}.gif" for stem in stems))
+    assert dict(names(tmp_path)["all"]) == {stem: f"{stem}{suffix}.gif" for stem in stems}
+
+
+@pytest.mark.parametrize(("image", "mask"), [("img_{}", "mask_{}"), ("{}_img", "{}_seg"), ("t{:03}", "man_seg{:03}")])
+def test_what_all_names_share_is_set_aside(tmp_path: Path, image: str, mask: str) -> None:
+    numbers = [1, 2, 3, 10, 20]
+    touch(tmp_path, *(f"imgs/{image.format(n)}.png" for n in numbers))
+    touch(tmp_path, *(f"masks/{mask.format(n)}.png" for n in numbers))
+    assert dict(names(tmp_path)["all"]) == {image.format(n): f"{mask.format(n)}.png" for n in numbers}
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_parts_above_or_below(tmp_path: Path, above: bool) -> None:
+    for folder, part in [("train", "train"), ("Valid", "val"), ("test", "test")]:
+        for kind in ("images", "masks"):
+            touch(tmp_path, f"{folder}/{kind}/{part}1.png" if above else f"{kind}/{folder}/{part}1.png")
+    assert names(tmp_path) == {part: [(f"{part}1", f"{part}1.png")] for part in ("train", "val", "test")}
+
+
+def test_deep_folders_pair_by_their_path(tmp_path: Path) -> None:
+    touch(tmp_path, "imgs/x/1.png", "imgs/y/z/1.png", "masks/x/1_m.png", "masks/y/z/1_m.png")
+    assert names(tmp_path) == {"all": [("x/1", "1_m.png"), ("y/z/1", "1_m.png")]}
+
+
+def test_folders_one_level_down(tmp_path: Path) -> None:
+    touch(tmp_path, "01/images/1.tif", "01/masks/1.tif")
+    assert names(tmp_path) == {"all": [("1", "1.tif")]}
+    touch(tmp_path, "02/images/1.tif", "02/masks/1.tif")
+    assert names(tmp_path) == {"all": [("01/1", "1.tif"), ("02/1", "1.tif")]}
+
+
+def test_one_folder_for_both(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "a_mask.png", "b.jpg", "b_mask.png", "bc.jpg", "bc_mask.png", "notes.txt")
+    wanted = {"all": [(stem, f"{stem}_mask.png") for stem in ("a", "b", "bc")]}
+    assert names(tmp_path) == wanted
+    assert names(images=tmp_path, masks=tmp_path) == wanted
+    assert names(tmp_path, mask_suffix="_mask") == wanted
+
+
+def test_one_folder_for_both_with_endings(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "a.png", "b.jpg", "b.png")
+    assert names(tmp_path) == {"all": [("a", "a.png"), ("b", "b.png")]}
+
+
+@pytest.mark.parametrize("files", [["sheet.jpg", "edges.png"], [f"{n}.png" for n in range(1, 31)]])
+def test_pictures_without_masks(tmp_path: Path, files: list[str]) -> None:
+    with pytest.raises(DataError, match="no masks"):
+        find_pairs(touch(tmp_path, *files))
+
+
+def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "imgs/a.jpg", "masks/a.png", "imgs/.b.jpg", "imgs/Thumbs.db", "masks/list.csv", "masks/.x/c.png")
+    assert names(tmp_path) == {"all": [("a", "a.png")]}
+
+
+def test_names_in_other_unicode_forms(tmp_path: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "größe-é") for form in ("NFC", "NFD"))
+    touch(tmp_path, f"imgs/{apart}.jpg", f"masks/{composed}_mask.png")
+    assert [pair.name for pair in find_pairs(tmp_path)["all"]] == [composed]
+
+
+def test_given_folders_and_suffix(tmp_path: Path) -> None:
+    touch(tmp_path, "scans/a.png", "scans/a_x.png", "drawn/a_x.png", "drawn/a_x_x.png")
+    options = {"images": tmp_path / "scans", "masks": tmp_path / "drawn"}
+    assert names(**options, mask_suffix="_x") == {"all": [("a", "a_x.png"), ("a_x", "a_x_x.png")]}
+
+
+def test_all_faults_at_once(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"imgs/p{n}.png" for n in range(5)), *(f"masks/p{n}_mask.png" for n in range(3)))
+    touch(tmp_path, "masks/pp3_mask.png", "imgs/p0.jpg", "masks/p1_mask.gif", "masks/p2.png")
+    with pytest.raises(DataError, match="cannot be paired") as caught:
+        find_pairs(tmp_path)
+    faults = "\n".join(caught.value.faults)
+    for words in (
+        "p0.png: two pictures of one name, p0.jpg and p0.png",
+        "two masks of one name, p1_mask.gif and p1_mask.png",
+        "two masks for one picture, p2.png and p2_mask.png",
+        "p3.png has no mask (nearest name: pp3_mask.png)",
+        "p4.png has no mask",
+        "pp3_mask.png has no picture",
+    ):
+        assert words in faults
+
+
+def test_many_faults_are_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "masks/a.png", *(f"imgs/{n:04}.png" for n in range(1000)), "imgs/a.png")
+    with pytest.raises(DataError, match="1000 files") as caught:
+        find_pairs(tmp_path)
+    assert len(caught.value.faults) == 11 and caught.value.faults[-1] == "and 990 more"
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "words"),
+    [
+        ([], {"root": "nowhere"}, "no such folder"),
+        (["a.txt"], {"root": "a.txt"}, "is a file"),
+        ([], {"root": "."}, "no pictures and no folders"),
+        (["photos/a.jpg", "drawn/a.png"], {"root": "."}, "holds the folders drawn, photos"),
+        (["imgs/a.txt", "masks/a.png"], {"root": "."}, r"no pictures in .*imgs.*it holds 1 \.txt"),
+        (["imgs/a.png", "masks/a.txt"], {"root": "."}, "no pictures in .*masks"),
+        (["imgs/a.png"], {"images": "imgs"}, "only one of the folders"),
+        (["imgs/a.png", "masks/b.png"], {"root": "."}, "cannot be paired"),
+        (["imgs/train/a.png", "masks/train/a.png", "imgs/b.png", "masks/b.png"], {"root": "."}, "lies beside"),
+        (["i/a_mask.png", "i/b_mask.png", "m/a.png", "m/b.png"], {"images": "i", "masks": "m"}, "swapped"),
+        (["imgs/a.png", "masks/a_m.png"], {"root": ".", "mask_suffix": "_x"}, "cannot be paired"),
+    ],
+)
+def test_folders_that_cannot_be_used(tmp_path: Path, files: list[str], options: dict[str, str], words: str) -> None:
+    touch(tmp_path, *files)
+    paths = {key: value if key == "mask_suffix" else tmp_path / value for key, value in options.items()}
+    with pytest.raises(DataError, match=words) as caught:
+        find_pairs(**paths)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_near_folder_name_is_suggested(tmp_path: Path) -> None:
+    (tmp_path / "carvana").mkdir()
+    with pytest.raises(DataError, match=r"do you mean .*carvana"):
+        find_pairs(tmp_path / "carvan")
+
+
+def test_no_data_at_all() -> None:
+    with pytest.raises(DataError, match="give DATA"):
+        find_pairs()
+
+
+# Pictures to predict
+
+
+def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "b.png", "a.JPG", "x.txt", "deep/c.png", "odd.xyz", "[1].png")
+    found = find_images
+    assert [path.name for path in found(["b.png", "a.JPG", "odd.xyz"])] == ["b.png", "a.JPG", "odd.xyz"]
+    assert [path.name for path in found([tmp_path])] == ["[1].png", "a.JPG", "b.png"]
+    assert [path.name for path in found(["*"])] == ["[1].png", "a.JPG", "b.png"]
+    assert [path.name for path in found(["**/*.png", "b.png"])] == ["[1].png", "b.png", "c.png"]
+    assert [path.name for path in found(["[1].png"])] == ["[1].png"]
+
+
+@pytest.mark.parametrize(
+    ("given_path", "words"),
+    [
+        ("none.png", "no such file or folder: none.png; do you mean nine.png"),
+        ("*.gif", "no pictures match"),
+        ("empty", "no pictures in empty.*give empty.inner"),
+        ("a/b/c.png", "no such file or folder"),
+    ],
+)
+def test_pictures_that_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given_path: str, words: str
+) -> None:
+    monkeypatch.chdir(touch(tmp_path, "nine.png", "empty/inner/a.png"))
+    with pytest.raises(InputError, match=words):
+        find_images([given_path])
+
+
+# Holding out
+
+
+def pairs_of(names: list[str]) -> list[Pair]:
+    return [Pair(name, Path(f"/d/imgs/{name}.png"), Path(f"/d/masks/{name}_mask.png")) for name in names]
+
+
+groups_of_names = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 99)), min_size=2, max_size=40, unique=True)
+
+
+@given(groups_of_names, st.floats(0.01, 0.99), st.integers(0, 5), st.randoms())
+def test_shares_and_groups(ids: list[tuple[int, int]], share: float, seed: int, order: object) -> None:
+    pairs = pairs_of([f"{car}_{view}" for car, view in ids])
+    grouped = len({car for car, _ in ids}) > 1
+    train, val = split(pairs, val=share, group="^[^_]+" if grouped else None, seed=seed)
+    assert train and val and sorted((*train, *val)) == sorted(pairs)
+    if grouped:
+        assert not {p.name.split("_")[0] for p in train} & {p.name.split("_")[0] for p in val}
+    else:
+        assert len(val) == min(max(round(share * len(pairs)), 1), len(pairs) - 1) or len(val) in (
+            int(share * len(pairs)),
+            int(share * len(pairs)) + 1,
+        )
+    order.shuffle(pairs)  # type: ignore[attr-defined]
+    assert split(pairs, val=share, group="^[^_]+" if grouped else None, seed=seed) == (train, val)
+
+
+def test_the_nearest_share_of_groups() -> None:
+    pairs = pairs_of([f"{car}_{view}" for car in range(12) for view in range(4)])
+    train, val = split(pairs, val=0.15, group="^[^_]+")
+    assert (len(train), len(val)) == (40, 8)
+    assert split(pairs, val=0.15, seed=1)[1] != split(pairs, val=0.15, seed=2)[1]
+
+
+def test_group_one_of_the_pattern_counts() -> None:
+    train, val = split(pairs_of(["a1x", "b1y", "a2x", "b2y"]), val=0.5, group=r"[ab](\d)")
+    assert {pair.name[1] for pair in val} in ({"1"}, {"2"}) and len(train) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "words"),
+    [
+        (["a"], {"val": 0.5}, "1 picture"),
+        (["a_1", "a_2"], {"val": 0.5, "group": "^[^_]+"}, "one group"),
+        (["a", "b"], {"val": 0.5, "group": "("}, "regular expression"),
+        (["a", "b"], {"val": 0.5, "group": "[0-9]"}, "does not match the name 'a'"),
+        (["a", "b"], {"val": 0.0}, "more than 0"),
+        (["a", "b"], {"val": 1.5}, "less than 1"),
+        (["a", "b"], {"val": Path("/nowhere/list.txt")}, "no such file"),
+    ],
+)
+def test_splits_that_cannot_be(names: list[str], options: dict[str, object], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        split(pairs_of(names), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "line", ["b c", "b c.png", "b c_mask", "b c_mask.gif", "imgs/b c.jpg", "x\\imgs\\b c.JPG", "./b c"]
+)
+def test_list_files(tmp_path: Path, line: str) -> None:
+    (tmp_path / "val.txt").write_text(f"\ufeff# held out\r\n\r\n{line}\r\n", encoding="utf-8")
+    train, val = split(pairs_of(["a", "b c", "d"]), val=tmp_path / "val.txt")
+    assert [pair.name for pair in val] == ["b c"] and [pair.name for pair in train] == ["a", "d"]
+
+
+def test_lists_name_deep_pictures(tmp_path: Path) -> None:
+    (tmp_path / "val.txt").write_text("01/a\n02/b.png\nc\n")
+    _, val = split(pairs_of(["01/a", "02/a", "01/b", "02/b", "01/c"]), val=tmp_path / "val.txt")
+    assert [pair.name for pair in val] == ["01/a", "01/c", "02/b"]
+
+
+def test_all_wrong_lines_at_once(tmp_path: Path) -> None:
+    (tmp_path / "val.txt").write_text("pictur1\nxyz\na\n")
+    with pytest.raises(DataError, match="3 lines") as caught:
+        split(pairs_of(["picture1", "01/a", "02/a"]), val=tmp_path / "val.txt")
+    assert caught.value.faults == (
+        "line 1: pictur1 is the name of no pictures (nearest name: picture1)",
+        "line 2: xyz is the name of no pictures",
+        "line 3: a is the name of 2 pictures",
+    )
+
+
+def test_lists_that_leave_nothing_or_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "all.txt").write_text("a\nb\n")
+    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00\xd8")
+    for name in ("all.txt", "empty.txt", "bytes.txt"):
+        with pytest.raises(DataError, match=r"at least one|a text file"):
+            split(pairs_of(["a", "b"]), val=tmp_path / name)
+
+
+def test_held_out_by_folder(make_data: DataMaker) -> None:
+    data, other = make_data("data", images="imgs/x", masks="masks/x"), make_data("other", count=3)
+    make_data("data", images="imgs/y", masks="masks/y", count=2)
+    pairs = find_pairs(data)["all"]
+    train, val = split(pairs, val=data / "imgs" / "y")
+    assert len(train) == 4 and [pair.name for pair in val] == ["y/p00", "y/p01"]
+    train, val = split(pairs, val=other)
+    assert train == pairs and len(val) == 3
+
+
+# Real data
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("carvana", {"all": 48}),
+        ("camvid", {"train": 367, "val": 101}),
+        ("ultrasound", {"all": 204}),
+        ("isbi_em", {"all": 24}),
+        ("msrc2_seg", {"all": 335}),
+        ("phc-c2dh-u373", {"all": 15}),
+    ],
+)
+def test_real_data_sets(shared_data: Path, name: str, counts: dict[str, int]) -> None:
+    assert {part: len(pairs) for part, pairs in find_pairs(shared_data / name).items()} == counts
+
+
+def test_real_list(shared_data: Path) -> None:
+    folder = shared_data / "msrc2_seg"
+    train, val = split(find_pairs(folder)["all"], val=folder / "Validation.txt")
+    assert (len(train), len(val)) == (276, 59)
+
+
+def test_what_prediction_wrote_beside_the_pictures_is_no_picture(make_data: DataMaker) -> None:
+    """`predict.py -i data/imgs/a.jpg` writes data/imgs/a_OUT.png; training afterwards must still work."""
+    root = make_data()
+    before = find_pairs(root)
+    for image in list((root / "imgs").iterdir()):
+        for ending in ("_OUT", "_overlay"):
+            (root / "imgs" / f"{image.stem}{ending}.png").write_bytes(image.read_bytes())
+    assert find_pairs(root) == before

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unet import bundle, config, models, raster
+from unet.bundle import Bundle
+from unet.data.preprocess import Preprocessing
+from unet.errors import ConfigError, InputError
+from unet.labels import Labels, default_colors
+from unet.metrics.confusion import report
+from unet.models import ModelSpec
+from unet.report import write_report
+from unet.report.charts import Series, line_chart, scale, short
+from unet.report.panels import mistakes, panels_of
+from unet.report.sections import MOST_DRAWN, MOST_NUMBERED
+from unet.report.words import command_line, counted, duration, file_size, large, listed, percent, score
+
+NASTY = ("<b>street</b>", "O'Brien's \"house\" & garden", "水", "<script>alert(1)</script>")
+HEADER = "step,epoch,seconds,lr,train_loss,val_loss,val_mean_iou,val_mean_dice,val_pixel_accuracy,pictures_per_second"
+VOID = {"meta", "link", "img"}
+
+
+class Page(HTMLParser):
+    """The page as a browser sees it: elements, their attributes, the text; tags must be closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag in ("td", "th"):
+            self.text += " "
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] not in (["style"], ["script"]):
+            self.text += data
+
+    def values(self, name: str) -> list[str]:
+        return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
+
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def make_run(
+    folder: Path, confusion: Any, names: tuple[str, ...], pictures: tuple[str, ...] = ("one",), rows: str = ""
+) -> Path:
+    run = folder / "my run & more"
+    run.mkdir()
+    settings = config.parse({"data": {"root": "maps <old>"}, "training": {"seconds": 60.0}})
+    (run / "config.toml").write_text(config.to_toml(settings), encoding="utf-8")
+    matrix = np.array(confusion)
+    scores = report([matrix] * len(pictures), names, [{"name": p, "image": p, "mask": p} for p in pictures])
+    (run / "evaluation.json").write_text(json.dumps(scores), encoding="utf-8")
+    if rows:
+        (run / "metrics.csv").write_text(f"{HEADER}\n{rows}", encoding="utf-8")
+    return run
+
+
+def page_of(run: Path) -> Page:
+    path = write_report(run)
+    assert path == run / "report.html"
+    assert [p.name for p in run.iterdir() if p.name.startswith("report")] == ["report.html"]
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def full_run(tmp_path: Path) -> Path:
+    """Everything that a run can hold, with names that could break a page."""
+    confusion = [[80, 10, 0, 0], [5, 60, 0, 0], [3, 4, 0, 0], [0, 0, 0, 0]]
+    rows = "10,0.5,6,0.002,1.2,,0.4,0.5,0.7,5.2\n20,1,12,0.001,0.8,,0.6,0.7,0.8,5.3\n"
+    run = make_run(tmp_path, confusion, NASTY, ('a/<i> & "q"', "b"), rows)
+    (run / "plan.md").write_text("# Plan\n\n- Batch of 4: <small> & fast.\n", encoding="utf-8")
+    rng = np.random.default_rng(0)
+    for rank, name in enumerate(('a_<i> & "q"', "b")):
+        raster.write_picture(run / "samples" / f"{rank:02d}_{name}.png", rng.integers(0, 255, (8, 36, 3), np.uint8))
+    labels = Labels(NASTY, default_colors(4), (0, 1, 2, 3), ignored=(255,))
+    spec = ModelSpec(classes=4, width=2, depth=2)
+    about = {"unet": "0.1.0", "torch": "2.9", "step": 20, "train_pictures": 24, "val_pictures": 2}
+    state = models.build(spec).state_dict()
+    bundle.save(Bundle(spec, labels, Preprocessing(), None, {}, about, state), run / "model.safetensors")
+    return run
+
+
+def test_a_full_page_is_well_formed_and_needs_nothing_from_elsewhere(full_run: Path) -> None:
+    page = page_of(full_run)
+
+    for address in [*page.values("src"), *page.values("href")]:
+        assert address.startswith(("data:", "#"))
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    targets = [address[1:] for address in page.values("href") if address.startswith("#")]
+    for reference in [*targets, *page.values("aria-labelledby"), *page.values("aria-describedby")]:
+        assert reference in ids
+    pictures = [attributes for tag, attributes in page.elements if tag == "img"]
+    assert len(pictures) == 2 * 4
+    assert all(picture["alt"] for picture in pictures)
+    assert "url(" not in (full_run / "report.html").read_text(encoding="utf-8")
+
+
+def test_names_are_shown_as_they_are_and_never_run(full_run: Path) -> None:
+    page = page_of(full_run)
+
+    assert "<script>alert(1)</script>" in page.text
+    assert [tag for tag, _ in page.elements].count("script") == 1  # the page's own
+    assert "i" not in [tag for tag, attributes in page.elements if not attributes]
+    for shown in (*NASTY, "maps <old>", "Batch of 4: <small> & fast.", 'a_<i> & "q"', "my run & more"):
+        assert shown in page.words()
+
+
+def test_the_first_screen_says_what_was_reached_and_what_is_wrong(full_run: Path) -> None:
+    words = page_of(full_run).words()
+
+    assert "Mean IoU 0.525 on 2 pictures held back from training" in words
+    assert "on 24 pictures of maps <old>, for 12 seconds" in words
+    assert "Never predicted, though there: 水" in words
+    assert "Not in the pictures scored: <script>alert(1)</script>" in words
+    assert "2 pictures are few to score on" in words
+
+
+def test_a_score_that_is_not_defined_is_a_dash_with_an_explanation(full_run: Path) -> None:
+    page = page_of(full_run)
+
+    assert "– is not a zero" in page.words()
+    assert "<script>alert(1)</script> – – – – 0 0.0 %" in page.words()
+
+
+def test_the_command_to_use_the_model_can_be_typed(full_run: Path) -> None:
+    words = page_of(full_run).words()
+
+    assert command_line(["unet", "predict", "-m", str(full_run / "model.safetensors")]) in words
+
+
+def test_the_settings_alone_make_a_page(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[training]\nseed = 3\n", encoding="utf-8")
+
+    page = page_of(tmp_path)
+
+    assert "This run has not been scored yet" in page.words()
+    assert "seed = 3" in page.text
+    assert not page.values("src")
+
+
+def test_without_settings_there_is_no_page(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config\.toml"):
+        write_report(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"mean_iou": 1}', "3"])
+def test_scores_that_cannot_be_read_are_named(tmp_path: Path, text: str) -> None:
+    run = make_run(tmp_path, [[1, 0], [0, 1]], ("a", "b"))
+    (run / "evaluation.json").write_text(text, encoding="utf-8")
+
+    with pytest.raises(InputError, match=r"evaluation\.json holds no scores"):
+        write_report(run)
+
+
+def test_a_damaged_model_file_and_odd_samples_do_not_stop_the_page(tmp_path: Path) -> None:
+    run = make_run(tmp_path, [[1, 0], [0, 1]], ("a", "b"))
+    (run / "model.safetensors").write_bytes(b"cut off")
+    (run / "samples").mkdir()
+    (run / "samples" / "00_text.png").write_text("no picture", encoding="utf-8")
+    raster.write_picture(run / "samples" / "01_odd.png", np.zeros((4, 10, 3), np.uint8))
+
+    assert "Dice of b 1.000" in page_of(run).words()
+
+
+def test_a_collapsed_model_is_said_to_be_one(tmp_path: Path) -> None:
+    run = make_run(tmp_path, [[50, 0], [9, 0]], ("ground", "cell"))
+
+    assert "The model has collapsed: it answers ground for every pixel" in page_of(run).words()
+
+
+def test_a_metrics_file_cut_off_in_a_line_still_gives_curves(tmp_path: Path) -> None:
+    run = make_run(tmp_path, [[1]], ("a",), rows="10,1,5,0.1,0.9,,0.5,0.6,0.7,4\n20,2,nan,,0.\n30,3,9,0.05,0.7,,0.6")
+
+    words = page_of(run).words()
+
+    assert "Scores mean IoU mean Dice pixel accuracy" in words
+    assert "30 3 9 0.05 0.7 0.6" in words
+
+
+@pytest.mark.parametrize("count", [2, MOST_NUMBERED, MOST_NUMBERED + 1, MOST_DRAWN + 1])
+def test_the_confusion_matrix_is_as_detailed_as_can_be_read(tmp_path: Path, count: int) -> None:
+    matrix = np.full((count, count), 1) + np.eye(count, dtype=int) * 999 * count
+    page = page_of(make_run(tmp_path, matrix, tuple(f"c{number}" for number in range(count))))
+
+    kinds = page.values("class")
+    assert ("matrix" in kinds) == (count <= MOST_NUMBERED)
+    assert ("matrix dense" in kinds) == (MOST_NUMBERED < count <= MOST_DRAWN)
+    assert "The most frequent mistakes" in page.words()
+
+
+def test_mistakes_are_red_but_not_where_pixels_do_not_count() -> None:
+    picture = np.full((1, 3, 3), 100, np.uint8)
+    truth = np.array([[[0, 0, 0], [0, 0, 0], [255, 255, 255]]], np.uint8)
+    prediction = np.array([[[0, 0, 0], [9, 9, 9], [9, 9, 9]]], np.uint8)
+
+    right, wrong, ignored = mistakes(picture, truth, prediction)[0].tolist()
+
+    assert right == ignored == [185, 185, 185]
+    assert wrong[0] > 200 and wrong[1] < 60
+
+
+def test_panels_keep_the_parts_apart(tmp_path: Path) -> None:
+    parts = [np.full((4, 5, 3), value, np.uint8) for value in (10, 20, 20)]
+    raster.write_picture(tmp_path / "00_a_b.png", np.hstack(parts))
+
+    panels = panels_of(tmp_path / "00_a_b.png")
+
+    assert panels is not None
+    assert (panels.name, panels.width, panels.height) == ("a_b", 5, 4)
+    assert panels.truth == panels.prediction != panels.picture
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_an_axis_holds_its_data_and_has_few_ticks(one: float, other: float) -> None:
+    low, high, ticks = scale(min(one, other), max(one, other))
+
+    slack = 1e-6 * (high - low)
+    assert low <= min(one, other) + slack and high >= max(one, other) - slack and low < high
+    assert 2 <= len(ticks) <= 7
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(-1e3, 1e3)), min_size=1, max_size=60))
+def test_a_chart_is_well_formed_and_stays_in_its_frame(points: list[tuple[int, float]]) -> None:
+    svg = ElementTree.fromstring(line_chart([Series("a < b", tuple(points))], mark=points[0][0], what='"x" & y'))
+
+    for circle in svg.iter("circle"):
+        assert 0 <= float(circle.attrib["cx"]) <= 380 and 0 <= float(circle.attrib["cy"]) <= 230
+
+
+def test_short_numbers() -> None:
+    values = (0, 0.25, 0.0005, 1e-5, 2.5e-5, 1500, 20_000, 3e6)
+    assert [short(value) for value in values] == ["0", "0.25", "0.0005", "1e-5", "2.5e-5", "1500", "20k", "3e6"]
+
+
+def test_words() -> None:
+    plain = [
+        score(None), score(0.98849), percent(0), percent(0.00004), percent(0.5), percent(0.99996), percent(1),
+        counted(1, "picture"), counted(1200, "picture"), counted(2, "box", "boxes"),
+        duration(0.2), duration(48), duration(545), duration(600), duration(7200), duration(12_000),
+        file_size(900), file_size(17_500_000), file_size(2_100_000_000), large(640), large(820_400), large(31_037_698),
+        listed([]), listed(["a"]), listed(["a", "b", "c"]), listed(list("abcdefgh")),
+    ]  # fmt: skip
+    assert [re.sub("\N{NO-BREAK SPACE}", " ", text) for text in plain] == [
+        "–", "0.988", "0.0 %", "< 0.1 %", "50.0 %", "> 99.9 %", "100.0 %",
+        "1 picture", "1,200 pictures", "2 boxes",
+        "1 second", "48 seconds", "9 min 5 s", "10 min", "2 h", "3 h 20 min",
+        "900 bytes", "17.5 MB", "2.1 GB", "640", "820,000", "31.0 million",
+        "", "a", "a, b and c", "a, b, c, d, e, f and 2 more",
+    ]  # fmt: skip

@@ -1,0 +1,77 @@
+"""The Carvana U-Net's training command: from data/imgs and data/masks to checkpoints/*.pth."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))  # a clone works without being installed
+
+from unet.cli import Parser, run_safely
+
+log = logging.getLogger("unet")
+
+
+def build_parser() -> Parser:
+    """Return the parser; names, short names and defaults are those of the original."""
+    parser = Parser(prog="train.py", description="Train the U-Net on data/imgs and data/masks.")
+    add = parser.add_argument
+    add("--epochs", "-e", metavar="E", type=int, default=5, help="passes over the data (5)")
+    add("--batch-size", "-b", metavar="B", type=int, default=1, help="pictures in a step (1)")
+    add(
+        "--learning-rate",
+        "-l",
+        dest="lr",
+        metavar="LR",
+        type=float,
+        default=1e-5,
+        help="learning rate (1e-5)",
+    )
+    add("--load", "-f", type=Path, help="start from this model file")
+    add("--scale", "-s", type=float, default=0.5, help="factor on the pictures' size (0.5)")
+    add("--validation", "-v", dest="val", metavar="VAL", type=float, default=10.0,
+        help="percent of the pictures to validate on (10)")  # fmt: skip
+    add("--amp", action="store_true", help="mixed precision")
+    add("--bilinear", action="store_true", help="up-sample bilinearly, not by transposed convolution")
+    add("--classes", "-c", type=int, default=2, help="classes (2)")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the training that the arguments describe."""
+    from unet import devices
+    from unet.commands.train_legacy import train_legacy
+
+    log.info("Using device %s", devices.pick().type)
+    log.info(
+        "Network:\n\t3 input channels\n\t%d output channels (classes)\n\t%s upscaling",
+        args.classes,
+        "Bilinear" if args.bilinear else "Transposed conv",
+    )
+    train_legacy(
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        lr=args.lr,
+        load=args.load,
+        scale=args.scale,
+        val_percent=args.val,
+        amp=args.amp,
+        bilinear=args.bilinear,
+        classes=args.classes,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, train, and return the exit code."""
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    log.setLevel(logging.INFO)
+    args = build_parser().parse(sys.argv[1:] if argv is None else argv)
+    return run_safely(lambda: run(args), "train.py", debug=args.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
