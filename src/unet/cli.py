@@ -321,7 +321,7 @@ def _add_train(commands: Any) -> Added:
         started = monotonic()  # importing torch is part of the user's time
         from unet.commands.train import train
 
-        return train(
+        result = train(
             args.data,
             images=args.images,
             masks=args.masks,
@@ -346,6 +346,9 @@ def _add_train(commands: Any) -> Added:
             overwrite=args.overwrite,
             started=started,
         )
+        if not result.finished:
+            raise KeyboardInterrupt
+        return result
 
     return parser, run
 

@@ -24,24 +24,18 @@ CARS = Labels(("road", "car", "sky"), ((0, 0, 0), (200, 30, 30), (20, 90, 250)),
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A model file that calls dark pixels road and bright ones car."""
-    state = {
-        name: torch.zeros_like(t)
-        for name, t in models.build(ModelSpec(classes=3, width=1, depth=1)).state_dict().items()
-    }
+    spec = ModelSpec(classes=3, width=1, depth=1)
+    state = {name: torch.zeros_like(tensor) for name, tensor in models.build(spec).state_dict().items()}
     for name in state:
         if name.endswith(("running_var", ".1.weight", ".4.weight")):
             state[name].fill_(1)
-    for name, channel in (
-        ("inc.double_conv.0", 0),
-        ("inc.double_conv.3", 0),
-        ("up1.conv.double_conv.0", 0),
-        ("up1.conv.double_conv.3", 0),
-    ):
-        state[f"{name}.weight"][0, channel, 1, 1] = 1.0  # brightness of the first band, all the way through the skip
+    for block in ("inc", "up1.conv"):  # brightness of the first band, all the way through the skip
+        for place in (0, 3):
+            state[f"{block}.double_conv.{place}.weight"][0, 0, 1, 1] = 1.0
     state["outc.conv.weight"][1] = 10.0
     state["outc.conv.bias"][1:] = torch.tensor([-5.0, -50.0])
     path = tmp_path / "model.safetensors"
-    bundle.save(Bundle(ModelSpec(classes=3, width=1, depth=1), CARS, Preprocessing(), None, {}, {}, state), path)
+    bundle.save(Bundle(spec, CARS, Preprocessing(), None, {}, {}, state), path)
     return path
 
 
@@ -60,6 +54,12 @@ def pictures(tmp_path: Path) -> Path:
 EXPECTED = np.repeat(np.arange(31)[None] >= 16, 20, axis=0).astype(np.uint8)
 
 
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.load()
+    return picture
+
+
 def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
@@ -67,7 +67,7 @@ def files(folder: Path) -> list[str]:
 def test_masks_beside_the_pictures(model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written = predict(model, [str(pictures)])
     assert written == [pictures / "a_OUT.png", pictures / "b_OUT.png"]
-    mask = Image.open(written[0])
+    mask = opened(written[0])
     assert (mask.mode, mask.size) == ("P", (31, 20))
     np.testing.assert_array_equal(np.asarray(mask), EXPECTED)
     assert tuple(np.asarray(mask.convert("RGB"))[3, 20]) == (200, 30, 30)
@@ -92,8 +92,8 @@ def test_into_a_folder(model: Path, pictures: Path, tmp_path: Path, there: bool)
 def test_into_named_files(model: Path, pictures: Path, tmp_path: Path) -> None:
     inputs = [str(pictures / "a.png"), str(pictures / "b.jpg")]
     predict(model, inputs, outputs=[str(tmp_path / "x" / "1.png"), str(tmp_path / "2.jpg")])
-    assert Image.open(tmp_path / "x" / "1.png").mode == "P"
-    assert Image.open(tmp_path / "2.jpg").mode == "RGB"
+    assert opened(tmp_path / "x" / "1.png").mode == "P"
+    assert opened(tmp_path / "2.jpg").mode == "RGB"
 
 
 def test_everything_else_that_can_be_written(model: Path, pictures: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_everything_else_that_can_be_written(model: Path, pictures: Path, tmp_pa
     assert (shares.dtype, shares.shape) == (np.float16, (3, 20, 31))
     np.testing.assert_allclose(shares.astype(np.float32).sum(0), 1, atol=2e-3)
     np.testing.assert_array_equal(shares.argmax(0), EXPECTED)
-    overlay = np.asarray(Image.open(out / "a_overlay.jpg").convert("RGB")).astype(int)
+    overlay = np.asarray(opened(out / "a_overlay.jpg").convert("RGB")).astype(int)
     assert overlay[10, 5].max() < 10  # road is black and stays clear
     assert overlay[10, 25, 0] > overlay[10, 25, 1] + 40
 
@@ -128,16 +128,12 @@ def test_raw_values(model: Path, pictures: Path, tmp_path: Path, values: Any, mo
     loaded = bundle.load(model)
     state, spec = loaded.state, loaded.spec
     if len(values) == 2:
-        state = {
-            **state,
-            "outc.conv.weight": state["outc.conv.weight"][:2],
-            "outc.conv.bias": state["outc.conv.bias"][:2],
-        }
+        state = {name: tensor[:2] if name.startswith("outc") else tensor for name, tensor in state.items()}
         spec = ModelSpec(classes=2, width=1, depth=1)
     labels = Labels(CARS.names[: len(values)], CARS.colors[: len(values)], values)
     bundle.save(Bundle(spec, labels, Preprocessing(), None, {}, {}, state), tmp_path / "raw.safetensors")
     (path,) = predict(tmp_path / "raw.safetensors", [str(pictures / "a.png")], raw_values=True)
-    mask = Image.open(path)
+    mask = opened(path)
     assert mask.mode == mode
     np.testing.assert_array_equal(np.asarray(mask).astype(int), np.array(values)[EXPECTED])
 
@@ -155,7 +151,7 @@ def test_viz_without_a_display(model: Path, pictures: Path, capsys: pytest.Captu
     written = predict(model, [str(pictures / "a.png")], save=False, viz=True)
     matplotlib.use(before)
     assert written == [pictures / "a_viz.png"]
-    assert Image.open(written[0]).size[0] > 500
+    assert opened(written[0]).size[0] > 500
     assert "a_viz.png" in capsys.readouterr().err
 
 
@@ -210,7 +206,7 @@ def test_outputs_must_match(model: Path, pictures: Path, tmp_path: Path) -> None
 
 
 def test_two_pictures_of_one_name(model: Path, pictures: Path) -> None:
-    Image.open(pictures / "a.png").save(pictures / "a.bmp")
+    opened(pictures / "a.png").save(pictures / "a.bmp")
     assert "a_OUT.png is meant for 2 pictures" in refusal(InputError, model, [str(pictures)])
 
 

@@ -26,6 +26,12 @@ def carvana_file(path: Path, *, classes: int, bilinear: bool, width: int = 4, **
     return weights
 
 
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.load()
+    return picture
+
+
 def picture_file(path: Path, height: int, width: int) -> Image.Image:
     rng = np.random.default_rng(height)
     coarse = Image.fromarray(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8))
@@ -102,10 +108,11 @@ def test_files_of_masks(tmp_path: Path, mask_values: Any, mode: str) -> None:
     more = {} if mask_values is None else {"mask_values": mask_values}
     weights = carvana_file(tmp_path / "MODEL.pth", classes=2, bilinear=False, **more)
     picture = picture_file(tmp_path / "car.jpg", 60, 85)
-    picture = Image.open(tmp_path / "car.jpg")
+    picture_file(tmp_path / "car.jpg", 60, 85)
+    picture = opened(tmp_path / "car.jpg")
     written = predict(tmp_path / "MODEL.pth", [str(tmp_path / "car.jpg")], raw_values=True, exact=True, device="cpu")
     assert written == [tmp_path / "car_OUT.png"]
-    mask = _open(written[0])
+    mask = opened(written[0])
     assert (mask.mode, mask.size) == (mode, picture.size)
     values = np.array(mask_values or [0, 1], dtype=np.uint8)
     expected = values[reference.predict(weights, picture, 0.5)]
@@ -127,7 +134,7 @@ def test_real_pictures(shared_data: Path) -> None:
     """On photographs too, in the whole width."""
     weights = reference.random_weights(3, 2, False, width=8)
     path = sorted((shared_data / "carvana" / "imgs").glob("*.jpg"))[0]
-    picture = Image.open(path)
+    picture = opened(path)
     network = bundle.Bundle(
         bundle.ModelSpec(width=8),
         bundle.Labels.numbered(2),

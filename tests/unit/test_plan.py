@@ -48,7 +48,7 @@ def test_what_the_user_set_stays() -> None:
 def test_little_time_means_a_narrow_network_and_small_pictures() -> None:
     width, scale, _ = plan.size_for_time(None, None, CARS, 60, slow)
     assert width == 16
-    assert plan.LEAST_SIDE <= 1918 * (scale + 0.01) and scale < 0.2
+    assert 1918 * (scale + 0.01) >= plan.LEAST_SIDE and scale < 0.2
 
 
 def test_ten_minutes_on_a_small_cpu() -> None:

@@ -116,7 +116,7 @@ def test_predictor_uses_bands_for_big_pictures(monkeypatch: pytest.MonkeyPatch) 
         return logits_in_bands(network, image, band)
 
     monkeypatch.setattr(predicting, "logits_in_bands", watched)
-    monkeypatch.setitem(predicting.BAND_BYTES, "cpu", 100_000)
+    monkeypatch.setattr(predicting, "BAND_BYTES", 100_000)
     banded = Predictor(bundle, device="cpu", exact=True).logits(picture)
     assert used and used[0] < 150
     np.testing.assert_allclose(banded, whole, rtol=1e-4, atol=1e-4)
@@ -127,7 +127,7 @@ def test_predictor_uses_bands_for_big_pictures(monkeypatch: pytest.MonkeyPatch) 
 def test_logits_are_the_networks_brought_to_the_pictures_size(
     scale: float, memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(predicting.BAND_BYTES, "cpu", memory)
+    monkeypatch.setattr(predicting, "BAND_BYTES", memory)
     bundle = make_bundle(ModelSpec(width=3, depth=2, classes=3), scale=scale, mean=(0.4,) * 3, std=(0.2,) * 3)
     picture = np.random.default_rng(0).integers(0, 256, (61, 83, 3), dtype=np.uint8)
     with torch.inference_mode():

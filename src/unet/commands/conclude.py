@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import bundle, raster
-from unet.commands.display import Display
 from unet.commands.source import Source
 from unet.data.dataset import read_pair
 from unet.data.pairs import Pair
@@ -26,7 +25,7 @@ SAMPLE_WIDTH = 480
 """Pixels of one picture of a sample."""
 
 
-def conclude(run: Path, source: Source, device: str, display: Display) -> tuple[Path, dict[str, Any]]:
+def conclude(run: Path, source: Source, device: str) -> tuple[Path, dict[str, Any]]:
     """Draw samples with the best model of a run and write the report.
 
     Returns
@@ -44,7 +43,6 @@ def conclude(run: Path, source: Source, device: str, display: Display) -> tuple[
         name = ranked[place].replace("/", "_")
         raster.write_picture(run / "samples" / f"{rank:02d}_{name}.png", sample(predictor, pairs[ranked[place]]))
     page = write_report(run)
-    display.say(f"report {page}")
     return page, scores
 
 

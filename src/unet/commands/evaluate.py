@@ -75,7 +75,7 @@ def evaluate(
     with display:
         counts = evaluation.count(predictor, pairs, loaded.labels, display.validating)
     scores = evaluation.summarise(counts, pairs, loaded.labels)
-    print_scores(scores)
+    print_scores(scores, f"Scores on {len(pairs)} pictures")
     if json is not None:
         json.parent.mkdir(parents=True, exist_ok=True)
         write_json(json, scores)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from unet import bundle, raster
 from unet.bundle import Bundle
+from unet.commands.display import open_display
 from unet.data.pairs import find_images
 from unet.errors import InputError, RasterError
 from unet.inference.overlay import overlay as draw_overlay
@@ -25,6 +26,9 @@ MASK_ENDING = "_OUT.png"
 MASK_SUFFIXES = raster.PICTURE_SUFFIXES - {".npy", ".pt", ".pth"}
 STATIC_BACKENDS = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
 """Parts of matplotlib that cannot open a window."""
+
+MOST_KEYS = 24
+"""Classes named under a shown mask."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,6 @@ def predict(
         Anything that is wrong with the arguments or the files. What can be known beforehand is reported at
         once, before anything is predicted; a picture that turns out damaged does not keep the others back.
     """
-    from unet.commands.display import open_display
-
     display = open_display()
     loaded = bundle.load(model, scale=scale)
     check_expectations(loaded, model, classes, bilinear)
@@ -280,9 +282,11 @@ class _Viewer:
     """Shows a picture and its mask side by side: in a window, or in a file where no window can be opened."""
 
     def __init__(self) -> None:
-        from matplotlib import pyplot
+        from matplotlib import pyplot  # slow to import
+        from matplotlib.patches import Patch
 
         self.pyplot: Any = pyplot
+        self.patch = Patch
         self.interactive = pyplot.get_backend().lower() not in STATIC_BACKENDS
 
     def __call__(self, picture: NDArray[np.uint8], indices: NDArray[np.uint8], labels: Labels, job: Job) -> None:
@@ -293,6 +297,9 @@ class _Viewer:
             axis.set_title(title)
             axis.imshow(panel, interpolation="nearest")
             axis.set_axis_off()
+        colors = ["#" + bytes(color).hex() for color in labels.colors]
+        keys = [self.patch(color=color, label=name) for color, name in zip(colors, labels.names, strict=True)]
+        figure.legend(handles=keys[:MOST_KEYS], loc="outside lower center", ncols=6, frameon=False)
         if self.interactive:
             self.pyplot.show()
         else:

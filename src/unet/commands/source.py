@@ -56,9 +56,7 @@ def read_source(settings: DataConfig, classes: int | None, seed: int, display: D
     )
     labels = with_classes(labels, classes)
     about = fingerprint(seen, labels)
-    shares = ", ".join(
-        f"{name} {share:.1%}" for name, share in zip(labels.names, about.class_shares, strict=True)
-    )
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, about.class_shares, strict=True))
     display.say(f"{len(train)} pairs to train on, {len(val)} to validate on, {len(labels)} classes: {shares}")
     return Source(train, val, labels, about)
 

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 
-def print_scores(scores: dict[str, Any]) -> None:
+def print_scores(scores: dict[str, Any], title: str) -> None:
     """Print the scores of evaluation.json to standard output; a dash stands for "does not occur"."""
-    table = Table(title="Scores", title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("class")
     for name in ("IoU", "Dice", "precision", "recall", "pixels"):
         table.add_column(name, justify="right")

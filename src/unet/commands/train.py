@@ -21,6 +21,7 @@ from unet.bundle import Bundle
 from unet.commands.conclude import conclude, sample, write_json
 from unet.commands.display import Display, open_display
 from unet.commands.source import Source, read_source
+from unet.commands.table import print_scores
 from unet.config import Config
 from unet.data.augment import PRESETS
 from unet.data.dataset import SegmentationDataset
@@ -222,13 +223,16 @@ def train_settings(
     if not (run / "model.safetensors").exists():  # stopped before the first validation
         validate(network)
         keep(network, training.progress)
-    page, scores = conclude(run, source, str(compute.device), display)
+    page, scores = conclude(run, source, str(compute.device))
+    print_scores(scores, f"Scores of the best weights on {len(source.val)} validation pictures")
+    for what, path in {"model": run / "model.safetensors", "report": page}.items():
+        display.say(f"{what:6} {path}")
+    if not finished:
+        display.say(f"stopped at step {training.progress.step}; go on by: unet train --resume {run}")
     return TrainResult(run, run / "model.safetensors", page, scores, finished)
 
 
-def gather(
-    given: Mapping[str, Mapping[str, Any]], config_file: Path | None, assignments: Mapping[str, str]
-) -> Config:
+def gather(given: Mapping[str, Mapping[str, Any]], config_file: Path | None, assignments: Mapping[str, str]) -> Config:
     """Return the settings of a config file, overridden by flags, overridden by `--set`.
 
     Raises

@@ -18,10 +18,8 @@ from unet.inference.banded import bytes_per_row, interpolated, logits_in_bands, 
 from unet.inference.folding import fold_norms
 from unet.models import UNet
 
-BAND_BYTES = {"cpu": 128 << 20}
-"""Memory for the rows of a big picture that are computed at a time. More makes it little faster."""
-
-GPU_BAND_BYTES = 1 << 30
+BAND_BYTES = 128 << 20
+"""Memory for the rows of a big picture that are computed at a time. More makes it hardly faster."""
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -69,14 +67,15 @@ class Predictor:
         given = (threshold, bundle.threshold, DEFAULT_THRESHOLD)
         self.threshold = next(value for value in given if value is not None)
         self.dtype = torch.float32 if exact else fast_dtype(self.device)
+        self.layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
         network = fold_norms(bundle.network()).to(self.device, self.dtype)
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
 
     def describe(self) -> str:
         """Return in a few words what is computed where."""
-        spec, about = self.bundle.spec, self.bundle.preprocessing
+        about = self.bundle.preprocessing
         kind = str(self.dtype).removeprefix("torch.")
-        return f"{spec.classes} classes, scale {about.scale:g}, {self.device.type} in {kind}"
+        return f"{len(self.bundle.labels)} classes, scale {about.scale:g}, {self.device.type} in {kind}"
 
     def predict(self, picture: NDArray[Any], *, probabilities: bool = False) -> Prediction:
         """Return the classes of a picture (H, W, C) as read from its file, and on demand their probabilities.
@@ -109,8 +108,9 @@ class Predictor:
         """Give the logits (K, rows, W) of a picture at its own size, with their first row, from top to bottom."""
         height, width = picture.shape[:2]
         image = torch.from_numpy(prepare(picture, self.bundle.preprocessing))[None]
-        image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
-        logits = stored(self._run(image).float())
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 is meant where it is asked for
+            image = image.to(self.device, self.dtype, memory_format=self.layout)
+            logits = stored(self._run(image).float())
         if (logits.height, logits.width) != (height, width):
             logits = interpolated(logits, height, width, align_corners=False)
         rows = max(1, self._memory() // (8 * width * self.bundle.spec.classes * 4))
@@ -127,7 +127,9 @@ class Predictor:
         return logits
 
     def _memory(self) -> int:
-        return BAND_BYTES.get(self.device.type, GPU_BAND_BYTES)
+        if self.device.type == "cuda":
+            return max(BAND_BYTES, torch.cuda.mem_get_info(self.device)[0] // 8)
+        return BAND_BYTES
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

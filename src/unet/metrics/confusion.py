@@ -105,9 +105,7 @@ def scores(counts: Counts) -> Scores:
     )
 
 
-def report(
-    counts: Sequence[Counts], names: Sequence[str], pictures: Sequence[dict[str, str]]
-) -> dict[str, Any]:
+def report(counts: Sequence[Counts], names: Sequence[str], pictures: Sequence[dict[str, str]]) -> dict[str, Any]:
     """Return the scores of a data set as plain data for JSON, undefined ones as None.
 
     Parameters

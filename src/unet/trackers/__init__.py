@@ -137,9 +137,7 @@ class WandbTracker:
         self._run.finish()
 
 
-def open_trackers(
-    run: Path, names: Sequence[str], settings: Mapping[str, Any], resume_step: int = 0
-) -> list[Tracker]:
+def open_trackers(run: Path, names: Sequence[str], settings: Mapping[str, Any], resume_step: int = 0) -> list[Tracker]:
     """Return the CSV tracker of a run folder and those asked for by name.
 
     Raises

@@ -304,7 +304,7 @@ class _Session:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise ConfigError(
-                f"{images.shape[3]} x {images.shape[2]} px in a batch of {images.shape[0]}: one pixel at the lowest level",
+                f"{images.shape[3]} x {images.shape[2]} px, batch of {images.shape[0]}: one pixel at the lowest level",
                 "more, for batch norm to have something to average",
                 "set a larger scale or batch_size, or a smaller depth",
             ) from None

@@ -27,9 +27,7 @@ COLORS = ((236, 228, 208), (196, 78, 62), (64, 132, 190), (104, 162, 86))
 """Their colours in the palette of the masks."""
 
 
-def make_sheets(
-    folder: str | Path, *, count: int = 24, size: tuple[int, int] = (320, 320), seed: int = 0
-) -> Path:
+def make_sheets(folder: str | Path, *, count: int = 24, size: tuple[int, int] = (320, 320), seed: int = 0) -> Path:
     """Write map-like pictures and their masks.
 
     Parameters
@@ -71,9 +69,7 @@ def make_sheets(
     return folder
 
 
-def draw_sheet(
-    size: tuple[int, int], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def draw_sheet(size: tuple[int, int], rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw one sheet.
 
     Parameters

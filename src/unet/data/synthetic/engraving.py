@@ -77,9 +77,7 @@ def _deck(street: Street) -> Floats:
     return np.array([street.start + side, street.end + side, street.end - side, street.start - side])
 
 
-def linework(
-    ids: Ids, classes: NDArray[np.uint8], town: Town, hatching: Hatching, rng: np.random.Generator
-) -> Ink:
+def linework(ids: Ids, classes: NDArray[np.uint8], town: Town, hatching: Hatching, rng: np.random.Generator) -> Ink:
     """Return the ink (0..1) of everything but lettering, for the ids and the classes on the fine grid."""
     ink = np.zeros(ids.shape, dtype=np.float32)
 

@@ -61,9 +61,7 @@ def write(town: Town, size: tuple[int, int], rng: np.random.Generator) -> tuple[
         place = rng.uniform(0.25, 0.75, 2) * bounds
         red.append(_text(f"{rng.integers(1, 21)} ARR.", place, np.array([0.0, 1.0]), rng.uniform(17, 24)))
     shape = (size[0] * FINE, size[1] * FINE)
-    return _strokes(black, shape, FINE - 1) * np.float32(0.9), _strokes(red, shape, 2 * FINE) * np.float32(
-        0.85
-    )
+    return _strokes(black, shape, FINE - 1) * np.float32(0.9), _strokes(red, shape, 2 * FINE) * np.float32(0.85)
 
 
 def _text(text: str, middle: Floats, direction: Floats, height: float) -> Floats:
@@ -72,9 +70,7 @@ def _text(text: str, middle: Floats, direction: Floats, height: float) -> Floats
     along = -along if along[1] < -0.05 else along
     down = np.array([along[1], -along[0]])
     letters = [
-        GLYPHS[letter] + [-0.5, 0.82 * (place - len(text) / 2)]
-        for place, letter in enumerate(text)
-        if letter != " "
+        GLYPHS[letter] + [-0.5, 0.82 * (place - len(text) / 2)] for place, letter in enumerate(text) if letter != " "
     ]
     return np.asarray(middle + height * np.concatenate(letters) @ np.array([down, along]))
 

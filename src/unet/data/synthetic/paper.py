@@ -43,9 +43,7 @@ class Style:
 def random_style(rng: np.random.Generator) -> Style:
     """Return a style; about a quarter of them have no washes."""
     strength = rng.uniform(0.5, 1.1)
-    washes = {
-        kind: 1 - (1 - np.array(tones[rng.integers(len(tones))])) * strength for kind, tones in WASHES.items()
-    }
+    washes = {kind: 1 - (1 - np.array(tones[rng.integers(len(tones))])) * strength for kind, tones in WASHES.items()}
     angle = rng.uniform(0.5, 1.1) * rng.choice([-1, 1])
     return Style(
         paper=np.array([228.0, 218.0, 190.0]) + rng.normal(0, 4) + rng.normal(0, 2.5, 3),
@@ -68,9 +66,7 @@ def washes(classes: NDArray[np.uint8], fills: NDArray[np.uint8], style: Style) -
     return factors
 
 
-def print_sheet(
-    wash: Floats, ink: Floats, red: Floats, style: Style, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def print_sheet(wash: Floats, ink: Floats, red: Floats, style: Style, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Put washes (H, W, 3), ink and red (H, W) on paper: uneven ink, clouds, fibres, stains, a fold, specks.
 
     Returns
@@ -106,7 +102,5 @@ def _stains(shape: tuple[int, ...], age: float, rng: np.random.Generator) -> Flo
         dark += 0.2 * np.exp(-(((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / radius**2))
     if rng.random() < 0.6:
         from_fold = columns - rng.uniform(0.3, 0.7) * shape[1]
-        dark += age * (
-            0.12 * np.exp(-((from_fold / 1.3) ** 2)) - 0.05 * np.exp(-(((from_fold - 3) / 2.5) ** 2))
-        )
+        dark += age * (0.12 * np.exp(-((from_fold / 1.3) ** 2)) - 0.05 * np.exp(-(((from_fold - 3) / 2.5) ** 2)))
     return np.asarray(np.clip(dark, -0.1, 0.5))
