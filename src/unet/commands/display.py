@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from unet.training.loop import Tick
+if TYPE_CHECKING:
+    from unet.training.loop import Tick  # Lightning is slow to import, and prediction does without it
 
 
 def open_display() -> Display:

@@ -12,14 +12,15 @@ def fold_norms(network: nn.Module) -> nn.Module:
     Parameters
     ----------
     network : nn.Module
-        In evaluation mode. Its blocks are `nn.Sequential`s in which a batch norm follows a convolution. They are
+        Its blocks are `nn.Sequential`s in which a batch norm follows a convolution. They are
         replaced in place; the tensors that they held are left as they are.
 
     Returns
     -------
     nn.Module
-        The network, which gives the same logits up to rounding and cannot be trained any more.
+        The network in evaluation mode, which gives the same logits up to rounding and cannot be trained any more.
     """
+    network.eval()
     for block in network.modules():
         if isinstance(block, nn.Sequential):
             for place in range(len(block) - 1):
