@@ -15,7 +15,10 @@ from unet.data.fingerprint import Fingerprint
 DEFAULT_SECONDS = 1800.0
 """Length of a run that was given neither time nor steps nor epochs."""
 
-BATCH = 4
+STEPS = 2000
+"""So many steps come before larger batches: while they are few, twice as many are worth more than calmer ones."""
+
+BATCHES = (2, 4, 8, 16)
 
 CROP = 512
 """Longest side of a training crop in scaled pixels; smaller pictures are taken whole."""
@@ -25,6 +28,9 @@ VIEWS = 600
 
 EPOCHS = 8
 """... and so many of each picture on a large one."""
+
+TRAINING_SHARE = 0.8
+"""Of the time; the rest goes to reading, validation and the report."""
 
 WIDTHS = (16, 24, 32, 48, 64)
 
@@ -70,16 +76,20 @@ def decide(config: Config, fingerprint: Fingerprint, speed: Speed) -> Plan:
         reasons.append(f"Time: {DEFAULT_SECONDS / 60:.0f} minutes, as none was given (--time, --epochs or --steps).")
         training = training.model_copy(update={"seconds": DEFAULT_SECONDS})
 
-    batch = training.batch_size or BATCH
-    if training.batch_size is None:
-        changes["training"]["batch_size"] = batch
-        reasons.append(f"Batch of {batch}: enough for steady batch statistics, small enough for many steps.")
-
     width, scale = model.width, data.scale
     if width is None or scale is None:
         width, scale, why = size_for_time(width, scale, fingerprint, training.seconds, speed)
         changes["model"]["width"], changes["data"]["scale"] = width, scale
         reasons.append(why)
+
+    if training.batch_size is None:
+        if training.seconds is not None:
+            views = affordable_views(fingerprint, width, scale, training.seconds, speed)
+        else:
+            views = (training.epochs or 0) * fingerprint.pictures
+        batch = batch_for(views)
+        changes["training"]["batch_size"] = batch
+        reasons.append(f"Batch of {batch}: the largest that leaves {STEPS} steps, or else the smallest of use.")
 
     if data.crop is None and not data.whole:
         crop = crop_for(fingerprint, scale, 2**model.depth)
@@ -115,7 +125,7 @@ def size_for_time(
         good = scale or _readable(good)
         return chosen, good, f"Width {chosen} and scale {good:g}: no time limit was given to plan for."
     views = max(VIEWS, EPOCHS * fingerprint.pictures)
-    training = 0.8 * seconds  # the rest goes to reading, validation and the report
+    training = TRAINING_SHARE * seconds
 
     def affordable(candidate: int) -> float:
         """Scale at which this width gets its views."""
@@ -126,13 +136,22 @@ def size_for_time(
     chosen_scale = scale or min(1.0, max(affordable(chosen), LEAST_SIDE / side))
     chosen = max((w for w in widths if w > chosen and affordable(w) >= chosen_scale >= 1), default=chosen)
     chosen_scale = scale or _readable(chosen_scale)
-    rate = speed(chosen)
-    count = training * rate / (area * chosen_scale**2)
+    count = affordable_views(fingerprint, chosen, chosen_scale, seconds, speed)
     why = (
-        f"Width {chosen} at scale {chosen_scale:g}: {training:.0f} s of training at {rate / 1e6:.2f} Mpx/s buy about "
-        f"{count:.0f} views of such pictures, {count / fingerprint.pictures:.0f} of each; {views} are wanted."
+        f"Width {chosen} at scale {chosen_scale:g}: {training:.0f} s of training at {speed(chosen) / 1e6:.2f} Mpx/s "
+        f"buy about {count:.0f} views of such pictures, {count / fingerprint.pictures:.0f} of each; {views} are wanted."
     )
     return chosen, chosen_scale, why
+
+
+def affordable_views(fingerprint: Fingerprint, width: int, scale: float, seconds: float, speed: Speed) -> float:
+    """Return how many scaled pictures the network sees in the time."""
+    return TRAINING_SHARE * seconds * speed(width) / (fingerprint.height * fingerprint.width * scale**2)
+
+
+def batch_for(views: float) -> int:
+    """Return the largest batch that leaves `STEPS` steps."""
+    return max((batch for batch in BATCHES if views / batch >= STEPS), default=BATCHES[0])
 
 
 def _readable(scale: float) -> float:

@@ -98,3 +98,9 @@ def test_class_weights_leave_the_size_of_the_loss_alone() -> None:
     assert sum(w * s for w, s in zip(weights, shares, strict=True)) == pytest.approx(1)
     assert weights[0] < weights[1] < weights[2]
     assert weights[3] == 0
+
+
+def test_batches_grow_only_when_there_are_steps_enough() -> None:
+    assert plan.batch_for(100) == plan.batch_for(plan.STEPS) == 2
+    assert plan.batch_for(4 * plan.STEPS) == 4
+    assert plan.batch_for(1e9) == 16

@@ -218,8 +218,12 @@ def train_settings(
         resume=resume,
         epoch_ended=None if epoch_ended is None else lambda network, epoch: epoch_ended(as_bundle(network), epoch),
     )
-    with display:
-        finished = fit(training)
+    try:
+        with display:
+            finished = fit(training)
+    finally:
+        for tracker in training.trackers:
+            tracker.close()
     if not (run / "model.safetensors").exists():  # stopped before the first validation
         validate(network)
         keep(network, training.progress)

@@ -212,13 +212,13 @@ def commands(record: Record) -> list[Command]:
     """Return what can be done with the model now."""
     if not (record.run / "model.safetensors").exists():
         return []
-    model = str(record.run / "model.safetensors")
-    data = record.settings.data.root
-    lines = [("Masks for new pictures", ["predict", "-m", model, "-i", "PICTURES", "-o", "MASKS", "--overlay"])]
-    lines.append(("Score it on other pictures with masks", ["evaluate", model, "DATA", "--json", "scores.json"]))
-    if data:
-        longer = ["train", data, "--time", "1h", "--load", model]
-        lines.append(("Train on from these weights", longer))
+    model, settings = str(record.run / "model.safetensors"), str(record.run / "config.toml")
+    # The settings go along, as these weights fit a network of one width only.
+    lines = [
+        ("Masks for new pictures", ["predict", "-m", model, "-i", "PICTURES", "-o", "MASKS", "--overlay"]),
+        ("Score it on other pictures with masks", ["evaluate", model, "DATA", "--json", "scores.json"]),
+        ("Train on from these weights", ["train", "--config", settings, "--load", model, "--time", "1h"]),
+    ]
     return [Command(purpose, words.command_line(["unet", *line])) for purpose, line in lines]
 
 
