@@ -30,8 +30,11 @@ from unet.trackers import Tracker
 from unet.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from unet.training.optim import build_optimizer, one_cycle, set_rate
 
-CHECKPOINT_SECONDS = 300.0
-"""A killed run loses at most this much work (validations write a checkpoint too)."""
+CHECKPOINT_SECONDS = (10.0, 300.0)
+"""A killed run loses at most so much work: the less, the faster a checkpoint is written ..."""
+
+CHECKPOINT_SHARE = 0.03
+"""... which takes at most this share of the time."""
 
 MOST_BAD_STEPS = 10
 """So many steps in a row without a finite loss end the training."""
@@ -180,13 +183,12 @@ def fit(training: Training) -> bool:
             session.step(batch)
             if session.validation_is_due(per_epoch):
                 session.validate()
-                session.save()
             if training.epoch_ended is not None and progress.step % per_epoch == 0:
                 training.epoch_ended(training.network, progress.step // per_epoch)
             if stop.requested:
                 session.save()
                 return False
-            if time.monotonic() - session.saved > CHECKPOINT_SECONDS:
+            if session.save_is_due():
                 session.save()
         if progress.validated_at < 1:
             session.validate()
@@ -226,7 +228,8 @@ class _Session:
         self.total = training.total_steps()
         self.losses: list[float] = []  # since the last validation
         self.bad_steps = self.seen = 0
-        self.started = self.saved = time.monotonic()
+        self.started = time.monotonic()
+        self.saved, self.save_seconds = -math.inf, 0.0
         self.before = self.progress.seconds
         self.network.train()
 
@@ -383,12 +386,19 @@ class _Session:
             tracker.histograms(progress.step, _distributions(self.network) if tracker.wants_histograms else {})
         training.display.say(_line(progress.step, values, best))
 
+    def save_is_due(self) -> bool:
+        """Tell whether to write a checkpoint; the first one is due at once, and tells how long it takes."""
+        least, most = CHECKPOINT_SECONDS
+        return time.monotonic() - self.saved > min(most, max(least, self.save_seconds / CHECKPOINT_SHARE))
+
     def save(self) -> None:
         """Write the checkpoint."""
+        begin = time.monotonic()
         self.progress.plateau = self.plateau.state_dict() if self.settings.schedule == "plateau" else {}
         scaler = self.fabric.strategy.precision.state_dict()
         save_checkpoint(self.training.checkpoint, self.network, self.optimizer, self.progress, scaler)
         self.saved = time.monotonic()
+        self.save_seconds = self.saved - begin
 
 
 def _distributions(network: nn.Module) -> dict[str, Tensor]:
