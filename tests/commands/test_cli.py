@@ -191,8 +191,9 @@ def test_the_commands_take_what_they_are_given(line: str, monkeypatch: pytest.Mo
     real = getattr(importlib.import_module(f"unet.commands.{command}"), command)
     seen: list[inspect.BoundArguments] = []
 
-    def bind(*args: Any, **kwargs: Any) -> None:
+    def bind(*args: Any, **kwargs: Any) -> SimpleNamespace:
         seen.append(inspect.signature(real).bind(*args, **kwargs))
+        return SimpleNamespace(finished=True)
 
     monkeypatch.setattr(sys.modules[f"unet.commands.{command}"], command, bind)
     assert cli.main(line.split()) == 0
@@ -361,3 +362,9 @@ def test_help_takes_less_than_half_a_second() -> None:
         return time.perf_counter() - start
 
     assert min(seconds() for _ in range(5)) < 0.5
+
+
+def test_a_training_that_was_stopped_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = importlib.import_module("unet.commands.train")
+    monkeypatch.setattr(train, "train", lambda *args, **kwargs: SimpleNamespace(finished=False))
+    assert cli.main(["train", "data"]) == 130

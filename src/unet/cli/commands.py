@@ -1,184 +1,18 @@
-"""The command line: parses, dispatches, prints errors. Nothing heavy is imported until a command runs."""
+"""The arguments of each command, and the call they turn into. A command is imported when it runs."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 from unet import __version__
-from unet.errors import DataError, UnetError
-
-if TYPE_CHECKING:
-    from unet.labels import Value
-
+from unet.cli import values
+from unet.cli.parser import Parser
 
 MODEL_HELP = "a model.safetensors, or a .pth of the Carvana U-Net"
-
-
-def help_formatter(prog: str) -> argparse.HelpFormatter:
-    """Return a formatter with colours; a plain one where the packages we need are still to be installed."""
-    try:
-        from rich_argparse import RawDescriptionRichHelpFormatter
-    except ModuleNotFoundError:
-        return argparse.RawDescriptionHelpFormatter(prog)
-
-    class Formatter(RawDescriptionRichHelpFormatter):
-        text_markup = False  # brackets in our texts are brackets
-        group_name_formatter = str
-
-    return Formatter(prog)
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line that names the nearest known spelling."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"formatter_class": help_formatter, **kwargs})
-
-    def error(self, message: str) -> NoReturn:
-        """Print one line and exit with code 2."""
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
-
-    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
-        """Parse `argv`; whatever is not known ends the program with a suggestion."""
-        self._refuse_unknown_options(argv)
-        args, extras = self.parse_known_args(list(argv))
-        if extras:
-            parser: Parser = getattr(args, "parser", self)
-            parser.error(f"unexpected argument {extras[0]!r}")
-        return args
-
-    def _refuse_unknown_options(self, argv: Sequence[str]) -> None:
-        # Before argparse, which would complain of a missing option where the user misspelt it.
-        for position, word in enumerate(argv):
-            if word == "--":
-                return
-            if self._commands and not word.startswith("-"):
-                if word in self._commands:
-                    self._commands[word]._refuse_unknown_options(argv[position + 1 :])
-                return
-            name = word.partition("=")[0]
-            if name.startswith("--") and not self._knows(name):
-                self.error(f"unknown option {name}{suggestion(name, self._option_string_actions)}")
-
-    def _knows(self, name: str) -> bool:
-        options = self._option_string_actions
-        return name in options or (self.allow_abbrev and any(option.startswith(name) for option in options))
-
-    @property
-    def _commands(self) -> dict[str, Parser]:
-        actions = self._subparsers._group_actions if self._subparsers else []
-        return {name: parser for action in actions for name, parser in dict(action.choices or {}).items()}
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            known = [str(choice) for choice in action.choices]
-            near = suggestion(str(value), known)
-            raise argparse.ArgumentError(action, f"{value!r} is not one of {', '.join(known)}{near}")
-
-
-def suggestion(word: str, known: Any) -> str:
-    """Return "; did you mean X?" for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        Arguments without the program's name; `sys.argv[1:]` by default.
-
-    Returns
-    -------
-    int
-        0 done, 1 failed, 2 the user's input cannot be used, 130 stopped by ctrl-C.
-    """
-    argv = sys.argv[1:] if argv is None else argv
-    parser = build_parser()
-    if not argv:
-        parser.print_help()
-        return 2
-    args = parser.parse(argv)
-    return run_safely(lambda: args.run(args), "unet", debug=args.debug)
-
-
-def run_safely(command: Callable[[], object], program: str, *, debug: bool = False) -> int:
-    """Call a command and turn what it raises into one line on stderr and an exit code.
-
-    Parameters
-    ----------
-    command : callable
-        Takes nothing; what it returns is not used.
-    program : str
-        The name that begins the line.
-    debug : bool
-        Let exceptions through, traceback and all.
-    """
-    # Read by torch's thread pool when it loads: threads that spin for long while they wait for one another make
-    # training many times slower on a machine that has anything else to do (docs/decisions/007-threads.md).
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a character that a terminal lacks is no reason to stop
-    try:
-        command()
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        _complain(program, "stopped by ctrl-C")
-        return 130
-    except BrokenPipeError:
-        # The reader (`| head`) has gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except UnetError as error:
-        if debug:
-            raise
-        faults = error.faults if isinstance(error, DataError) else ()
-        if len(faults) == 1:
-            _complain(program, f"error: {error}: {faults[0]}")
-        else:
-            _complain(program, f"error: {error}", *faults)
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        if debug:
-            raise
-        if error.name is None or error.name.startswith("unet"):
-            return _unexpected(program, error)
-        _complain(program, f"error: the package {error.name} is not installed; run: make setup, or pip install -e .")
-        return 2
-    except OSError as error:
-        if debug:
-            raise
-        if error.filename is None:
-            return _unexpected(program, error)
-        _complain(program, f"error: {error.filename}: {error.strerror}")
-        return 2
-    except Exception as error:
-        if debug:
-            raise
-        return _unexpected(program, error)
-    return 0
-
-
-def _unexpected(program: str, error: Exception) -> int:
-    words = " ".join(str(error).split())
-    shown = words if len(words) <= 300 else words[:300] + " ..."
-    _complain(program, f"unexpected {type(error).__name__}: {shown} (--debug shows where)")
-    return 1
-
-
-def _complain(program: str, line: str, *more: str) -> None:
-    sys.stdout.flush()
-    print(f"{program}: {line}", *(f"  {fault}" for fault in more), sep="\n", file=sys.stderr, flush=True)
 
 
 def build_parser() -> Parser:
@@ -231,9 +65,9 @@ def _add_demo(commands: Any) -> Added:
         help="where everything is written (default: unet-demo)",
     )
     parser.add_argument(
-        "--seconds", type=_positive_float, default=60.0, metavar="S", help="training time (default: 60)"
+        "--seconds", type=values.positive_float, default=60.0, metavar="S", help="training time (default: 60)"
     )
-    parser.add_argument("--seed", type=_natural, default=0, metavar="N", help="another data set (default: 0)")
+    parser.add_argument("--seed", type=values.natural, default=0, metavar="N", help="another data set (default: 0)")
 
     def run(args: argparse.Namespace) -> object:
         from unet.commands.demo import demo
@@ -262,8 +96,8 @@ def _add_train(commands: Any) -> Added:
     length = parser.add_argument_group("how long (one of)")
     exclusive = length.add_mutually_exclusive_group()
     exclusive.add_argument("--time", metavar="T", help="be done in this time, evaluation included: 90s, 10m, 1h30m")
-    exclusive.add_argument("--epochs", type=_positive, metavar="N", help="passes over the data")
-    exclusive.add_argument("--steps", type=_positive, metavar="N", help="steps of the optimiser")
+    exclusive.add_argument("--epochs", type=values.positive, metavar="N", help="passes over the data")
+    exclusive.add_argument("--steps", type=values.positive, metavar="N", help="steps of the optimiser")
     split = parser.add_argument_group("what it is checked on")
     split.add_argument("--val", metavar="V", help="a share such as 0.1, a folder, or a file of names")
     split.add_argument(
@@ -278,11 +112,11 @@ def _add_train(commands: Any) -> Added:
     )
     masks.add_argument(
         "--mask-values",
-        type=_values,
+        type=values.mask_values,
         metavar="V",
         help="the true values, others go to the nearest: 0,255 or '0,0,0;128,0,0'",
     )
-    masks.add_argument("--ignore", type=_ints, metavar="V", help="values that do not count: 255 or 11,255")
+    masks.add_argument("--ignore", type=values.numbers, metavar="V", help="values that do not count: 255 or 11,255")
     masks.add_argument("--instances", action="store_true", help="values number objects: learn object or not")
     run_group = parser.add_argument_group("the run")
     run_group.add_argument("--out", "-o", type=Path, metavar="RUN", help="its folder (default: a new one in runs)")
@@ -292,7 +126,7 @@ def _add_train(commands: Any) -> Added:
         "--set",
         dest="settings",
         action="append",
-        type=_assignment,
+        type=values.assignment,
         default=[],
         metavar="KEY=VALUE",
         help="one setting; may be repeated",
@@ -310,7 +144,7 @@ def _add_train(commands: Any) -> Added:
     _add_device(run_group, default=None)  # None: what --config says
     run_group.add_argument(
         "--precision",
-        type=_precision,
+        type=values.precision,
         metavar="P",
         help="auto (measured), fp32, bf16 or fp16 (default: auto)",
     )
@@ -374,7 +208,7 @@ def _add_evaluate(commands: Any) -> Added:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is already there")
     parser.add_argument(
-        "--scale", "-s", type=_scale, metavar="S", help="factor on the pictures' size (default: the model's)"
+        "--scale", "-s", type=values.scale, metavar="S", help="factor on the pictures' size (default: the model's)"
     )
     parser.add_argument("--exact", action="store_true", help="compute in fp32, the slow and exact way")
     _add_device(parser)
@@ -438,20 +272,20 @@ def _add_predict(commands: Any) -> Added:
     what.add_argument("--overwrite", action="store_true", help="replace files that are already there")
     how = parser.add_argument_group("how it is computed")
     how.add_argument(
-        "--scale", "-s", type=_scale, metavar="S", help="factor on the pictures' size (default: the model's)"
+        "--scale", "-s", type=values.scale, metavar="S", help="factor on the pictures' size (default: the model's)"
     )
     how.add_argument(
         "--mask-threshold",
         "-t",
         dest="threshold",
-        type=_probability,
+        type=values.probability,
         metavar="T",
         help="least probability of the foreground (default: the model's)",
     )
     how.add_argument("--exact", action="store_true", help="compute in fp32, the slow and exact way")
     _add_device(how)
     old = parser.add_argument_group("checks on a .pth file, which says these itself")
-    old.add_argument("--classes", "-c", type=_positive, metavar="N", help="it must have this many classes")
+    old.add_argument("--classes", "-c", type=values.positive, metavar="N", help="it must have this many classes")
     old.add_argument("--bilinear", action="store_true", default=None, help="it must use bilinear up-sampling")
 
     def run(args: argparse.Namespace) -> object:
@@ -488,7 +322,9 @@ def _add_convert(commands: Any) -> Added:
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the model to read")
     parser.add_argument("target", type=Path, metavar="TARGET", help="the file to write: .safetensors or .pth")
-    parser.add_argument("--scale", "-s", type=_scale, metavar="S", help="the scale that a .pth was trained at (0.5)")
+    parser.add_argument(
+        "--scale", "-s", type=values.scale, metavar="S", help="the scale that a .pth was trained at (0.5)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace TARGET if it is already there")
 
     def run(args: argparse.Namespace) -> object:
@@ -518,74 +354,3 @@ def _add_device(parser: Any, default: str | None = "auto") -> None:
 def _require_data(parser: Parser, args: argparse.Namespace) -> None:
     if args.data is None and (args.images is None or args.masks is None):
         parser.error("no data; give DATA, or both --images and --masks")
-
-
-def _number(text: str, kind: Callable[[str], Any], holds: Callable[[Any], bool], expected: str) -> Any:
-    try:
-        number = kind(text)
-    except ValueError:
-        number = None
-    if number is None or not holds(number):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
-    return number
-
-
-def _positive(text: str) -> int:
-    return int(_number(text, int, lambda n: n > 0, "a whole number above 0"))
-
-
-def _natural(text: str) -> int:
-    return int(_number(text, int, lambda n: n >= 0, "a whole number, 0 or more"))
-
-
-def _positive_float(text: str) -> float:
-    return float(_number(text, float, lambda x: 0 < x < float("inf"), "a number above 0"))
-
-
-def _scale(text: str) -> float:
-    return float(_number(text, float, lambda x: 0 < x <= 1, "a factor above 0 and at most 1"))
-
-
-def _probability(text: str) -> float:
-    return float(_number(text, float, lambda x: 0 <= x <= 1, "a probability from 0 to 1"))
-
-
-def _ints(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected whole numbers such as 11,255") from None
-
-
-def _values(text: str) -> list[Value]:
-    """Read "0,255" as grey values and "0,0,0;128,0,0" as colours."""
-    if ";" not in text:
-        return list(_ints(text))
-    colors: list[Value] = []
-    for part in text.split(";"):
-        match _ints(part):
-            case [red, green, blue]:
-                colors.append((red, green, blue))
-            case _:
-                raise argparse.ArgumentTypeError(f"found {part!r}, expected a colour such as 128,0,0")
-    return colors
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected KEY=VALUE")
-    return key.strip(), value.strip()
-
-
-_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-
-
-def _precision(text: str) -> str:
-    if text not in ("auto", *_PRECISIONS, *_PRECISIONS.values()):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected auto, fp32, bf16 or fp16")
-    return _PRECISIONS.get(text, text)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The command line: parses, dispatches, prints errors. Nothing heavy is imported until a command runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from unet.cli.commands import build_parser
+from unet.cli.parser import Parser
+from unet.errors import DataError, UnetError
+
+__all__ = ["Parser", "build_parser", "main", "run_safely"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; `sys.argv[1:]` by default.
+
+    Returns
+    -------
+    int
+        0 done, 1 failed, 2 the user's input cannot be used, 130 stopped by ctrl-C.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    parser = build_parser()
+    if not argv:
+        parser.print_help()
+        return 2
+    args = parser.parse(argv)
+    return run_safely(lambda: args.run(args), "unet", debug=args.debug)
+
+
+def run_safely(command: Callable[[], object], program: str, *, debug: bool = False) -> int:
+    """Call a command and turn what it raises into one line on stderr and an exit code.
+
+    Parameters
+    ----------
+    command : callable
+        Takes nothing; what it returns is not used.
+    program : str
+        The name that begins the line.
+    debug : bool
+        Let exceptions through, traceback and all.
+    """
+    # Read by torch's thread pool when it loads: threads that spin for long while they wait for one another make
+    # training many times slower on a machine that has anything else to do (docs/decisions/007-threads.md).
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a character that a terminal lacks is no reason to stop
+    try:
+        command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _complain(program, "stopped by ctrl-C")
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except UnetError as error:
+        if debug:
+            raise
+        faults = error.faults if isinstance(error, DataError) else ()
+        if len(faults) == 1:
+            _complain(program, f"error: {error}: {faults[0]}")
+        else:
+            _complain(program, f"error: {error}", *faults)
+        return error.exit_code
+    except ModuleNotFoundError as error:
+        if debug:
+            raise
+        if error.name is None or error.name.startswith("unet"):
+            return _unexpected(program, error)
+        _complain(program, f"error: the package {error.name} is not installed; run: make setup, or pip install -e .")
+        return 2
+    except OSError as error:
+        if debug:
+            raise
+        if error.filename is None:
+            return _unexpected(program, error)
+        _complain(program, f"error: {error.filename}: {error.strerror}")
+        return 2
+    except Exception as error:
+        if debug:
+            raise
+        return _unexpected(program, error)
+    return 0
+
+
+def _unexpected(program: str, error: Exception) -> int:
+    words = " ".join(str(error).split())
+    shown = words if len(words) <= 300 else words[:300] + " ..."
+    _complain(program, f"unexpected {type(error).__name__}: {shown} (--debug shows where)")
+    return 1
+
+
+def _complain(program: str, line: str, *more: str) -> None:
+    sys.stdout.flush()
+    print(f"{program}: {line}", *(f"  {fault}" for fault in more), sep="\n", file=sys.stderr, flush=True)
