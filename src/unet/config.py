@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from unet.errors import ConfigError
 
@@ -20,7 +20,8 @@ else:  # pragma: no cover
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Numbers are taken for text too: val = 0.2 means "0.2".
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
 class DataConfig(_Section):
@@ -37,7 +38,7 @@ class DataConfig(_Section):
     val: str = "0.15"
     group: str | None = None
     scale: float | None = Field(None, gt=0, le=1)
-    crop: tuple[int, int] | None = None
+    crop: tuple[PositiveInt, PositiveInt] | None = None
     whole: bool = False
     resample: Literal["area", "bicubic", "bilinear"] = "area"
     standardise: bool = True
@@ -77,7 +78,7 @@ class TrainingConfig(_Section):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     channels_last: bool | None = None
     workers: int | None = Field(None, ge=0)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)  # as torch takes it
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
 
     @model_validator(mode="after")

@@ -63,8 +63,8 @@ def evaluate(
     InputError
         A file or folder that cannot be used, or mask values that the model does not know.
     """
-    if json is not None and json.exists() and not overwrite:
-        raise InputError(f"{json} exists", "a new file", "choose another --json, or allow --overwrite")
+    if json is not None:
+        check_target(json, overwrite)
     display = open_display()
     loaded = bundle.load(model, scale=scale)
     pairs = part(find_pairs(data, images=images, masks=masks, mask_suffix=mask_suffix), split)
@@ -77,10 +77,27 @@ def evaluate(
     scores = evaluation.summarise(counts, pairs, loaded.labels)
     print_scores(scores, f"Scores on {len(pairs)} pictures")
     if json is not None:
-        json.parent.mkdir(parents=True, exist_ok=True)
         write_json(json, scores)
         display.say(f"scores in {json}")
     return scores
+
+
+def check_target(json: Path, overwrite: bool) -> None:
+    """Make sure, before anything is computed, that the scores can be written.
+
+    Raises
+    ------
+    InputError
+        They cannot, or would replace a file.
+    """
+    if json.is_dir():
+        raise InputError(f"{json} is a folder", "a file", f"give {json / 'scores.json'}")
+    if json.exists() and not overwrite:
+        raise InputError(f"{json} exists", "a new file", "choose another --json, or allow --overwrite")
+    try:
+        json.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{json}: {error.strerror}", "a place to write", "choose another --json") from None
 
 
 def part(found: dict[str, tuple[Pair, ...]], split: str) -> Sequence[Pair]:
@@ -94,7 +111,8 @@ def part(found: dict[str, tuple[Pair, ...]], split: str) -> Sequence[Pair]:
     if split == "all":
         return [pair for pairs in found.values() for pair in pairs]
     if split not in found:
-        raise InputError(f"no {split!r} part", f"one of {', '.join(found)}, or all", "choose another --split")
+        there = "all, as there are no parts" if "all" in found else f"{', '.join(found)} or all"
+        raise InputError(f"the data have no part {split!r}", there, "choose another --split")
     return found[split]
 
 
@@ -112,6 +130,6 @@ def check(seen: Scan, labels: Labels) -> None:
         try:
             labels.encode(values[:, None] if values.ndim == 1 else values[:, None, :])
         except DataError as error:
-            faults.append(f"{pair.mask}: {error}")
+            faults.append(f"{pair.mask}: {error.found}; expected {error.expected}, which the model knows")
     if faults:
         raise DataError(f"{len(faults)} of {len(seen.pairs) + len(seen.faults)} pairs cannot be scored", faults=faults)

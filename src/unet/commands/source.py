@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from unet.config import DataConfig
 from unet.data.classes import labels_of
 from unet.data.fingerprint import Fingerprint, fingerprint
 from unet.data.pairs import Pair, find_pairs, split
-from unet.data.scan import scan
+from unet.data.scan import Scan, scan
 from unet.errors import ConfigError, DataError
 from unet.labels import Labels, default_colors, default_names
 
@@ -41,6 +42,8 @@ def read_source(settings: DataConfig, classes: int | None, seed: int, display: D
         masks=_path(settings.masks),
         mask_suffix=settings.mask_suffix,
     )
+    if "train" in found and "val" in found and (settings.group or settings.val != DataConfig().val):
+        display.say("the folders train and val say what is held out; val and group have no effect")
     train, val = _split(found, settings, seed)
     with display.counting("reading masks and pictures") as progress:
         seen = scan((*train, *val), progress=progress)
@@ -55,10 +58,41 @@ def read_source(settings: DataConfig, classes: int | None, seed: int, display: D
         root=_path(settings.root),
     )
     labels = with_classes(labels, classes)
-    about = fingerprint(seen, labels)
+    about = fingerprint(part_of(seen, train), labels)
+    refuse_other_bands(seen, about.bands)
     shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, about.class_shares, strict=True))
     display.say(f"{len(train)} pairs to train on, {len(val)} to validate on, {len(labels)} classes: {shares}")
     return Source(train, val, labels, about)
+
+
+def part_of(seen: Scan, pairs: Sequence[Pair]) -> Scan:
+    """Return what was found in some of the pairs: a plan must not know the pictures it is checked on."""
+    wanted = set(pairs)
+    places = [place for place, pair in enumerate(seen.pairs) if pair in wanted]
+    return Scan(
+        pairs=tuple(seen.pairs[place] for place in places),
+        pictures=tuple(seen.pictures[place] for place in places),
+        masks=tuple(seen.masks[place] for place in places),
+        faults=seen.faults,
+    )
+
+
+def refuse_other_bands(seen: Scan, bands: int) -> None:
+    """Make sure that all pictures can be given the network's number of bands.
+
+    Raises
+    ------
+    DataError
+        With all that cannot. Grey and RGB become one another, with or without alpha.
+    """
+    kinds = {bands} if bands > 4 else {1, 2, 3, 4}
+    faults = [
+        f"{pair.image} has {picture.bands} bands"
+        for pair, picture in zip(seen.pairs, seen.pictures, strict=True)
+        if picture.bands not in kinds
+    ]
+    if faults:
+        raise DataError(f"{len(faults)} of {len(seen.pairs)} pictures differ in kind", f"{bands} bands", faults=faults)
 
 
 def with_classes(labels: Labels, classes: int | None) -> Labels:

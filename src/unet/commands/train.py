@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from time import monotonic
@@ -20,6 +20,7 @@ from unet import bundle, config, devices, models, plan
 from unet.bundle import Bundle
 from unet.commands.conclude import conclude, sample, write_json
 from unet.commands.display import Display, open_display
+from unet.commands.settings import check, gather, of_model, settings_of_run
 from unet.commands.source import Source, read_source
 from unet.commands.table import print_scores
 from unet.config import Config
@@ -117,9 +118,9 @@ def train(
     settings : mapping of str to str, optional
         Any setting of `unet.config`, by "key" or "section.key".
     resume : Path, optional
-        A run folder to go on with; only then other arguments must be left out.
+        A run folder to go on with; all other arguments must be left out then.
     load : Path, optional
-        A model file to start from.
+        A model file to start from; it says what the network is like.
     started : float, optional
         The `time.monotonic()` from which `time` counts; now as a rule. The command line counts its own start in.
 
@@ -134,8 +135,6 @@ def train(
     TrainingError
         The training cannot go on.
     """
-    if resume is not None:
-        return train_settings(config.load_toml(resume / "config.toml"), resume, resume=True, started=started)
     given: dict[str, dict[str, Any]] = {
         "data": {
             "root": _text(data), "images": _text(images), "masks": _text(masks), "mask_suffix": mask_suffix,
@@ -147,6 +146,10 @@ def train(
             "steps": steps, "device": device, "precision": precision, "trackers": trackers or None,
         },
     }  # fmt: skip
+    if resume is not None:
+        said = {key: value for section in given.values() for key, value in section.items()}
+        said |= {"out": out, "load": load, "config": config_file, **(settings or {})}
+        return train_settings(settings_of_run(resume, said), resume, resume=True, started=started)
     wanted = gather(given, config_file, settings or {})
     return train_settings(wanted, run_folder(out, wanted, overwrite), load=load, started=started)
 
@@ -169,12 +172,17 @@ def train_settings(
     checkpoint = run / "checkpoints" / "last.safetensors"
     if resume and not checkpoint.exists():
         raise InputError(f"{run}: no checkpoints/last.safetensors", "a run folder to go on with", "train it anew")
+    loaded = None
+    if load is not None:
+        loaded = bundle.load(load)
+        wanted = of_model(wanted, loaded.spec, load)
+    check(wanted)
 
     source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display)
     if not resume:
         open_run(run)
-    settled, compute = settle(wanted, source, run, display)
-    template = starting_point(load, settled, source)
+    settled, compute = settle(wanted, source, run, display, resume)
+    template = starting_point(loaded, settled, source)
     torch.manual_seed(settled.training.seed)
     network = models.build(template.spec)
     if template.state:
@@ -236,42 +244,30 @@ def train_settings(
     return TrainResult(run, run / "model.safetensors", page, scores, finished)
 
 
-def gather(given: Mapping[str, Mapping[str, Any]], config_file: Path | None, assignments: Mapping[str, str]) -> Config:
-    """Return the settings of a config file, overridden by flags, overridden by `--set`.
-
-    Raises
-    ------
-    ConfigError
-        All faults at once.
-    """
-    settings = config.load_toml(config_file) if config_file is not None else Config()
-    flags = {
-        section: {key: value for key, value in values.items() if value is not None} for section, values in given.items()
-    }
-    lengths = {"seconds", "epochs", "steps"}
-    if lengths & flags["training"].keys():  # a length on the command line replaces the file's
-        flags["training"] = {**dict.fromkeys(lengths), **flags["training"]}
-    assigned = config.from_assignments(assignments)
-    return settings.updated(
-        {section: {**flags.get(section, {}), **assigned.get(section, {})} for section in {*flags, *assigned}}
-    )
-
-
 def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
-    """Return the folder for a new run: absent, empty, or one whose results the user allows to be replaced.
+    """Return the folder for a new run: absent, empty, without results, or one whose results may be replaced.
 
     Raises
     ------
     InputError
-        The folder holds something already.
+        The folder holds something already, or cannot be made.
     """
     if out is None:
         name = Path(settings.data.root or settings.data.images or "data").resolve().name
         out = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
-        hint = f"go on with it by --resume {out}, or " if (out / "checkpoints" / "last.safetensors").exists() else ""
-        raise InputError(f"{out} is not empty", "a new folder", f"{hint}choose another --out, or allow --overwrite")
-    return out
+    above = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        why = "may not be written to" if above.is_dir() else "is a file"
+        raise InputError(f"{out} cannot be made: {above} {why}", "a new folder", "choose another --out")
+    if not out.is_dir() or not any(out.iterdir()):
+        return out
+    if not (out / "checkpoints").is_dir():  # not even with --overwrite: what lies there is not ours
+        raise InputError(f"{out} is not empty and holds no run", "a new folder", "choose another --out")
+    resumable = (out / "checkpoints" / "last.safetensors").exists()
+    if (resumable or (out / "model.safetensors").exists()) and not overwrite:
+        hint = f"go on with it by --resume {out}, or " if resumable else ""
+        raise InputError(f"{out} holds a run", "a new folder", f"{hint}choose another --out, or allow --overwrite")
+    return out  # perhaps of a run that failed before its first step
 
 
 def open_run(run: Path) -> None:
@@ -286,12 +282,13 @@ def open_run(run: Path) -> None:
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{run}: {error.strerror}", "a place to write", "choose another --out") from None
-    for pattern in ("*.safetensors", "*.json", "*.csv", "*.html", "checkpoints/*.safetensors", "samples/*.png"):
+    results = ("model.safetensors", "evaluation.json", "metrics.csv", "report.html")
+    for pattern in (*results, "checkpoints/last.safetensors", "samples/*.png", "tensorboard/events.*"):
         for old in run.glob(pattern):
             old.unlink()
 
 
-def settle(wanted: Config, source: Source, run: Path, display: Display) -> tuple[Config, Compute]:
+def settle(wanted: Config, source: Source, run: Path, display: Display, resume: bool) -> tuple[Config, Compute]:
     """Decide what the user left open, say why, and write both into the run folder."""
     device = devices.pick(wanted.training.device)
     outline = ModelSpec(
@@ -314,19 +311,19 @@ def settle(wanted: Config, source: Source, run: Path, display: Display) -> tuple
     reasons = (f"Computing on {device.type} in {devices.describe(compute)}: {compute.why}.", *decided.reasons)
     for reason in reasons:
         display.say(reason)
-    if not (run / "config.toml").exists() or settled != wanted:
+    if not resume or settled != wanted:  # else the first session's reasons would be lost
         (run / "config.toml").write_text(config.to_toml(settled), encoding="utf-8")
         (run / "plan.md").write_text(plan.to_markdown(reasons), encoding="utf-8")
     return settled, compute
 
 
-def starting_point(load: Path | None, settled: Config, source: Source) -> Bundle:
-    """Return the bundle that training fills: of the settings, or of a model file to go on from.
+def starting_point(loaded: Bundle | None, settled: Config, source: Source) -> Bundle:
+    """Return the bundle that training fills: of the settings, or of a model to go on from.
 
     Raises
     ------
     ConfigError
-        The model file is of another kind of network or of another number of classes.
+        The model is for other pictures or for another number of classes.
     """
     about = source.fingerprint
     preprocessing = Preprocessing(
@@ -346,11 +343,11 @@ def starting_point(load: Path | None, settled: Config, source: Source) -> Bundle
         bilinear=settled.model.bilinear,
     )
     fresh = Bundle(spec, source.labels, preprocessing, threshold=None, scores={}, provenance={}, state={})
-    if load is None:
+    if loaded is None:
         return fresh
-    loaded = bundle.load(load)
     if loaded.spec != spec:
-        raise ConfigError(f"{load}: {asdict(loaded.spec)}", f"{asdict(spec)}", "set these, or leave out --load")
+        have, want = (f"{one.bands} bands and {one.classes} outputs" for one in (loaded.spec, spec))
+        raise ConfigError(f"the model to start from has {have}", f"{want} for these data", "leave out --load")
     return replace(fresh, state=loaded.state)
 
 

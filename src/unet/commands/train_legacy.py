@@ -56,9 +56,10 @@ def train_legacy(
             },
         }
     )  # fmt: skip
-    set_aside(CHECKPOINTS)
 
     def write(model: Bundle, epoch: int) -> None:
+        if epoch == 1:  # not before: one of them may be the model to start from
+            set_aside(CHECKPOINTS)
         save_pth(model, CHECKPOINTS / f"checkpoint_epoch{epoch}.pth")
 
     return train_settings(wanted, run_folder(None, wanted, overwrite=False), load=load, epoch_ended=write)

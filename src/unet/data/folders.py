@@ -32,6 +32,8 @@ def layout(root: Path | None, images: Path | None, masks: Path | None) -> Layout
         No such folders.
     """
     if images is not None or masks is not None:
+        if root is not None:
+            raise DataError(f"DATA ({root}) together with --images or --masks", "DATA, or both of the others")
         if images is None or masks is None:
             raise DataError("only one of the folders of pictures and masks", "both", "give --images and --masks")
         return [("all", "", _folder(images), _folder(masks))]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unet.errors import MissingExtraError
+from unet.errors import InputError, MissingExtraError
 
 COLUMNS = (
     "step",
@@ -81,12 +81,13 @@ class TensorBoardTracker:
 
     wants_histograms = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, resume_step: int = 0) -> None:
         try:
             from torch.utils.tensorboard.writer import SummaryWriter
         except ImportError:
             raise MissingExtraError("TensorBoard tracking", "track") from None
-        self._writer = SummaryWriter(str(folder))
+        # What a killed run wrote after its last checkpoint comes again.
+        self._writer = SummaryWriter(str(folder), purge_step=resume_step + 1 if resume_step else None)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Write scalars."""
@@ -118,7 +119,12 @@ class WandbTracker:
         except ImportError:
             raise MissingExtraError("Weights & Biases tracking", "track") from None
         self._wandb = wandb
-        self._run = wandb.init(project="unet", name=folder.name, dir=str(folder), config=dict(settings))
+        try:
+            self._run = wandb.init(project="unet", name=folder.name, dir=str(folder), config=dict(settings))
+        except wandb.Error as error:  # not logged in, or no way to the server
+            raise InputError(
+                f"Weights & Biases: {error}", remedy="run: wandb login, or set WANDB_MODE=offline"
+            ) from None
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Log numbers."""
@@ -144,10 +150,12 @@ def open_trackers(run: Path, names: Sequence[str], settings: Mapping[str, Any], 
     ------
     MissingExtraError
         A tracker's package is not installed.
+    InputError
+        Weights & Biases is not logged in or out of reach.
     """
     trackers: list[Tracker] = [CsvTracker(run / "metrics.csv", resume_step)]
     if "tensorboard" in names:
-        trackers.append(TensorBoardTracker(run / "tensorboard"))
+        trackers.append(TensorBoardTracker(run / "tensorboard", resume_step))
     if "wandb" in names:
         trackers.append(WandbTracker(run, settings))
     return trackers

@@ -424,9 +424,16 @@ def _batches(training: Training) -> DataLoader[Any]:
         sampler=Numbers(training.progress.samples, 2**62),
         num_workers=workers,
         collate_fn=collate,
+        worker_init_fn=_leave_stopping_to_the_parent,
         pin_memory=training.compute.device.type == "cuda",
         prefetch_factor=4 if workers else None,
     )
+
+
+def _leave_stopping_to_the_parent(worker: int) -> None:
+    # Ctrl-C reaches every process of the terminal; the parent still wants a few samples while it saves.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,0 +1,83 @@
+"""What a training is to be: put together from flags, files and models, and checked before any data is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unet import config, devices, losses, models
+from unet.config import Config, ModelConfig
+from unet.errors import ConfigError, InputError
+from unet.models import ModelSpec
+
+RIVALS = (("training", {"seconds", "epochs", "steps"}), ("data", {"root", "images", "masks"}))
+"""Settings of which one leaves no room for the others: how long, and where the data are."""
+
+
+def gather(given: Mapping[str, Mapping[str, Any]], config_file: Path | None, assignments: Mapping[str, str]) -> Config:
+    """Return the settings of a config file, overridden by flags, overridden by `--set`.
+
+    Raises
+    ------
+    ConfigError
+        All faults at once.
+    """
+    settings = config.load_toml(config_file) if config_file is not None else Config()
+    flags = {
+        section: {key: value for key, value in values.items() if value is not None} for section, values in given.items()
+    }
+    assigned = config.from_assignments(assignments)
+    changes = {section: {**flags.get(section, {}), **assigned.get(section, {})} for section in {*flags, *assigned}}
+    for section, rivals in RIVALS:  # what the command line says takes the place of what the file says in other words
+        if rivals & changes.get(section, {}).keys():
+            changes[section] = {**dict.fromkeys(rivals), **changes[section]}
+    return settings.updated(changes)
+
+
+def settings_of_run(run: Path, said: Mapping[str, Any]) -> Config:
+    """Return the settings of a run that is to go on, beside which nothing else may be said.
+
+    Raises
+    ------
+    InputError
+        The folder holds no run, or something else was said.
+    """
+    path = run / "config.toml"
+    if not path.is_file():
+        raise InputError(f"{run} {'holds no config.toml' if run.is_dir() else 'is no folder'}", "the folder of a run")
+    more = [key for key, value in said.items() if value is not None]
+    if more:
+        raise ConfigError(f"--resume together with {', '.join(more)}", "--resume RUN alone", f"change {path} instead")
+    return config.load_toml(path)
+
+
+def of_model(wanted: Config, spec: ModelSpec, path: Path) -> Config:
+    """Return the settings with the network of a model file.
+
+    Raises
+    ------
+    ConfigError
+        The user set another network.
+    """
+    have = {"architecture": spec.architecture, "width": spec.width, "depth": spec.depth, "bilinear": spec.bilinear}
+    usual = ModelConfig()
+    for key, value in have.items():
+        said = getattr(wanted.model, key)
+        if said not in (value, getattr(usual, key)):
+            raise ConfigError(f"{key} = {said}", f"{value}, as in {path}", f"leave out {key}, or --load")
+    return wanted.updated({"model": have})
+
+
+def check(wanted: Config) -> None:
+    """Check, before any data is read, what `unet.config` cannot know: losses, networks, devices.
+
+    Raises
+    ------
+    InputError
+        There is none of that name, or it does not fit this machine.
+    """
+    losses.parse(wanted.training.loss)
+    devices.candidates(devices.pick(wanted.training.device), wanted.training.precision)
+    if wanted.model.architecture not in models.ARCHITECTURES:
+        raise ConfigError(f"architecture {wanted.model.architecture!r}", " or ".join(models.ARCHITECTURES))
