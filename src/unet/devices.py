@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -99,21 +101,31 @@ def fastest(options: list[Compute], run: Callable[[Compute], Any]) -> Compute:
     ----------
     options : list of Compute
     run : callable
-        Does the work once under the option it is given. It is called twice per option: the first call
-        pays for set-up and is not counted.
+        Does the work once under the option it is given.
     """
     if len(options) == 1:
         return options[0]
-    seconds = []
-    for option in options:
-        run(option)
-        start = time.perf_counter()
-        run(option)
-        seconds.append(time.perf_counter() - start)
+    seconds = shortest([partial(run, option) for option in options])
     best = min(range(len(options)), key=seconds.__getitem__)
     measured = ", ".join(f"{describe(o)} {s * 1e3:.0f} ms" for o, s in zip(options, seconds, strict=True))
     chosen = options[best]
     return Compute(chosen.device, chosen.precision, chosen.channels_last, f"measured: {measured}")
+
+
+def shortest(tasks: Sequence[Callable[[], Any]], rounds: int = 3) -> list[float]:
+    """Return the least seconds of each task, run in turns.
+
+    The first run of each pays for set-up and is not counted. Turns, and the least of several: a moment in which
+    the machine is busy with something else must not decide a whole training.
+    """
+    least = [math.inf] * len(tasks)
+    for number in range(rounds + 1):
+        for place, task in enumerate(tasks):
+            start = time.perf_counter()
+            task()
+            if number:
+                least[place] = min(least[place], time.perf_counter() - start)
+    return least
 
 
 def describe(compute: Compute) -> str:

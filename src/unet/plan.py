@@ -23,7 +23,7 @@ BATCHES = (2, 4, 8, 16)
 CROP = 512
 """Longest side of a training crop in scaled pixels; smaller pictures are taken whole."""
 
-VIEWS = 600
+VIEWS = 1000
 """So many views a narrow network wants on a small data set before its score levels off ..."""
 
 EPOCHS = 8

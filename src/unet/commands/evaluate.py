@@ -14,6 +14,7 @@ from unet.commands.display import open_display
 from unet.commands.table import print_scores
 from unet.data.pairs import Pair, find_pairs
 from unet.data.scan import Scan, scan
+from unet.data.stats import MaskStats
 from unet.errors import DataError, InputError
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
@@ -126,10 +127,22 @@ def check(seen: Scan, labels: Labels) -> None:
     """
     faults = list(seen.faults)
     for pair, mask in zip(seen.pairs, seen.masks, strict=True):
-        values = np.array([value for value, _ in mask.values])
-        try:
-            labels.encode(values[:, None] if values.ndim == 1 else values[:, None, :])
-        except DataError as error:
-            faults.append(f"{pair.mask}: {error.found}; expected {error.expected}, which the model knows")
+        fault = fault_of(mask, labels)
+        if fault:
+            faults.append(f"{pair.mask}: {fault}")
     if faults:
         raise DataError(f"{len(faults)} of {len(seen.pairs) + len(seen.faults)} pairs cannot be scored", faults=faults)
+
+
+def fault_of(mask: MaskStats, labels: Labels) -> str:
+    """Return what the classes lack of a mask's values in words, or nothing."""
+    values = np.array([value for value, _ in mask.values])[:, None]
+    fault = ""
+    for times in (1, [count for _, count in mask.values]):  # each value once tells whether, every pixel how many
+        try:
+            labels.encode(np.repeat(values, times, axis=0))
+        except DataError as error:
+            fault = f"{error.found}; expected {error.expected}, which the model knows"
+        else:
+            break
+    return fault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,8 +48,9 @@ def read_source(settings: DataConfig, classes: int | None, seed: int, display: D
     train, val = _split(found, settings, seed)
     with display.counting("reading masks and pictures") as progress:
         seen = scan((*train, *val), progress=progress)
-    if seen.faults:
-        raise DataError(f"{len(seen.faults)} of {len(train) + len(val)} pairs cannot be used", faults=seen.faults)
+    faults = [*seen.faults, *other_bands(seen)]
+    if faults:
+        raise DataError(f"{len(faults)} of {len(train) + len(val)} pairs cannot be used", faults=faults)
     labels = labels_of(
         seen,
         classes=_path(settings.classes),
@@ -59,7 +61,6 @@ def read_source(settings: DataConfig, classes: int | None, seed: int, display: D
     )
     labels = with_classes(labels, classes)
     about = fingerprint(part_of(seen, train), labels)
-    refuse_other_bands(seen, about.bands)
     shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, about.class_shares, strict=True))
     display.say(f"{len(train)} pairs to train on, {len(val)} to validate on, {len(labels)} classes: {shares}")
     return Source(train, val, labels, about)
@@ -77,22 +78,17 @@ def part_of(seen: Scan, pairs: Sequence[Pair]) -> Scan:
     )
 
 
-def refuse_other_bands(seen: Scan, bands: int) -> None:
-    """Make sure that all pictures can be given the network's number of bands.
-
-    Raises
-    ------
-    DataError
-        With all that cannot. Grey and RGB become one another, with or without alpha.
-    """
-    kinds = {bands} if bands > 4 else {1, 2, 3, 4}
-    faults = [
-        f"{pair.image} has {picture.bands} bands"
+def other_bands(seen: Scan) -> list[str]:
+    """Name the pictures that cannot be given the others' number of bands, as grey and RGB can (alpha is dropped)."""
+    if not seen.pictures:
+        return []
+    usual, _ = Counter(picture.bands for picture in seen.pictures).most_common(1)[0]
+    good = {usual} if usual > 4 else {1, 2, 3, 4}
+    return [
+        f"{pair.image} has {picture.bands} bands, most others have {usual}; remove or replace it"
         for pair, picture in zip(seen.pairs, seen.pictures, strict=True)
-        if picture.bands not in kinds
+        if picture.bands not in good
     ]
-    if faults:
-        raise DataError(f"{len(faults)} of {len(seen.pairs)} pictures differ in kind", f"{bands} bands", faults=faults)
 
 
 def with_classes(labels: Labels, classes: int | None) -> Labels:

@@ -153,9 +153,9 @@ def open_trackers(run: Path, names: Sequence[str], settings: Mapping[str, Any], 
     InputError
         Weights & Biases is not logged in or out of reach.
     """
-    trackers: list[Tracker] = [CsvTracker(run / "metrics.csv", resume_step)]
+    trackers: list[Tracker] = []
+    if "wandb" in names:  # first: what may fail leaves nothing open
+        trackers.append(WandbTracker(run, settings))
     if "tensorboard" in names:
         trackers.append(TensorBoardTracker(run / "tensorboard", resume_step))
-    if "wandb" in names:
-        trackers.append(WandbTracker(run, settings))
-    return trackers
+    return [CsvTracker(run / "metrics.csv", resume_step), *trackers]

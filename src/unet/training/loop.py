@@ -231,6 +231,8 @@ class _Session:
         self.started = time.monotonic()
         self.saved, self.save_seconds = -math.inf, 0.0
         self.before = self.progress.seconds
+        # A finished run may have been given more time or steps since.
+        self.progress.validated_at = min(self.progress.validated_at, self.share_done())
         self.network.train()
 
     def share_done(self) -> float:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import torch
 
@@ -14,7 +13,8 @@ from unet import devices, losses, models
 from unet.devices import Compute
 from unet.models import ModelSpec
 
-SIDE = 160
+SIDE = 128
+NARROW, WIDE = 16, 32
 
 
 def _step(spec: ModelSpec, side: int = SIDE) -> Callable[[Compute], None]:
@@ -49,20 +49,14 @@ def speed_model(spec: ModelSpec, compute: Compute) -> Callable[[int], float]:
     """Return training speed (pixels per second) by width: measured at two widths, a power law between and beyond."""
 
     @cache
-    def measured(width: int) -> float:
-        run = _step(replace(spec, width=width))
-        run(compute)
-        seconds = []
-        for _ in range(3):  # the best of three: a moment's other work on the machine must not decide a whole run
-            start = time.perf_counter()
-            run(compute)
-            seconds.append(time.perf_counter() - start)
-        return 2 * SIDE * SIDE / min(seconds)
-
-    narrow, wide = 16, 32
+    def measured() -> tuple[float, float]:
+        tasks = [partial(_step(replace(spec, width=width)), compute) for width in (NARROW, WIDE)]
+        narrow, wide = (2 * SIDE * SIDE / seconds for seconds in devices.shortest(tasks))
+        return narrow, wide
 
     def speed(width: int) -> float:
-        slope = math.log(measured(wide) / measured(narrow)) / math.log(wide / narrow)
-        return measured(narrow) * math.exp(slope * math.log(width / narrow))
+        narrow, wide = measured()
+        slope = math.log(wide / narrow) / math.log(WIDE / NARROW)
+        return narrow * math.exp(slope * math.log(width / NARROW))
 
     return speed
