@@ -26,7 +26,7 @@ CROP = 512
 VIEWS = 1000
 """So many views a narrow network wants on a small data set before its score levels off ..."""
 
-EPOCHS = 8
+EPOCHS = 15
 """... and so many of each picture on a large one."""
 
 TRAINING_SHARE = 0.8

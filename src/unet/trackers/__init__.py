@@ -54,7 +54,7 @@ class CsvTracker:
         rows = []
         if resume_step and path.exists():
             with path.open(encoding="utf-8", newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= resume_step]
+                rows = [row for row in csv.DictReader(file) if _is_whole(row) and int(row["step"]) <= resume_step]
         self._file = path.open("w", encoding="utf-8", newline="")
         self._writer = csv.DictWriter(self._file, COLUMNS, extrasaction="ignore")
         self._writer.writeheader()
@@ -141,6 +141,11 @@ class WandbTracker:
     def close(self) -> None:
         """Finish the run."""
         self._run.finish()
+
+
+def _is_whole(row: Mapping[str | None, str | None]) -> bool:
+    # A power cut may leave half a line.
+    return None not in row and None not in row.values() and (row["step"] or "").isdigit()
 
 
 def open_trackers(run: Path, names: Sequence[str], settings: Mapping[str, Any], resume_step: int = 0) -> list[Tracker]:

@@ -426,6 +426,7 @@ def _batches(training: Training) -> DataLoader[Any]:
         sampler=Numbers(training.progress.samples, 2**62),
         num_workers=workers,
         collate_fn=collate,
+        generator=torch.Generator(),  # or each session would draw from the one that the checkpoint holds
         worker_init_fn=_leave_stopping_to_the_parent,
         pin_memory=training.compute.device.type == "cuda",
         prefetch_factor=4 if workers else None,
