@@ -108,7 +108,8 @@ def test_equals_a_plain_loop(pairs: list[Pair], tmp_path: Path) -> None:
         losses.parse("ce + dice")(plain.network(batch.images), batch.targets, None).backward()
         nn.utils.clip_grad_norm_(plain.network.parameters(), 1.0)
         optimizer.step()
-    assert same(weights(training.network), weights(plain.network))
+    # Not to the bit: with one thread Fabric's wrapper makes sums come out in another order.
+    torch.testing.assert_close(weights(training.network), weights(plain.network), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("changes", [{}, {"optimizer": "rmsprop", "schedule": "plateau", "momentum": 0.9}])

@@ -78,7 +78,7 @@ def read_progress(path: Path) -> Progress:
     ModelFileError
         The file is missing or is no checkpoint.
     """
-    return Progress(**_open(path)[0]["progress"])
+    return _open(path)[0]
 
 
 def load_checkpoint(
@@ -91,7 +91,7 @@ def load_checkpoint(
     ModelFileError
         The file is missing, is no checkpoint, or is one of another network.
     """
-    about, tensors = _open(path, with_tensors=True)
+    progress, about, tensors = _open(path, with_tensors=True)
     states: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
@@ -106,16 +106,16 @@ def load_checkpoint(
     except (RuntimeError, ValueError) as error:
         raise ModelFileError(f"{path}: of another network ({error})", "the checkpoint of this run") from None
     torch.set_rng_state(tensors["rng.torch"])
-    return Progress(**about["progress"]), about["scaler"]
+    return progress, about["scaler"]
 
 
-def _open(path: Path, with_tensors: bool = False) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _open(path: Path, with_tensors: bool = False) -> tuple[Progress, dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             about = json.loads((file.metadata() or {})["checkpoint"])
             names = file.keys() if with_tensors else ()
-            return about, {name: file.get_tensor(name) for name in names}
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+            return Progress(**about["progress"]), about, {name: file.get_tensor(name) for name in names}
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise ModelFileError(
             f"{path}: not a checkpoint ({type(error).__name__})", "checkpoints/last.safetensors of a run"
         ) from None

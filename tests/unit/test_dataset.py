@@ -1,0 +1,220 @@
+"""Samples: the same whatever cache and workers do, whole where nothing is asked for, ignored where there is nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from unet import models, raster
+from unet.config import TrainingConfig
+from unet.data.augment import PRESETS, Augmentation
+from unet.data.dataset import Batch, Numbers, Sample, SegmentationDataset, collate, read_pair
+from unet.data.pairs import Pair, find_pairs
+from unet.data.preprocess import Preprocessing, prepare
+from unet.devices import Compute
+from unet.errors import DataError
+from unet.labels import IGNORED, Labels
+from unet.models import ModelSpec
+from unet.training import loop
+
+DataMaker = Callable[..., Path]
+NONE = Augmentation()
+
+
+def dataset(folder: Path, **about: object) -> SegmentationDataset:
+    pairs = find_pairs(folder)["all"]
+    usual: dict[str, object] = {
+        "labels": Labels.numbered(2),
+        "preprocessing": Preprocessing(),
+        "crop": (16, 16),
+        "augmentation": PRESETS["light"],
+        "cache_bytes": 1 << 20,
+    }
+    return SegmentationDataset(pairs, **{**usual, **about})  # type: ignore[arg-type]
+
+
+def same(left: Sample | Batch, right: Sample | Batch) -> bool:
+    pairs = zip(vars(left).values(), vars(right).values(), strict=True)
+    return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
+
+
+# --- which samples
+
+
+def test_every_epoch_has_every_picture_once_in_another_order(make_data: DataMaker) -> None:
+    data = dataset(make_data(count=5))
+    epochs = [[data[5 * epoch + position].name for position in range(5)] for epoch in range(4)]
+    assert all(sorted(names) == ["p00", "p01", "p02", "p03", "p04"] for names in epochs)
+    assert len({tuple(names) for names in epochs}) > 1
+
+
+def test_a_sample_depends_on_seed_and_number_only(make_data: DataMaker) -> None:
+    folder = make_data()
+    first, again, other = dataset(folder), dataset(folder), dataset(folder, seed=1)
+    backwards = {number: again[number] for number in reversed(range(12))}
+    assert all(same(first[number], backwards[number]) for number in range(12))
+    assert not all(same(first[number], other[number]) for number in range(12))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 on Linux: our workers do not mind
+def test_workers_change_nothing(make_data: DataMaker) -> None:
+    folder = make_data(count=3)
+
+    def batches(workers: int) -> list[Batch]:
+        loader = DataLoader(dataset(folder), 2, sampler=Numbers(4, 16), num_workers=workers, collate_fn=collate)
+        return list(loader)
+
+    alone, helped = batches(0), batches(2)
+    assert len(alone) == 6
+    assert all(same(one, other) for one, other in zip(alone, helped, strict=True))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are another matter there")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_workers_of_a_training_leave_signals_to_it(make_data: DataMaker, tmp_path: Path) -> None:
+    training = loop.Training(
+        network=models.build(ModelSpec(width=1, depth=1)),
+        dataset=dataset(make_data()),
+        settings=TrainingConfig(steps=1, batch_size=1, workers=1),
+        compute=Compute(torch.device("cpu")),
+        validate=lambda network: loop.Validation(0.0, {}),
+        keep=lambda network, progress: None,
+        trackers=[],
+        display=None,  # type: ignore[arg-type]
+        checkpoint=tmp_path / "last.safetensors",
+    )
+    state = torch.get_rng_state()
+    batches = iter(loop._batches(training))
+    first = next(batches)
+    for worker in batches._workers:  # type: ignore[attr-defined]
+        os.kill(worker.pid, signal.SIGINT)
+        os.kill(worker.pid, signal.SIGTERM)
+    assert [len(next(batches).names) for _ in range(8)] == [1] * 8, "they go on until their parent ends them"
+    assert same(first, collate([training.dataset[0]]))
+    assert torch.equal(torch.get_rng_state(), state), "a resumed training has the generator of its checkpoint"
+
+
+# --- the cache
+
+
+@pytest.mark.parametrize("room", [0, 4000, 7000, 1 << 20])
+def test_the_cache_keeps_its_limit_and_changes_nothing(
+    make_data: DataMaker, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    folder = make_data(count=4)  # 24 x 32 pixels of four bytes: 3072 each
+    expected = [dataset(folder, cache_bytes=0)[number] for number in range(12)]
+    limited = dataset(folder, cache_bytes=room)
+    read: list[Path] = []
+    real = raster.read
+
+    def count(path: Path) -> object:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(raster, "read", count)
+    assert all(same(limited[number], sample) for number, sample in enumerate(expected))
+    kept = min(4, room // 3072)
+    assert len(limited._cache) == kept
+    assert sum(tensor.nbytes for pair in limited._cache.values() for tensor in pair) <= room
+    assert len(read) == kept + 3 * (4 - kept), "three epochs"
+
+
+# --- what is in them
+
+
+def test_whole_and_unchanged_is_what_prediction_sees(make_data: DataMaker) -> None:
+    folder = make_data()
+    about = Preprocessing(scale=0.7, mean=(0.1, 0.2, 0.3), std=(0.3, 0.2, 0.1))
+    data = dataset(folder, preprocessing=about, crop=None, augmentation=NONE)
+    for number in range(4):
+        sample = data[number]
+        pair = next(pair for pair in data.pairs if pair.name == sample.name)
+        assert np.array_equal(sample.image.numpy(), prepare(raster.read(pair.image), about))
+        assert sample.target.shape == (16, 22) and sample.target.dtype == torch.int64
+
+
+def test_a_crop_as_large_as_the_picture_is_the_picture(make_data: DataMaker) -> None:
+    folder = make_data()
+    whole = dataset(folder, crop=None, augmentation=NONE)
+    warped = dataset(folder, crop=(24, 32), augmentation=NONE)
+    for number in range(4):
+        torch.testing.assert_close(whole[number].image, warped[number].image, atol=1e-4, rtol=0)
+        assert torch.equal(whole[number].target, warped[number].target)
+
+
+def test_sixteen_and_eight_bits_agree(make_data: DataMaker) -> None:
+    folder = make_data("a")
+    deep = make_data("b")
+    for path in (deep / "imgs").iterdir():
+        grey = raster.read(path)[..., 0]
+        path.unlink()
+        Image.fromarray(grey.astype(np.uint16) * 257).save(path.with_suffix(".tif"))
+    for path in (folder / "imgs").iterdir():
+        Image.fromarray(raster.read(path)[..., 0]).save(path)
+    for scale in (1.0, 0.5):
+        flat = dataset(folder, preprocessing=Preprocessing(bands=1, white=255.0, scale=scale))
+        full = dataset(deep, preprocessing=Preprocessing(bands=1, white=65535.0, scale=scale))
+        for number in range(4):
+            torch.testing.assert_close(flat[number].image, full[number].image, atol=3e-3, rtol=0)
+
+
+def test_what_is_ignored_stays_ignored(make_data: DataMaker) -> None:
+    folder = make_data(count=1, size=(60, 60))
+    (path,) = (folder / "masks").iterdir()
+    mask = raster.read_mask(path).astype(np.uint8)
+    mask[:, :20] = 9
+    Image.fromarray(mask).save(path)
+    picture = np.zeros((60, 60, 3), np.uint8)
+    picture[:, :20, 0] = 255  # red where nothing counts
+    raster.write_picture(folder / "imgs" / "p00.png", picture)
+    table = Labels(("a", "b"), ((0, 0, 0), (9, 9, 9)), (0, 1), ignored=(9,))
+    data = dataset(folder, labels=table, crop=(32, 32))
+    shares = []
+    for number in range(40):
+        sample = data[number]
+        assert set(sample.target.unique().tolist()) <= {0, 1, IGNORED}
+        # Away from the edges, where both are interpolated, red and ignored are the same pixels.
+        red = sample.image[0] - sample.image[1]
+        red = (red - red.min()) / (red.max() - red.min()).clamp(min=1e-6) if red.max() - red.min() > 0.5 else red * 0
+        inside = (sample.target == IGNORED) == (red > 0.5)
+        shares.append(inside.float().mean().item())
+    assert np.mean(shares) > 0.95
+
+
+def test_batches_are_filled_up_with_what_does_not_count() -> None:
+    small = Sample(torch.full((3, 4, 9), 5.0), torch.ones(4, 9, dtype=torch.int64), "small")
+    large = Sample(torch.full((3, 7, 5), 2.0), torch.zeros(7, 5, dtype=torch.int64), "large")
+    batch = collate([small, large])
+    assert batch.images.shape == (2, 3, 7, 9) and batch.targets.shape == (2, 7, 9)
+    assert batch.names == ("small", "large")
+    assert torch.equal(batch.images[0, :, :4, :9], small.image) and torch.equal(batch.targets[1, :7, :5], large.target)
+    assert float(batch.images[0, :, 4:].abs().max()) == 0 and bool((batch.targets[0, 4:] == IGNORED).all())
+    assert bool((batch.targets[1, :, 5:] == IGNORED).all())
+    assert int((batch.targets != IGNORED).sum()) == 4 * 9 + 7 * 5
+
+
+def test_pictures_smaller_than_the_crop(make_data: DataMaker) -> None:
+    sample = dataset(make_data(size=(12, 40)), crop=(20, 20), augmentation=NONE)[0]
+    assert sample.target.shape == (20, 20)
+    assert int((sample.target == IGNORED).sum()) == 8 * 20, "what lies outside does not count"
+
+
+# --- pairs that cannot be read
+
+
+def test_faults_name_the_mask(make_data: DataMaker) -> None:
+    folder = make_data(count=1)
+    image, mask = folder / "imgs" / "p00.png", folder / "masks" / "p00_mask.png"
+    with pytest.raises(DataError, match=r"p00_mask.png: mask values 1"):
+        read_pair(Pair("p00", image, mask), Labels(("a", "b"), ((0, 0, 0), (1, 1, 1)), (0, 7)))
+    Image.fromarray(np.zeros((5, 6), np.uint8)).save(mask)
+    with pytest.raises(DataError, match=r"p00_mask.png: mask of 6 x 5 px for a picture of 32 x 24 px"):
+        read_pair(Pair("p00", image, mask), Labels.numbered(2))

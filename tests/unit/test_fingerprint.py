@@ -1,0 +1,120 @@
+"""The few numbers of a data set, against numpy over all pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from unet import raster
+from unet.data.fingerprint import fingerprint
+from unet.data.pairs import Pair, find_pairs
+from unet.data.scan import Scan, scan
+from unet.data.stats import mask_stats, picture_stats
+from unet.labels import Labels
+
+DataMaker = Callable[..., Path]
+
+
+def seen(pictures: list[NDArray[Any]], masks: list[NDArray[Any]] | None = None) -> Scan:
+    """A scan of arrays."""
+    masks = masks or [np.zeros(picture.shape[:2], np.uint8) for picture in pictures]
+    pairs = tuple(Pair(str(n), Path(f"{n}.png"), Path(f"{n}_mask.png")) for n in range(len(pictures)))
+    return Scan(pairs, tuple(map(picture_stats, pictures)), tuple(map(mask_stats, masks)), ())
+
+
+def test_of_files(make_data: DataMaker) -> None:
+    pairs = find_pairs(make_data(count=5))["all"]
+    about = fingerprint(scan(pairs), Labels.numbered(2))
+    pixels = np.concatenate([raster.read(pair.image).reshape(-1, 3) for pair in pairs]) / 255
+    masks = np.concatenate([raster.read_mask(pair.mask).ravel() for pair in pairs])
+    assert about.mean == pytest.approx(pixels.mean(axis=0))
+    assert about.std == pytest.approx(pixels.std(axis=0))
+    assert about.class_shares == pytest.approx(((masks == 0).mean(), (masks == 1).mean()))
+    assert (about.pictures, about.height, about.width, about.largest) == (5, 24, 32, (24, 32))
+    assert (about.bands, about.white, about.same_size) == (3, 255.0, True)
+
+
+@given(st.integers(1, 5), st.integers(0, 2**32 - 1), st.sampled_from([np.uint8, np.uint16, np.float32]))
+def test_mean_and_deviation_of_any_pictures_of_one_size(count: int, seed: int, dtype: Any) -> None:
+    rng = np.random.default_rng(seed)
+    pictures = [
+        (rng.integers(0, 200, (7, 9, 3)) * rng.uniform(0.2, 1, 3) + rng.uniform(0, 50)).astype(dtype)
+        for _ in range(count)
+    ]
+    about = fingerprint(seen(pictures), Labels.numbered(2))
+    pixels = np.stack(pictures).reshape(-1, 3).astype(np.float64) / about.white
+    assert about.mean == pytest.approx(pixels.mean(axis=0), abs=1e-4)
+    assert about.std == pytest.approx(np.maximum(pixels.std(axis=0), 1e-4), abs=1e-4)
+
+
+def test_big_pictures_are_sampled_well_enough(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices((1200, 900))
+    picture = np.stack([rows % 256, columns % 256, rng.integers(0, 256, rows.shape)], axis=2).astype(np.uint8)
+    about = fingerprint(seen([picture]), Labels.numbered(2))
+    pixels = picture.reshape(-1, 3) / 255
+    assert about.mean == pytest.approx(pixels.mean(axis=0), abs=0.01)
+    assert about.std == pytest.approx(pixels.std(axis=0), abs=0.01)
+
+
+def test_a_flat_band_does_not_divide_by_zero() -> None:
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[..., 1] = np.arange(8)
+    about = fingerprint(seen([picture]), Labels.numbered(2))
+    assert all(deviation >= 1e-4 for deviation in about.std)
+
+
+@pytest.mark.parametrize(
+    ("bands", "expected"), [((1, 1), 1), ((1, 3), 3), ((3, 4), 3), ((2, 1), 1), ((5, 5), 5), ((4,), 3)]
+)
+def test_bands(bands: tuple[int, ...], expected: int) -> None:
+    pictures = [np.full((6, 6, count), 10 * count, np.uint8) for count in bands]
+    about = fingerprint(seen(pictures), Labels.numbered(2))
+    assert (about.bands, len(about.mean), len(about.std)) == (expected,) * 3
+
+
+def test_white_is_the_brightest_of_deep_pictures() -> None:
+    deep = np.linspace(0, 4095, 10_000).reshape(100, 100, 1)
+    assert fingerprint(seen([deep.astype(np.uint16)]), Labels.numbered(2)).white == pytest.approx(4095, rel=0.01)
+    assert fingerprint(seen([(deep / 4095).astype(np.float32)]), Labels.numbered(2)).white == pytest.approx(1, rel=0.01)
+    assert fingerprint(seen([(deep * 0).astype(np.uint16)]), Labels.numbered(2)).white == 1.0
+
+
+def test_shares_leave_ignored_pixels_out() -> None:
+    mask = np.array([[0, 0, 0, 1], [9, 9, 9, 9]], np.uint8)
+    table = Labels(("a", "b", "c"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), (0, 1, 2), ignored=(9,))
+    picture = np.zeros((2, 4, 3), np.uint8)
+    assert fingerprint(seen([picture], [mask]), table).class_shares == pytest.approx((0.75, 0.25, 0.0))
+    nothing = np.full((2, 4), 9, np.uint8)
+    assert fingerprint(seen([picture], [nothing]), table).class_shares == (0.0, 0.0, 0.0)
+
+
+def test_shares_of_colours() -> None:
+    mask = np.zeros((2, 5, 3), np.uint8)
+    mask[0, 0] = (200, 0, 0)
+    table = Labels(("a", "b"), ((0, 0, 0), (200, 0, 0)), ((0, 0, 0), (200, 0, 0)))
+    assert fingerprint(seen([np.zeros((2, 5, 3), np.uint8)], [mask]), table).class_shares == pytest.approx((0.9, 0.1))
+
+
+def test_sizes_are_medians(tmp_path: Path) -> None:
+    pictures = [np.zeros((height, width, 1), np.uint8) for height, width in ((10, 90), (20, 20), (70, 30))]
+    about = fingerprint(seen(pictures), Labels.numbered(2))
+    assert (about.height, about.width, about.largest, about.same_size) == (20, 30, (70, 90), False)
+
+
+def test_real_pictures(shared_data: Path) -> None:
+    pairs = find_pairs(shared_data / "ultrasound")
+    some = next(iter(pairs.values()))[:8]
+    found = scan(some)
+    about = fingerprint(found, Labels.numbered(3))
+    greys = [np.asarray(Image.open(pair.image).convert("RGB"), dtype=np.float64) / 255 for pair in some]
+    means = np.mean([grey.reshape(-1, 3).mean(axis=0)[: about.bands] for grey in greys], axis=0)
+    assert about.mean == pytest.approx(means, abs=0.01)

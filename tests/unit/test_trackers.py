@@ -1,0 +1,151 @@
+"""Where numbers go: a table that survives a crash, TensorBoard and Weights & Biases by choice."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from unet.errors import InputError, MissingExtraError
+from unet.trackers import COLUMNS, CsvTracker, Tracker, open_trackers
+
+PICTURE = np.zeros((4, 6, 3), np.uint8)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def log(tracker: Tracker, *steps: int) -> None:
+    for step in steps:
+        tracker.log(step, {"train_loss": 1 / step, "lr": 1e-3, "val_mean_iou": 0.123456789})
+
+
+def test_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    tracker = CsvTracker(path)
+    log(tracker, 1, 2)
+    assert [row["step"] for row in rows(path)] == ["1", "2"], "written at once, not at the end"
+    tracker.log(3, {"strange": 1.0, "seconds": float("nan")})
+    tracker.picture(3, "a", PICTURE)
+    tracker.histograms(3, {"a": torch.zeros(3)})
+    tracker.close()
+    assert tuple(rows(path)[0]) == COLUMNS
+    assert rows(path)[0]["val_mean_iou"] == "0.123457" and rows(path)[0]["val_loss"] == ""
+    assert rows(path)[2]["seconds"] == "nan"
+
+
+@pytest.mark.parametrize("debris", ["", "6", "6,0.1,", "6,1,2,3,4,5,6,7,8,9,10,11,12\n", "\0\0\0\0", "x,,,,,,,,,\n"])
+def test_a_resumed_table_goes_on_after_its_step(tmp_path: Path, debris: str) -> None:
+    path = tmp_path / "metrics.csv"
+    first = CsvTracker(path)
+    log(first, 2, 4, 6, 8)
+    first.close()
+    with path.open("a", encoding="utf-8") as file:
+        file.write(debris)
+    second = CsvTracker(path, resume_step=6)
+    log(second, 8, 10)
+    second.close()
+    assert [row["step"] for row in rows(path)] == ["2", "4", "6", "8", "10"]
+    assert all(None not in row.values() for row in rows(path))
+
+
+def test_a_new_table_replaces_an_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    for steps in ((1, 2, 3), (1,)):
+        tracker = CsvTracker(path)
+        log(tracker, *steps)
+        tracker.close()
+    assert [row["step"] for row in rows(path)] == ["1"]
+    tracker = CsvTracker(tmp_path / "other.csv", resume_step=5)  # nothing there to go on with
+    tracker.close()
+    assert rows(tmp_path / "other.csv") == []
+
+
+def test_only_what_is_asked_for_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
+    (only,) = open_trackers(tmp_path, (), {})
+    only.close()
+    assert isinstance(only, CsvTracker) and not only.wants_histograms
+    for name in ("wandb", "tensorboard"):
+        with pytest.raises(MissingExtraError, match=r'pip install "unet\[track\]"'):
+            open_trackers(tmp_path, (name,), {})
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="an optional package")
+def test_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    table, board = open_trackers(tmp_path, ("tensorboard",), {})
+    for step in (1, 2, 3):
+        log(board, step)
+        board.picture(step, "sample", PICTURE)
+        board.histograms(step, {"weights/a": torch.randn(20)})
+    for tracker in (table, board):
+        tracker.close()
+    table, board = open_trackers(tmp_path, ("tensorboard",), {}, resume_step=2)
+    log(board, 3, 4)
+    for tracker in (table, board):
+        tracker.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert events.Tags()["images"] == ["sample"] and events.Tags()["histograms"] == ["weights/a"]
+    steps = [event.step for event in events.Scalars("train_loss")]
+    assert steps == [1, 2, 3, 4], "what came after the checkpoint is not there twice"
+
+
+class FakeRun:
+    """Notes what Weights & Biases would be told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, dict[str, Any]]] = []
+        self.finished = False
+
+    def log(self, values: dict[str, Any], step: int) -> None:
+        self.told.append((step, values))
+
+    def finish(self) -> None:
+        self.finished = True
+
+
+def test_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = FakeRun()
+    begun: dict[str, Any] = {}
+
+    def init(**about: Any) -> FakeRun:
+        begun.update(about)
+        return run
+
+    fake = SimpleNamespace(
+        init=init, Image=lambda picture: ("picture", picture.shape), Histogram=lambda values: len(values), Error=OSError
+    )
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    (tmp_path / "cars").mkdir()
+    table, tracker = open_trackers(tmp_path / "cars", ("wandb",), {"seed": 3})
+    assert begun["name"] == "cars" and begun["dir"] == str(tmp_path / "cars") and begun["config"] == {"seed": 3}
+    tracker.log(1, {"a": 0.5})
+    tracker.picture(1, "sample", PICTURE)
+    tracker.histograms(1, {"w": torch.zeros(7)})
+    for one in (table, tracker):
+        one.close()
+    assert run.told == [(1, {"a": 0.5}), (1, {"sample": ("picture", (4, 6, 3))}), (1, {"w": 7})]
+    assert run.finished
+
+
+def test_no_way_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**about: Any) -> None:
+        raise OSError("no way")
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, Error=OSError))
+    with pytest.raises(InputError, match="no way; run: wandb login, or set WANDB_MODE=offline"):
+        open_trackers(tmp_path, ("wandb",), {})
+    assert not list(tmp_path.iterdir())
