@@ -234,6 +234,14 @@ def test_a_pth_of_the_carvana_unet(make_data: DataMaker) -> None:
     assert cli.main("evaluate white.pth data".split()) == 2, "their 1 is not the model's 255"
 
 
+def test_names_are_shown_as_they_are(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
+    data = make_data()
+    strange = Labels(("[red]", "[/x] a long name " * 3), ((0, 0, 0), (9, 9, 9)), (0, 1))
+    evaluate(untrained(labels=strange), data)
+    printed = capsys.readouterr().out
+    assert "[red]" in printed and "[/x]" in printed and "Scores on 4 pictures\n" in printed
+
+
 def test_one_logit_is_two_classes(make_data: DataMaker) -> None:
     data = make_data()
     model = untrained(labels=Labels.numbered(2), classes=1)

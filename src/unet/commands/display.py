@@ -6,7 +6,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 if TYPE_CHECKING:
     from unet.training.loop import Tick  # Lightning is slow to import, and prediction does without it
@@ -64,7 +72,8 @@ class Display:
         if self._training is None:
             self._training = self._bars.add_task("training", total=1.0, about="", left="")
         left = "" if tick.seconds_left is None else f"{_clock(tick.seconds_left)} left"
-        about = f"step {tick.step}  loss {tick.loss:.3f}  {tick.pictures_per_second:.1f} pictures/s"
+        score = "" if tick.best is None else f"best {tick.best:.3f}  "
+        about = f"step {tick.step}  loss {tick.loss:.3f}  {score}{tick.pictures_per_second:.1f} pictures/s"
         self._bars.update(self._training, completed=tick.share, about=about, left=left)
 
     def validating(self, done: int, total: int) -> None:
@@ -85,7 +94,7 @@ class Counting:
 
     def __init__(self, console: Console, what: str) -> None:
         self._bars = Progress(
-            TextColumn(what), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn(),
+            TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
             console=console, transient=True, disable=not console.is_terminal,
         )  # fmt: skip
         self._task = self._bars.add_task(what, total=None)

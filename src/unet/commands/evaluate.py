@@ -76,7 +76,7 @@ def evaluate(
     with display:
         counts = evaluation.count(predictor, pairs, loaded.labels, display.validating)
     scores = evaluation.summarise(counts, pairs, loaded.labels)
-    print_scores(scores, f"Scores on {len(pairs)} pictures")
+    print_scores(scores, f"Scores on {len(pairs)} picture{'s' * (len(pairs) != 1)}")
     if json is not None:
         write_json(json, scores)
         display.say(f"scores in {json}")

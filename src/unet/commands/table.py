@@ -11,7 +11,7 @@ from rich.text import Text
 
 def print_scores(scores: dict[str, Any], title: str) -> None:
     """Print the scores of evaluation.json to standard output; a dash stands for "does not occur"."""
-    table = Table(title=title, title_justify="left")
+    table = Table()
     table.add_column("class")
     for name in ("IoU", "Dice", "precision", "recall", "pixels"):
         table.add_column(name, justify="right")
@@ -21,8 +21,9 @@ def print_scores(scores: dict[str, Any], title: str) -> None:
     table.add_section()
     table.add_row("mean", _number(scores["mean_iou"]), _number(scores["mean_dice"]), "", "", "")
     without = (_number(scores["mean_iou_foreground"]), _number(scores["mean_dice_foreground"]))
-    table.add_row(f"mean without {scores['classes'][0]['name']}", *without, "", "", "")
-    console = Console(highlight=False)
+    table.add_row(Text(f"mean without {scores['classes'][0]['name']}"), *without, "", "", "")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(title, markup=False)
     console.print(table)
     console.print(f"pixel accuracy {_number(scores['pixel_accuracy'])}")
     worst = [image for image in scores["images"] if image["mean_iou"] is not None][:3]

@@ -236,7 +236,7 @@ def train_settings(
         validate(network)
         keep(network, training.progress)
     page, scores = conclude(run, source, str(compute.device))
-    print_scores(scores, f"Scores of the best weights on {len(source.val)} validation pictures")
+    print_scores(scores, "Scores of the best weights on the validation pictures")
     for what, path in {"model": run / "model.safetensors", "report": page}.items():
         display.say(f"{what:6} {path}")
     if not finished:

@@ -54,6 +54,7 @@ class Tick:
     epoch: float
     share: float
     loss: float
+    best: float | None
     rate: float
     pictures_per_second: float
     seconds_left: float | None
@@ -273,6 +274,7 @@ class _Session:
                 epoch=self.progress.samples / len(self.training.dataset),
                 share=share,
                 loss=_mean(self.losses),
+                best=self.progress.best if self.progress.best >= 0 else None,
                 rate=self.optimizer.param_groups[0]["lr"],
                 pictures_per_second=self.seen / max(elapsed, 1e-9),
                 seconds_left=left,
