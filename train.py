@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
         args.classes,
         "Bilinear" if args.bilinear else "Transposed conv",
     )
-    train_legacy(
+    result = train_legacy(
         epochs=args.epochs,
         batch_size=args.batch_size,
         lr=args.lr,
@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> None:
         bilinear=args.bilinear,
         classes=args.classes,
     )
+    if not result.finished:
+        raise KeyboardInterrupt
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -111,8 +111,11 @@ def load(path: Path, *, scale: float | None = None) -> Bundle:
     path = Path(path)
     if scale is not None and not 0 < scale <= 100:
         raise InputError(f"scale {scale:g}", "more than 0, and at most 1 as a rule")
-    if not path.is_file():
-        raise ModelFileError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}", _EXPECTED)
+    if path.is_dir():
+        inside = path / "model.safetensors"
+        raise ModelFileError(f"{path} is a folder", _EXPECTED, f"give {inside}" if inside.exists() else "")
+    if not path.exists():
+        raise ModelFileError(f"{path} does not exist", _EXPECTED)
     with path.open("rb") as file:
         start = file.read(9)
     if not start:
@@ -156,7 +159,10 @@ def _write(path: Path, write: Any) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        draft.touch()
+        mode = draft.stat().st_mode
         write(draft)
+        draft.chmod(mode)  # as any new file's: safetensors would keep it from everybody else
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(draft, path)

@@ -37,6 +37,10 @@ class UnetError(Exception):
         parts = [found, f"expected {expected}" if expected else "", remedy]
         super().__init__("; ".join(part for part in parts if part))
 
+    def of(self, file: object) -> UnetError:
+        """Return the same error, with the file named that it is about."""
+        return type(self)(f"{file}: {self.found}", self.expected, self.remedy)
+
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process borders (parallel scans); the default would call us with one argument.
         return (type(self), (self.found, self.expected, self.remedy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -105,10 +106,12 @@ def parse(text: str) -> Loss:
     for part in text.split("+"):
         factor, _, name = part.strip().rpartition("*")
         try:
-            weight = float(factor) if factor else 1.0
-            terms.append((weight, TERMS[name.strip()]))
-        except (ValueError, KeyError):
-            raise ConfigError(f"loss {text!r}", f"a sum of {', '.join(TERMS)}, such as 'ce + 0.5*dice'") from None
+            weight = float(factor or 1)
+        except ValueError:
+            weight = math.nan
+        if name.strip() not in TERMS or not 0 < weight < math.inf:
+            raise ConfigError(f"loss {text!r}", f"a sum of {', '.join(TERMS)}, such as 'ce + 0.5*dice'")
+        terms.append((weight, TERMS[name.strip()]))
 
     def total(logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
         return torch.stack([weight * term(logits, target, class_weights) for weight, term in terms]).sum()

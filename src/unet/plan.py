@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from unet.config import Config
 from unet.data.fingerprint import Fingerprint
+from unet.data.preprocess import scaled_size
 
 DEFAULT_SECONDS = 1800.0
 """Length of a run that was given neither time nor steps nor epochs."""
@@ -92,11 +93,10 @@ def decide(config: Config, fingerprint: Fingerprint, speed: Speed) -> Plan:
         reasons.append(f"Batch of {batch}: the largest that leaves {STEPS} steps, or else the smallest of use.")
 
     if data.crop is None and not data.whole:
-        crop = crop_for(fingerprint, scale, 2**model.depth)
+        crop = crop_for(fingerprint, scale)
         changes["data"]["crop"] = crop
         reasons.append(
-            f"Crops of {crop[1]} x {crop[0]} px out of pictures of about "
-            f"{int(fingerprint.width * scale)} x {int(fingerprint.height * scale)} px."
+            f"Crops of {crop[1]} x {crop[0]} px: the usual picture at this scale, and at most {CROP} px of it."
         )
     if training.class_weights is None:
         weighted = wants_weights(fingerprint.class_shares)
@@ -159,13 +159,14 @@ def _readable(scale: float) -> float:
     return 1.0 if scale >= 1 else max(0.01, math.floor(scale * 100) / 100)
 
 
-def crop_for(fingerprint: Fingerprint, scale: float, multiple: int) -> tuple[int, int]:
-    """Return (height, width) of a crop: the median scaled picture, cut at `CROP`, rounded to `multiple`."""
+def crop_for(fingerprint: Fingerprint, scale: float) -> tuple[int, int]:
+    """Return (height, width) of a crop: the median scaled picture, cut at `CROP`.
 
-    def cut(side: float) -> int:
-        return max(multiple, min(CROP, round(side / multiple) * multiple))
-
-    return cut(fingerprint.height * scale), cut(fingerprint.width * scale)
+    Never larger than the picture: the borders of a picture would then always lie inside the crop, and the network
+    would not learn what a real border, with nothing beyond, looks like.
+    """
+    height, width = scaled_size(fingerprint.height, fingerprint.width, scale)
+    return min(CROP, height), min(CROP, width)
 
 
 def wants_weights(shares: tuple[float, ...]) -> bool:

@@ -60,17 +60,17 @@ def test_demo(calls: Calls) -> None:
     assert cli.main(["demo"]) == 0
     assert cli.main(["demo", "here", "--seconds", "20", "--seed", "3"]) == 0
     assert calls == [
-        ("demo", (Path("unet-demo"),), {"seconds": 60.0, "seed": 0}),
-        ("demo", (Path("here"),), {"seconds": 20.0, "seed": 3}),
+        ("demo", (), {"folder": Path("unet-demo"), "seconds": 60.0, "seed": 0}),
+        ("demo", (), {"folder": Path("here"), "seconds": 20.0, "seed": 3}),
     ]
 
 
 def test_train_with_nothing_said(calls: Calls) -> None:
     cli.main(["train", "data"])
-    (name, args, kwargs) = calls[0]
-    assert name == "train" and args == (Path("data"),)
+    (name, _, kwargs) = calls[0]
+    assert name == "train" and kwargs["data"] == Path("data")
     said = {key for key, value in kwargs.items() if value}
-    assert said == {"started"}, "what the user did not say is for the plan to decide"
+    assert said == {"data", "started"}, "what the user did not say is for the plan to decide"
 
 
 def test_train_with_everything_said(calls: Calls) -> None:
@@ -81,10 +81,10 @@ def test_train_with_everything_said(calls: Calls) -> None:
         "--device cuda:1 --precision bf16 --overwrite"
     )
     cli.main(line.split())
-    (_, args, kwargs) = calls[0]
-    assert args == (None,)
+    (_, _, kwargs) = calls[0]
     assert 0 <= time.monotonic() - kwargs.pop("started") < 60
     assert kwargs == {
+        "data": None,
         "images": Path("a"),
         "masks": Path("b"),
         "mask_suffix": "_GT",
@@ -111,7 +111,7 @@ def test_train_with_everything_said(calls: Calls) -> None:
 
 def test_train_resumes_without_data(calls: Calls) -> None:
     cli.main(["train", "--resume", "run"])
-    assert calls[0][1] == (None,) and calls[0][2]["resume"] == Path("run")
+    assert calls[0][2]["data"] is None and calls[0][2]["resume"] == Path("run")
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,9 @@ def test_mask_values(calls: Calls, text: str, values: list[Any]) -> None:
 
 def test_evaluate(calls: Calls) -> None:
     cli.main("evaluate m.safetensors data --split test --json s.json -s 0.5 --exact --overwrite".split())
-    assert calls[0][1] == (Path("m.safetensors"), Path("data"))
     assert calls[0][2] == {
+        "model": Path("m.safetensors"),
+        "data": Path("data"),
         "images": None,
         "masks": None,
         "mask_suffix": None,
@@ -141,9 +142,8 @@ def test_evaluate(calls: Calls) -> None:
 
 def test_predict_with_nothing_said(calls: Calls) -> None:
     cli.main(["predict", "-m", "m.pth", "-i", "a.jpg", "b.jpg"])
-    assert calls[0][1] == (Path("m.pth"), ["a.jpg", "b.jpg"])
     said = {key: value for key, value in calls[0][2].items() if value}
-    assert said == {"save": True, "device": "auto"}
+    assert said == {"model": Path("m.pth"), "inputs": ["a.jpg", "b.jpg"], "save": True, "device": "auto"}
 
 
 def test_predict_with_everything_said(calls: Calls) -> None:
@@ -153,6 +153,8 @@ def test_predict_with_everything_said(calls: Calls) -> None:
     )
     cli.main(line.split())
     assert calls[0][2] == {
+        "model": Path("m"),
+        "inputs": ["a"],
         "outputs": ["b"],
         "scale": 0.25,
         "threshold": 0.7,
@@ -171,15 +173,16 @@ def test_predict_with_everything_said(calls: Calls) -> None:
 
 def test_predict_takes_the_short_names_of_the_carvana_unet(calls: Calls) -> None:
     cli.main("predict -m M.pth -i a.jpg b.jpg -o x.png y.png -v -n -t 0.4 -s 1 -c 2".split())
-    (_, args, kwargs) = calls[0]
-    assert args == (Path("M.pth"), ["a.jpg", "b.jpg"])
+    (_, _, kwargs) = calls[0]
+    assert (kwargs["model"], kwargs["inputs"]) == (Path("M.pth"), ["a.jpg", "b.jpg"])
     assert (kwargs["outputs"], kwargs["viz"], kwargs["save"]) == (["x.png", "y.png"], True, False)
     assert (kwargs["threshold"], kwargs["scale"], kwargs["classes"]) == (0.4, 1.0, 2)
 
 
 def test_convert(calls: Calls) -> None:
     cli.main(["convert", "a.pth", "b.safetensors"])
-    assert calls == [("convert", (Path("a.pth"), Path("b.safetensors")), {"overwrite": False, "scale": None})]
+    said = {"source": Path("a.pth"), "target": Path("b.safetensors"), "overwrite": False, "scale": None}
+    assert calls == [("convert", (), said)]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +245,7 @@ def test_refused(line: str, expected: str, calls: Calls, capsys: pytest.CaptureF
 
 def test_a_double_dash_ends_the_options(calls: Calls) -> None:
     cli.main(["train", "--", "--data"])
-    assert calls[0][1] == (Path("--data"),)
+    assert calls[0][2]["data"] == Path("--data")
 
 
 def test_nothing_said_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -353,15 +356,6 @@ def test_help_needs_none_of_the_heavy_packages() -> None:
         "lightning_fabric",
     }
     assert not heavy & set(json.loads(done.stderr))
-
-
-def test_help_takes_less_than_half_a_second() -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "unet", "--help"], capture_output=True, check=True)
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 0.5
 
 
 def test_a_training_that_was_stopped_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:

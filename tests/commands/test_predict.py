@@ -193,8 +193,17 @@ def test_a_truncated_picture(model: Path, pictures: Path, capsys: pytest.Capture
     Image.fromarray(noise).save(pictures / "aa.jpg")
     (pictures / "aa.jpg").write_bytes((pictures / "aa.jpg").read_bytes()[:2000])
     assert "aa.jpg" in refusal(RasterError, model, [str(pictures / "aa.jpg")])
-    assert "1 of 3 pictures could not be read" in refusal(InputError, model, [str(pictures)])
+    assert "1 of 3 pictures could not be used" in refusal(InputError, model, [str(pictures)])
     assert {"a_OUT.png", "b_OUT.png"} <= set(files(pictures))  # the others are done
+
+
+def test_a_picture_of_another_kind_is_named(model: Path, pictures: Path) -> None:
+    np.save(pictures / "many.npy", np.zeros((20, 31, 7), np.uint8))
+    Image.fromarray(np.full((20, 31), 3000, np.uint16)).save(pictures / "deep.png")
+    said = refusal(InputError, model, [str(pictures)])
+    assert "2 of 4 pictures could not be used" in said
+    assert "many.npy: a picture with 7 bands" in said and "deep.png: a 16-bit picture with values up to 3000" in said
+    assert {"a_OUT.png", "b_OUT.png"} <= set(files(pictures))
 
 
 def test_outputs_must_match(model: Path, pictures: Path, tmp_path: Path) -> None:

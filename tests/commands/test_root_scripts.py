@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -81,7 +82,12 @@ def test_train_switches(line: str) -> None:
 
 def test_train_calls_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, Any]] = []
-    recipe = SimpleNamespace(train_legacy=lambda **kwargs: seen.append(kwargs))
+
+    def train_legacy(**kwargs: Any) -> SimpleNamespace:
+        seen.append(kwargs)
+        return SimpleNamespace(finished=len(seen) == 1)
+
+    recipe = SimpleNamespace(train_legacy=train_legacy)
     monkeypatch.setitem(sys.modules, "unet.commands.train_legacy", recipe)
     assert script("train").main(["-e", "1", "--amp"]) == 0
     assert seen == [
@@ -97,6 +103,7 @@ def test_train_calls_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
             "classes": 2,
         }
     ]
+    assert script("train").main([]) == 130, "the user stopped it"
 
 
 def test_predict_defaults() -> None:
@@ -216,6 +223,28 @@ def test_train_predict_evaluate(make_data: Callable[..., Path], tmp_path: Path) 
 
     done = ran("train", "-e 1 -f data/imgs/p00.png", tmp_path)
     assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("train.py: error: ")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
+def test_a_training_that_is_stopped_leaves_its_weights(make_data: Callable[..., Path], tmp_path: Path) -> None:
+    make_data("data", count=40, size=(64, 96))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "INTERRUPTED.pth").write_text("of an earlier run")
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "train.py", "-e", "50"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("step "):
+            break
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in said, said
+    state = torch.load(tmp_path / "checkpoints" / "INTERRUPTED.pth", weights_only=True)
+    assert "mask_values" in state
+    (old,) = (tmp_path / "checkpoints").glob("before-*/INTERRUPTED.pth")
+    assert old.read_text() == "of an earlier run"
 
 
 @pytest.mark.parametrize(

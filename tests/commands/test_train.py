@@ -141,7 +141,7 @@ def test_what_is_not_said_is_measured_and_planned(make_data: DataMaker) -> None:
     unet("train data --out run --steps 1 --set width=4")
     settings = config.load_toml(Path("run/config.toml"))
     assert settings.training.precision in ("32-true", "bf16-mixed") and settings.training.channels_last is not None
-    assert settings.data.scale == 1.0 and settings.data.crop == (32, 32) and settings.training.workers == 0
+    assert settings.data.scale == 1.0 and settings.data.crop == (24, 32) and settings.training.workers == 0
 
 
 def test_a_run_without_a_name_gets_one(make_data: DataMaker) -> None:

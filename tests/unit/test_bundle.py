@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import sys
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -256,6 +257,17 @@ def test_missing_and_folder(tmp_path: Path) -> None:
         bundle.load(tmp_path / "model.safetensors")
     with pytest.raises(ModelFileError, match="is a folder"):
         bundle.load(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ModelFileError, match=r"give .*model\.safetensors"):
+        bundle.load(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are another matter there")
+def test_files_may_be_read_by_whom_the_user_lets(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    bundle.save(make(ModelSpec(width=2, depth=1)), tmp_path / "a.safetensors")
+    bundle.save_pth(make(ModelSpec(width=2, depth=1)), tmp_path / "a.pth")
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
 
 
 def test_tensors_of_other_programs(tmp_path: Path) -> None:

@@ -166,6 +166,12 @@ def test_sixteen_and_eight_bits_agree(make_data: DataMaker) -> None:
             torch.testing.assert_close(flat[number].image, full[number].image, atol=3e-3, rtol=0)
 
 
+def test_eight_bits_among_sixteen(make_data: DataMaker) -> None:
+    flat, mixed = (dataset(make_data(), preprocessing=Preprocessing(white=white)) for white in (255.0, 4095.0))
+    for number in range(4):
+        torch.testing.assert_close(mixed[number].image, flat[number].image, atol=1e-4, rtol=0)
+
+
 def test_what_is_ignored_stays_ignored(make_data: DataMaker) -> None:
     folder = make_data(count=1, size=(60, 60))
     (path,) = (folder / "masks").iterdir()

@@ -73,7 +73,7 @@ def test_a_flat_band_does_not_divide_by_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bands", "expected"), [((1, 1), 1), ((1, 3), 3), ((3, 4), 3), ((2, 1), 1), ((5, 5), 5), ((4,), 3)]
+    ("bands", "expected"), [((1, 1), 1), ((1, 3), 3), ((3, 4), 3), ((2, 1), 1), ((5, 5), 5), ((4,), 4), ((4, 1), 3)]
 )
 def test_bands(bands: tuple[int, ...], expected: int) -> None:
     pictures = [np.full((6, 6, count), 10 * count, np.uint8) for count in bands]
@@ -86,6 +86,14 @@ def test_white_is_the_brightest_of_deep_pictures() -> None:
     assert fingerprint(seen([deep.astype(np.uint16)]), Labels.numbered(2)).white == pytest.approx(4095, rel=0.01)
     assert fingerprint(seen([(deep / 4095).astype(np.float32)]), Labels.numbered(2)).white == pytest.approx(1, rel=0.01)
     assert fingerprint(seen([(deep * 0).astype(np.uint16)]), Labels.numbered(2)).white == 1.0
+
+
+def test_eight_and_sixteen_bits_have_each_their_white() -> None:
+    flat = np.full((4, 4, 1), 51, np.uint8)
+    deep = np.full((4, 4, 1), 4000, np.uint16)
+    about = fingerprint(seen([flat, deep]), Labels.numbered(2))
+    assert about.white == 4000
+    assert about.mean == pytest.approx(((51 / 255 + 1) / 2,))
 
 
 def test_shares_leave_ignored_pixels_out() -> None:

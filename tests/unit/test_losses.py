@@ -92,7 +92,7 @@ def test_a_sum_is_read_from_text() -> None:
     torch.testing.assert_close(losses.parse("0.5*ce + dice")(logits, target, None), expected)
 
 
-@pytest.mark.parametrize("text", ["", "ce +", "cee", "x*ce", "ce - dice"])
+@pytest.mark.parametrize("text", ["", "ce +", "cee", "x*ce", "ce - dice", "-1*ce", "0*ce", "nan*ce", "inf*ce + dice"])
 def test_a_loss_that_is_none_is_refused_with_the_known_ones(text: str) -> None:
     with pytest.raises(ConfigError, match="micro_dice"):
         losses.parse(text)

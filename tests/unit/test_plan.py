@@ -81,9 +81,9 @@ def test_small_pictures_are_not_scaled_when_there_is_time() -> None:
 
 
 def test_crops_fit_the_network_and_the_pictures() -> None:
-    assert plan.crop_for(CARS, 0.25, 16) == (320, 480)
-    assert plan.crop_for(CARS, 1.0, 16) == (plan.CROP, plan.CROP)
-    assert plan.crop_for(replace(CARS, height=7, width=9), 1.0, 16) == (16, 16)
+    assert plan.crop_for(CARS, 0.25) == (320, 479), "no crop reaches beyond the picture"
+    assert plan.crop_for(CARS, 1.0) == (plan.CROP, plan.CROP)
+    assert plan.crop_for(replace(CARS, height=7, width=9), 1.0) == (7, 9)
 
 
 def test_class_weights_only_for_rare_classes() -> None:

@@ -96,6 +96,13 @@ def test_many_bands(tmp_path: Path, dtype: str) -> None:
     assert np.allclose(picture, stack)
 
 
+@pytest.mark.parametrize("photometric", ["RGB", "MINISBLACK"])
+def test_a_fourth_band_that_is_not_alpha_stays(tmp_path: Path, photometric: str) -> None:
+    infrared = RNG.integers(0, 256, (9, 11, 4), dtype=np.uint8)
+    options = {"photometric": photometric, "alpha": "no"}
+    assert (agrees_with_probe(save_with_rasterio(tmp_path / "a.tif", infrared, **options)) == infrared).all()
+
+
 def test_compressed_tiff(tmp_path: Path) -> None:
     assert (agrees_with_probe(save(tmp_path / "a.tif", RGB, compression="tiff_lzw")) == RGB).all()
     assert (agrees_with_probe(save(tmp_path / "b.tif", DEEP, compression="tiff_lzw"))[..., 0] == DEEP).all()

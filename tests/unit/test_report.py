@@ -26,7 +26,7 @@ from unet.report.sections import MOST_DRAWN, MOST_NUMBERED
 from unet.report.words import command_line, counted, duration, file_size, large, listed, percent, score
 
 NASTY = ("<b>street</b>", "O'Brien's \"house\" & garden", "水", "<script>alert(1)</script>")
-HEADER = "step,epoch,seconds,lr,train_loss,val_loss,val_mean_iou,val_mean_dice,val_pixel_accuracy,pictures_per_second"
+HEADER = "step,epoch,seconds,lr,train_loss,val_mean_iou,val_mean_dice,val_pixel_accuracy,pictures_per_second"
 VOID = {"meta", "link", "img"}
 
 
@@ -196,7 +196,7 @@ def test_a_collapsed_model_is_said_to_be_one(tmp_path: Path) -> None:
 
 
 def test_a_metrics_file_cut_off_in_a_line_still_gives_curves(tmp_path: Path) -> None:
-    run = make_run(tmp_path, [[1]], ("a",), rows="10,1,5,0.1,0.9,,0.5,0.6,0.7,4\n20,2,nan,,0.\n30,3,9,0.05,0.7,,0.6")
+    run = make_run(tmp_path, [[1]], ("a",), rows="10,1,5,0.1,0.9,0.5,0.6,0.7,4\n20,2,nan,,0.\n30,3,9,0.05,0.7,0.6")
 
     words = page_of(run).words()
 

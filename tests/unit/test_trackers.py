@@ -39,7 +39,7 @@ def test_a_table(tmp_path: Path) -> None:
     tracker.histograms(3, {"a": torch.zeros(3)})
     tracker.close()
     assert tuple(rows(path)[0]) == COLUMNS
-    assert rows(path)[0]["val_mean_iou"] == "0.123457" and rows(path)[0]["val_loss"] == ""
+    assert rows(path)[0]["val_mean_iou"] == "0.123457"
     assert rows(path)[2]["seconds"] == "nan"
 
 
@@ -72,7 +72,7 @@ def test_a_new_table_replaces_an_old_one(tmp_path: Path) -> None:
 
 def test_only_what_is_asked_for_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
     (only,) = open_trackers(tmp_path, (), {})
     only.close()
     assert isinstance(only, CsvTracker) and not only.wants_histograms
@@ -126,7 +126,11 @@ def test_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return run
 
     fake = SimpleNamespace(
-        init=init, Image=lambda picture: ("picture", picture.shape), Histogram=lambda values: len(values), Error=OSError
+        init=init,
+        Image=lambda picture: ("picture", picture.shape),
+        Histogram=lambda values: len(values),
+        Error=OSError,
+        __spec__=True,
     )
     monkeypatch.setitem(sys.modules, "wandb", fake)
     (tmp_path / "cars").mkdir()
@@ -145,7 +149,7 @@ def test_no_way_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.Monkey
     def init(**about: Any) -> None:
         raise OSError("no way")
 
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, Error=OSError))
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, Error=OSError, __spec__=True))
     with pytest.raises(InputError, match="no way; run: wandb login, or set WANDB_MODE=offline"):
         open_trackers(tmp_path, ("wandb",), {})
     assert not list(tmp_path.iterdir())

@@ -63,41 +63,34 @@ def run_safely(command: Callable[[], object], program: str, *, debug: bool = Fal
         # The reader (`| head`) has gone; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except UnetError as error:
-        if debug:
-            raise
-        faults = error.faults if isinstance(error, DataError) else ()
-        if len(faults) == 1:
-            _complain(program, f"error: {error}: {faults[0]}")
-        else:
-            _complain(program, f"error: {error}", *faults)
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        if debug:
-            raise
-        if error.name is None or error.name.startswith("unet"):
-            return _unexpected(program, error)
-        _complain(program, f"error: the package {error.name} is not installed; run: make setup, or pip install -e .")
-        return 2
-    except OSError as error:
-        if debug:
-            raise
-        if error.filename is None:
-            return _unexpected(program, error)
-        _complain(program, f"error: {error.filename}: {error.strerror}")
-        return 2
     except Exception as error:
         if debug:
             raise
-        return _unexpected(program, error)
+        return _explain(error, program)
     return 0
 
 
-def _unexpected(program: str, error: Exception) -> int:
-    words = " ".join(str(error).split())
-    shown = words if len(words) <= 300 else words[:300] + " ..."
-    _complain(program, f"unexpected {type(error).__name__}: {shown} (--debug shows where)")
-    return 1
+def _explain(error: Exception, program: str) -> int:
+    """Print what went wrong, for a user; return the exit code."""
+    match error:
+        case UnetError():
+            faults = error.faults if isinstance(error, DataError) else ()
+            if len(faults) == 1:
+                _complain(program, f"error: {error}: {faults[0]}")
+            else:
+                _complain(program, f"error: {error}", *faults)
+            return error.exit_code
+        case ModuleNotFoundError(name=str(name)) if not name.startswith("unet"):
+            _complain(program, f"error: the package {name} is not installed; run: make setup, or pip install -e .")
+            return 2
+        case OSError(filename=file) if file is not None:
+            _complain(program, f"error: {file}: {error.strerror}")
+            return 2
+        case _:
+            words = " ".join(str(error).split())
+            shown = words if len(words) <= 300 else words[:300] + " ..."
+            _complain(program, f"unexpected {type(error).__name__}: {shown} (--debug shows where)")
+            return 1
 
 
 def _complain(program: str, line: str, *more: str) -> None:

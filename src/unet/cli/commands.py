@@ -1,4 +1,7 @@
-"""The arguments of each command, and the call they turn into. A command is imported when it runs."""
+"""The arguments of each command, named as the parameters of the function that runs it.
+
+A command is imported when it runs.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,7 @@ def _add_demo(commands: Any) -> Added:
     def run(args: argparse.Namespace) -> object:
         from unet.commands.demo import demo
 
-        return demo(args.folder, seconds=args.seconds, seed=args.seed)
+        return demo(**_given(args))
 
     return parser, run
 
@@ -95,11 +98,13 @@ def _add_train(commands: Any) -> Added:
     _add_data(parser)
     length = parser.add_argument_group("how long (one of)")
     exclusive = length.add_mutually_exclusive_group()
-    exclusive.add_argument("--time", metavar="T", help="be done in this time, evaluation included: 90s, 10m, 1h30m")
+    exclusive.add_argument(
+        "--time", metavar="T", help="be done in this time, evaluation included: 90s, 10m, 1h30m (default: 30m)"
+    )
     exclusive.add_argument("--epochs", type=values.positive, metavar="N", help="passes over the data")
     exclusive.add_argument("--steps", type=values.positive, metavar="N", help="steps of the optimiser")
     split = parser.add_argument_group("what it is checked on")
-    split.add_argument("--val", metavar="V", help="a share such as 0.1, a folder, or a file of names")
+    split.add_argument("--val", metavar="V", help="a share such as 0.1, a folder, or a file of names (default: 0.15)")
     split.add_argument(
         "--group", metavar="REGEX", help="pictures with the same match in their name stay together: '^[^_]+'"
     )
@@ -121,7 +126,9 @@ def _add_train(commands: Any) -> Added:
     run_group = parser.add_argument_group("the run")
     run_group.add_argument("--out", "-o", type=Path, metavar="RUN", help="its folder (default: a new one in runs)")
     run_group.add_argument("--overwrite", action="store_true", help="use the folder even if it holds a run")
-    run_group.add_argument("--config", type=Path, metavar="FILE", help="settings, such as a run's config.toml")
+    run_group.add_argument(
+        "--config", dest="config_file", type=Path, metavar="FILE", help="settings, such as a run's config.toml"
+    )
     run_group.add_argument(
         "--set",
         dest="settings",
@@ -150,36 +157,12 @@ def _add_train(commands: Any) -> Added:
     )
 
     def run(args: argparse.Namespace) -> object:
-        if args.resume is None and args.config is None:
+        if args.resume is None and args.config_file is None:
             _require_data(parser, args)
         started = monotonic()  # importing torch is part of the user's time
         from unet.commands.train import train
 
-        result = train(
-            args.data,
-            images=args.images,
-            masks=args.masks,
-            mask_suffix=args.mask_suffix,
-            out=args.out,
-            time=args.time,
-            epochs=args.epochs,
-            steps=args.steps,
-            val=args.val,
-            group=args.group,
-            classes=args.classes,
-            mask_values=args.mask_values,
-            ignore=args.ignore,
-            instances=args.instances,
-            config_file=args.config,
-            resume=args.resume,
-            load=args.load,
-            device=args.device,
-            precision=args.precision,
-            trackers=args.trackers,
-            settings=dict(args.settings),
-            overwrite=args.overwrite,
-            started=started,
-        )
+        result = train(**_given(args) | {"settings": dict(args.settings)}, started=started)
         if not result.finished:
             raise KeyboardInterrupt
         return result
@@ -217,19 +200,7 @@ def _add_evaluate(commands: Any) -> Added:
         _require_data(parser, args)
         from unet.commands.evaluate import evaluate
 
-        return evaluate(
-            args.model,
-            args.data,
-            images=args.images,
-            masks=args.masks,
-            mask_suffix=args.mask_suffix,
-            split=args.split,
-            json=args.json,
-            scale=args.scale,
-            exact=args.exact,
-            device=args.device,
-            overwrite=args.overwrite,
-        )
+        return evaluate(**_given(args))
 
     return parser, run
 
@@ -291,23 +262,7 @@ def _add_predict(commands: Any) -> Added:
     def run(args: argparse.Namespace) -> object:
         from unet.commands.predict import predict
 
-        return predict(
-            args.model,
-            args.inputs,
-            outputs=args.outputs,
-            scale=args.scale,
-            threshold=args.threshold,
-            overlay=args.overlay,
-            probabilities=args.probabilities,
-            raw_values=args.raw_values,
-            viz=args.viz,
-            save=args.save,
-            exact=args.exact,
-            device=args.device,
-            classes=args.classes,
-            bilinear=args.bilinear,
-            overwrite=args.overwrite,
-        )
+        return predict(**_given(args))
 
     return parser, run
 
@@ -330,7 +285,7 @@ def _add_convert(commands: Any) -> Added:
     def run(args: argparse.Namespace) -> object:
         from unet.commands.convert import convert
 
-        written = convert(args.source, args.target, overwrite=args.overwrite, scale=args.scale)
+        written = convert(**_given(args))
         print(f"wrote {written}")
         return written
 
@@ -354,3 +309,8 @@ def _add_device(parser: Any, default: str | None = "auto") -> None:
 def _require_data(parser: Parser, args: argparse.Namespace) -> None:
     if args.data is None and (args.images is None or args.masks is None):
         parser.error("no data; give DATA, or both --images and --masks")
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of a command by name, without what the parser keeps for itself."""
+    return {name: value for name, value in vars(args).items() if name not in ("run", "parser", "debug")}

@@ -19,7 +19,7 @@ from unet.data.pairs import find_images
 from unet.errors import InputError, RasterError
 from unet.inference.overlay import overlay as draw_overlay
 from unet.inference.overlay import viewable
-from unet.inference.predictor import Predictor
+from unet.inference.predictor import Prediction, Predictor
 from unet.labels import Labels
 
 MASK_ENDING = "_OUT.png"
@@ -122,14 +122,13 @@ def predict(
     for number, job in enumerate(jobs, start=1):
         start = perf_counter()
         try:
-            picture = raster.read(job.image)
-        except RasterError as error:
+            picture, prediction = read_and_predict(predictor, job.image, probabilities)
+        except InputError as error:
             if len(jobs) == 1:
                 raise
             display.say(f"left out: {error}")
             faults.append(str(error))
             continue
-        prediction = predictor.predict(picture, probabilities=probabilities)
         if save:
             write_prediction(job.mask, prediction.indices, loaded.labels, raw_values)
         if overlay:
@@ -147,8 +146,23 @@ def predict(
         if show is not None:
             show(viewable(picture, loaded.preprocessing.white), prediction.indices, loaded.labels, job)
     if faults:
-        raise InputError(f"{len(faults)} of {len(jobs)} pictures could not be read: {'; '.join(faults)}")
+        raise InputError(f"{len(faults)} of {len(jobs)} pictures could not be used: {'; '.join(faults)}")
     return written
+
+
+def read_and_predict(predictor: Predictor, image: Path, probabilities: bool) -> tuple[NDArray[Any], Prediction]:
+    """Return a picture and what the model says about it.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or its picture is not of the kind that the model knows.
+    """
+    picture = raster.read(image)
+    try:
+        return picture, predictor.predict(picture, probabilities=probabilities)
+    except InputError as error:
+        raise error.of(image) from None
 
 
 def check_expectations(model: Bundle, path: Path, classes: int | None, bilinear: bool | None) -> None:

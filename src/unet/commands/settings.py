@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unet import config, devices, losses, models
+from unet import config, devices, losses, models, trackers
 from unet.config import Config, ModelConfig
 from unet.errors import ConfigError, InputError
 from unet.models import ModelSpec
@@ -70,14 +70,17 @@ def of_model(wanted: Config, spec: ModelSpec, path: Path) -> Config:
 
 
 def check(wanted: Config) -> None:
-    """Check, before any data is read, what `unet.config` cannot know: losses, networks, devices.
+    """Check, before any data is read, what `unet.config` cannot know: losses, networks, devices, trackers.
 
     Raises
     ------
     InputError
         There is none of that name, or it does not fit this machine.
+    MissingExtraError
+        A tracker's package is not installed.
     """
     losses.parse(wanted.training.loss)
+    trackers.require(wanted.training.trackers)
     devices.candidates(devices.pick(wanted.training.device), wanted.training.precision)
     if wanted.model.architecture not in models.ARCHITECTURES:
         raise ConfigError(f"architecture {wanted.model.architecture!r}", " or ".join(models.ARCHITECTURES))

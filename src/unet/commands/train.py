@@ -20,6 +20,7 @@ from unet import bundle, config, devices, models, plan
 from unet.bundle import Bundle
 from unet.commands.conclude import conclude, sample, write_json
 from unet.commands.display import Display, open_display
+from unet.commands.run_folder import open_run, run_folder
 from unet.commands.settings import check, gather, of_model, settings_of_run
 from unet.commands.source import Source, read_source
 from unet.commands.table import print_scores
@@ -211,6 +212,9 @@ def train_settings(
 
     done = read_progress(checkpoint) if resume else Progress()
     budget = settled.training.seconds
+    left = None if budget is None else budget - REPORT_SECONDS - (monotonic() - started)
+    if left is not None and left <= 0:
+        display.say(f"{budget:.0f} s do not suffice: one more step, a validation and the report follow all the same")
     training = Training(
         network=network,
         dataset=training_set(settled, source, template.preprocessing),
@@ -222,7 +226,7 @@ def train_settings(
         display=display,
         checkpoint=checkpoint,
         class_weights=weights_of(settled, source),
-        seconds=None if budget is None else budget - REPORT_SECONDS - (monotonic() - started),
+        seconds=left,
         resume=resume,
         epoch_ended=None if epoch_ended is None else lambda network, epoch: epoch_ended(as_bundle(network), epoch),
     )
@@ -244,61 +248,10 @@ def train_settings(
     return TrainResult(run, run / "model.safetensors", page, scores, finished)
 
 
-def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
-    """Return the folder for a new run: absent, empty, without results, or one whose results may be replaced.
-
-    Raises
-    ------
-    InputError
-        The folder holds something already, or cannot be made.
-    """
-    if out is None:
-        name = Path(settings.data.root or settings.data.images or "data").resolve().name
-        out = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    above = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        why = "may not be written to" if above.is_dir() else "is a file"
-        raise InputError(f"{out} cannot be made: {above} {why}", "a new folder", "choose another --out")
-    if not out.is_dir() or not any(out.iterdir()):
-        return out
-    if not (out / "checkpoints").is_dir():  # not even with --overwrite: what lies there is not ours
-        raise InputError(f"{out} is not empty and holds no run", "a new folder", "choose another --out")
-    resumable = (out / "checkpoints" / "last.safetensors").exists()
-    if (resumable or (out / "model.safetensors").exists()) and not overwrite:
-        hint = f"go on with it by --resume {out}, or " if resumable else ""
-        raise InputError(f"{out} holds a run", "a new folder", f"{hint}choose another --out, or allow --overwrite")
-    return out  # perhaps of a run that failed before its first step
-
-
-def open_run(run: Path) -> None:
-    """Make the folder of a new run; results of an earlier one that the user allowed to replace go.
-
-    Raises
-    ------
-    InputError
-        The folder cannot be made.
-    """
-    try:
-        (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{run}: {error.strerror}", "a place to write", "choose another --out") from None
-    results = ("model.safetensors", "evaluation.json", "metrics.csv", "report.html")
-    for pattern in (*results, "checkpoints/last.safetensors", "samples/*.png", "tensorboard/events.*"):
-        for old in run.glob(pattern):
-            old.unlink()
-
-
 def settle(wanted: Config, source: Source, run: Path, display: Display, resume: bool) -> tuple[Config, Compute]:
     """Decide what the user left open, say why, and write both into the run folder."""
     device = devices.pick(wanted.training.device)
-    outline = ModelSpec(
-        architecture=wanted.model.architecture,
-        bands=source.fingerprint.bands,
-        classes=wanted.model.outputs or len(source.labels),
-        width=PROBE_WIDTH,
-        depth=wanted.model.depth,
-        bilinear=wanted.model.bilinear,
-    )
+    outline = replace(spec_of(wanted, source), width=PROBE_WIDTH)
     compute = probe.best_compute(outline, device, wanted.training.precision, wanted.training.channels_last)
     decided = plan.decide(wanted, source.fingerprint, probe.speed_model(outline, compute))
     workers = wanted.training.workers
@@ -315,6 +268,18 @@ def settle(wanted: Config, source: Source, run: Path, display: Display, resume: 
         (run / "config.toml").write_text(config.to_toml(settled), encoding="utf-8")
         (run / "plan.md").write_text(plan.to_markdown(reasons), encoding="utf-8")
     return settled, compute
+
+
+def spec_of(settings: Config, source: Source) -> ModelSpec:
+    """Return the network that the settings ask for and the data need."""
+    return ModelSpec(
+        architecture=settings.model.architecture,
+        bands=source.fingerprint.bands,
+        classes=settings.model.outputs or len(source.labels),
+        width=settings.model.width or PROBE_WIDTH,
+        depth=settings.model.depth,
+        bilinear=settings.model.bilinear,
+    )
 
 
 def starting_point(loaded: Bundle | None, settled: Config, source: Source) -> Bundle:
@@ -334,14 +299,7 @@ def starting_point(loaded: Bundle | None, settled: Config, source: Source) -> Bu
         std=about.std if settled.data.standardise else (),
         resample=settled.data.resample,
     )
-    spec = ModelSpec(
-        architecture=settled.model.architecture,
-        bands=about.bands,
-        classes=settled.model.outputs or len(source.labels),
-        width=settled.model.width or PROBE_WIDTH,
-        depth=settled.model.depth,
-        bilinear=settled.model.bilinear,
-    )
+    spec = spec_of(settled, source)
     fresh = Bundle(spec, source.labels, preprocessing, threshold=None, scores={}, provenance={}, state={})
     if loaded is None:
         return fresh

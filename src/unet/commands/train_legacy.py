@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from unet import devices
+from unet import bundle, devices
 from unet.bundle import Bundle, save_pth
-from unet.commands.train import TrainResult, run_folder, train_settings
+from unet.commands.run_folder import run_folder
+from unet.commands.train import TrainResult, train_settings
 from unet.config import parse
 
 CHECKPOINTS = Path("checkpoints")
+INTERRUPTED = "INTERRUPTED.pth"
 
 
 def train_legacy(
@@ -26,6 +28,8 @@ def train_legacy(
     classes: int = 2,
 ) -> TrainResult:
     """Train on data/imgs and data/masks; write checkpoints/checkpoint_epochN.pth after every epoch.
+
+    A training that the user stops leaves the best weights so far as checkpoints/INTERRUPTED.pth.
 
     Parameters
     ----------
@@ -57,17 +61,28 @@ def train_legacy(
         }
     )  # fmt: skip
 
-    def write(model: Bundle, epoch: int) -> None:
-        if epoch == 1:  # not before: one of them may be the model to start from
-            set_aside(CHECKPOINTS)
-        save_pth(model, CHECKPOINTS / f"checkpoint_epoch{epoch}.pth")
+    written: list[str] = []
 
-    return train_settings(wanted, run_folder(None, wanted, overwrite=False), load=load, epoch_ended=write)
+    def write(model: Bundle, name: str) -> None:
+        if not written:  # not before: one of the old files may be the model to start from
+            set_aside(CHECKPOINTS)
+        save_pth(model, CHECKPOINTS / name)
+        written.append(name)
+
+    result = train_settings(
+        wanted,
+        run_folder(None, wanted, overwrite=False),
+        load=load,
+        epoch_ended=lambda model, epoch: write(model, f"checkpoint_epoch{epoch}.pth"),
+    )
+    if not result.finished:
+        write(bundle.load(result.model), INTERRUPTED)
+    return result
 
 
 def set_aside(folder: Path) -> None:
     """Move the checkpoints of an earlier run into a folder of their own, so that none is overwritten."""
-    old = sorted(folder.glob("checkpoint_epoch*.pth"))
+    old = sorted([*folder.glob("checkpoint_epoch*.pth"), *folder.glob(INTERRUPTED)])
     folder.mkdir(parents=True, exist_ok=True)
     if old:
         shelf = folder / f"before-{datetime.now():%Y%m%d-%H%M%S}"

@@ -48,7 +48,7 @@ def read_pair(pair: Pair, labels: Labels) -> tuple[NDArray[Any], NDArray[np.uint
     try:
         return picture, labels.encode(mask)
     except DataError as error:
-        raise DataError(f"{pair.mask}: {error.found}", error.expected, error.remedy) from None
+        raise error.of(pair.mask) from None
 
 
 class SegmentationDataset(Dataset[Sample]):

@@ -23,9 +23,9 @@ class Fingerprint:
         Greatest height and greatest width.
     same_size : bool
     bands : int
-        1 where all pictures are grey, 3 where any is RGB, else the largest number of bands.
+        As all pictures have; where they differ, 3 (RGB), or 1 where none has colour.
     white : float
-        What becomes 1.0.
+        What becomes 1.0; in 8-bit pictures always 255.
     mean, std : tuple of float
         Per band, of pictures divided by `white`.
     class_shares : tuple of float
@@ -50,8 +50,9 @@ def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
     widths = np.array([picture.width for picture in scan.pictures])
     bands = _bands({picture.bands for picture in scan.pictures})
     white = _white(scan)
-    means = np.array([_spread(picture.mean, bands) for picture in scan.pictures]) / white
-    squares = (np.array([_spread(picture.std, bands) for picture in scan.pictures]) / white) ** 2 + means**2
+    whites = np.array([[255.0 if picture.dtype == "uint8" else white] for picture in scan.pictures])
+    means = np.array([_spread(picture.mean, bands) for picture in scan.pictures]) / whites
+    squares = (np.array([_spread(picture.std, bands) for picture in scan.pictures]) / whites) ** 2 + means**2
     mean = means.mean(axis=0)
     std = np.sqrt(np.maximum(squares.mean(axis=0) - mean**2, 1e-8))
     counts = np.zeros(256)
@@ -76,18 +77,17 @@ def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
 
 
 def _bands(found: set[int]) -> int:
-    # Alpha carries no picture; grey among RGB is spread over three bands.
-    plain = {count - 1 if count in (2, 4) else count for count in found}
-    return max(plain)
+    if len(found) == 1:
+        return found.pop()
+    return 3 if max(found) > 2 else 1
 
 
 def _spread(values: tuple[float, ...], bands: int) -> tuple[float, ...]:
-    values = values[:-1] if len(values) in (2, 4) and len(values) - 1 in (bands, 1) else values
-    return values * bands if len(values) == 1 else values[:bands]
+    # As `match_bands` makes the pictures.
+    return values[:bands] if len(values) >= bands else values[:1] * bands
 
 
 def _white(scan: Scan) -> float:
-    if all(picture.dtype == "uint8" for picture in scan.pictures):
-        return 255.0
     # 16-bit and float pictures rarely use their whole range: the brightest percentile stands for white.
-    return float(max(max(picture.high) for picture in scan.pictures)) or 1.0
+    deep = [max(picture.high) for picture in scan.pictures if picture.dtype != "uint8"]
+    return (float(max(deep)) or 1.0) if deep else 255.0

@@ -23,7 +23,8 @@ class Preprocessing:
     scale : float
         Factor on width and height, 0 < scale <= 1.
     white : float
-        The value that becomes 1.0: 255 for 8-bit pictures, something near the brightest for 16-bit ones.
+        The value that becomes 1.0: something near the brightest for 16-bit and float pictures, 255 for a network
+        that was trained on 8-bit ones only.
     mean, std : tuple of float
         Per band, subtracted and divided by after the division by `white`. Empty: left out.
     resample : {"area", "bicubic", "bilinear"}
@@ -79,9 +80,36 @@ def match_bands(picture: NDArray[Any], bands: int) -> NDArray[Any]:
     raise InputError(f"a picture with {have} bands", f"{bands}", "give pictures of the kind the model was trained on")
 
 
+def match_depth(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[Any]:
+    """Return a picture whose bright parts are near white: an 8-bit picture is stretched where that is not 255.
+
+    Raises
+    ------
+    InputError
+        The picture is brighter than 8-bit pictures can be, and those alone are known. A network of the Carvana
+        system, which standardises nothing, takes it as it is.
+    """
+    white = preprocessing.white
+    if picture.dtype == np.uint8:
+        return picture if white == 255 else picture.astype(np.float32) * np.float32(white / 255)
+    if white == 255 and preprocessing.mean and picture.dtype == np.uint16 and picture.max(initial=0) > 255:
+        raise InputError(
+            f"a 16-bit picture with values up to {picture.max()}",
+            "8 bits, as the model was trained on",
+            "convert it as the training pictures were converted",
+        )
+    return picture
+
+
 def shrink(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[Any]:
-    """Return the picture with the network's bands and at its scale, still in the file's dtype, (h, w, C)."""
-    picture = match_bands(picture, preprocessing.bands)
+    """Return the picture with the network's bands, brightness and scale, (h, w, C), as a rule in the file's dtype.
+
+    Raises
+    ------
+    InputError
+        The network was trained on pictures of another kind.
+    """
+    picture = match_depth(match_bands(picture, preprocessing.bands), preprocessing)
     height, width = scaled_size(picture.shape[0], picture.shape[1], preprocessing.scale)
     if (height, width) == picture.shape[:2]:
         return picture

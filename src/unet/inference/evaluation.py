@@ -7,6 +7,7 @@ from typing import Any
 
 from unet.data.dataset import read_pair
 from unet.data.pairs import Pair
+from unet.errors import InputError
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.metrics.confusion import Counts, confusion, report
@@ -18,13 +19,23 @@ def count(
     labels: Labels,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Counts]:
-    """Return one confusion matrix (K, K) per pair, rows true and columns predicted."""
+    """Return one confusion matrix (K, K) per pair, rows true and columns predicted.
+
+    Raises
+    ------
+    InputError
+        A pair that cannot be read, or is not of the kind that the model knows; the file is named.
+    """
     counts = []
     for done, pair in enumerate(pairs):
         if progress is not None:
             progress(done, len(pairs))
         picture, target = read_pair(pair, labels)
-        counts.append(confusion(target, predictor.predict(picture).indices, len(labels)))
+        try:
+            predicted = predictor.predict(picture).indices
+        except InputError as error:
+            raise error.of(pair.image) from None
+        counts.append(confusion(target, predicted, len(labels)))
     if progress is not None:
         progress(len(pairs), len(pairs))
     return counts

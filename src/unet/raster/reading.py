@@ -192,7 +192,7 @@ def _opened(path: Path) -> Iterator[Image.Image | None]:
                 raise
             yield None
             return
-        yield None if _is_deep(picture, start) else picture
+        yield None if _holds_more(picture, start) else picture
 
 
 def _pixels(picture: Image.Image) -> NDArray[Any]:
@@ -208,14 +208,15 @@ def _pixels(picture: Image.Image) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _is_deep(picture: Image.Image, start: bytes) -> bool:
-    """Return True for files of several bands with more than 8 bits each, which Pillow would cut down to 8."""
+def _holds_more(picture: Image.Image, start: bytes) -> bool:
+    """Return True for files of which Pillow would lose something: bits beyond 8, a fourth band (infrared)."""
     if picture.format == "PNG":
         depth, kind = start[24:26]
         return depth == 16 and kind in (2, 4, 6)  # RGB, grey + alpha, RGBA
     if picture.format == "TIFF":
         bits = picture.tag_v2.get(258, (1,))  # type: ignore[attr-defined]
-        return len(bits) > 1 and max(bits) > 8
+        infrared = picture.mode == "RGBX" or len(bits) > len(picture.getbands())
+        return infrared or (len(bits) > 1 and max(bits) > 8)
     return False
 
 

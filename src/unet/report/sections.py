@@ -145,7 +145,6 @@ COLUMNS = {
     "seconds": "seconds",
     "lr": "learning rate",
     "train_loss": "training loss",
-    "val_loss": "validation loss",
     "val_mean_iou": "mean IoU",
     "val_mean_dice": "mean Dice",
     "val_pixel_accuracy": "pixel accuracy",
@@ -155,7 +154,7 @@ COLUMNS = {
 
 CHARTS = (
     ("Scores", ("val_mean_iou", "val_mean_dice", "val_pixel_accuracy")),
-    ("Loss", ("train_loss", "val_loss")),
+    ("Loss", ("train_loss",)),
     ("Learning rate", ("lr",)),
 )
 

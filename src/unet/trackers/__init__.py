@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,6 @@ COLUMNS = (
     "seconds",
     "lr",
     "train_loss",
-    "val_loss",
     "val_mean_iou",
     "val_mean_dice",
     "val_pixel_accuracy",
@@ -82,10 +82,8 @@ class TensorBoardTracker:
     wants_histograms = True
 
     def __init__(self, folder: Path, resume_step: int = 0) -> None:
-        try:
-            from torch.utils.tensorboard.writer import SummaryWriter
-        except ImportError:
-            raise MissingExtraError("TensorBoard tracking", "track") from None
+        from torch.utils.tensorboard.writer import SummaryWriter
+
         # What a killed run wrote after its last checkpoint comes again.
         self._writer = SummaryWriter(str(folder), purge_step=resume_step + 1 if resume_step else None)
 
@@ -114,10 +112,8 @@ class WandbTracker:
     wants_histograms = True
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise MissingExtraError("Weights & Biases tracking", "track") from None
+        import wandb
+
         self._wandb = wandb
         try:
             self._run = wandb.init(project="unet", name=folder.name, dir=str(folder), config=dict(settings))
@@ -148,6 +144,19 @@ def _is_whole(row: Mapping[str | None, str | None]) -> bool:
     return None not in row and None not in row.values() and (row["step"] or "").isdigit()
 
 
+def require(names: Sequence[str]) -> None:
+    """Make sure that the trackers of these names can be opened.
+
+    Raises
+    ------
+    MissingExtraError
+        A tracker's package is not installed.
+    """
+    for name in names:
+        if find_spec(name) is None:
+            raise MissingExtraError(f"tracking by {name}", "track")
+
+
 def open_trackers(run: Path, names: Sequence[str], settings: Mapping[str, Any], resume_step: int = 0) -> list[Tracker]:
     """Return the CSV tracker of a run folder and those asked for by name.
 
@@ -158,6 +167,7 @@ def open_trackers(run: Path, names: Sequence[str], settings: Mapping[str, Any], 
     InputError
         Weights & Biases is not logged in or out of reach.
     """
+    require(names)
     trackers: list[Tracker] = []
     if "wandb" in names:  # first: what may fail leaves nothing open
         trackers.append(WandbTracker(run, settings))

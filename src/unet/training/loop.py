@@ -182,8 +182,9 @@ def fit(training: Training) -> bool:
             if session.share_done() >= 1 and progress.step > 0:
                 break
             session.step(batch)
-            if session.validation_is_due(per_epoch):
-                session.validate()
+            if session.validation_is_due(per_epoch) and session.validate():
+                # A killed run that went on from before its best would take something worse for the best.
+                session.save()
             if training.epoch_ended is not None and progress.step % per_epoch == 0:
                 training.epoch_ended(training.network, progress.step // per_epoch)
             if stop.requested:
@@ -358,8 +359,8 @@ class _Session:
             gap = max(gap, self.training.validation_seconds / (VALIDATION_SHARE * max(self.training.seconds, 1)))
         return share - self.progress.validated_at >= gap - 1e-9 and share < 1 - gap / 2
 
-    def validate(self) -> None:
-        """Validate, keep the weights if they are the best so far, log."""
+    def validate(self) -> bool:
+        """Validate, log, keep the weights if they are the best so far; tell whether they are."""
         training, progress = self.training, self.progress
         begin = time.monotonic()
         self.network.eval()
@@ -389,6 +390,7 @@ class _Session:
                 tracker.picture(progress.step, name, picture)
             tracker.histograms(progress.step, _distributions(self.network) if tracker.wants_histograms else {})
         training.display.say(_line(progress.step, values, best))
+        return best
 
     def save_is_due(self) -> bool:
         """Tell whether to write a checkpoint; the first one is due at once, and tells how long it takes."""

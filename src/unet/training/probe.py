@@ -41,8 +41,12 @@ def best_compute(spec: ModelSpec, device: torch.device, precision: str, channels
     """
     options = devices.candidates(device, precision)
     if channels_last is not None:
-        options = [replace(option, channels_last=channels_last, why="as set") for option in options[:1]]
-    return devices.fastest(options, _step(spec) if len(options) > 1 else lambda compute: None)
+        options = list(
+            dict.fromkeys(
+                replace(option, channels_last=channels_last, why=option.why or "as set") for option in options
+            )
+        )
+    return devices.fastest(options, _step(spec))
 
 
 def speed_model(spec: ModelSpec, compute: Compute) -> Callable[[int], float]:
