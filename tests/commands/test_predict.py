@@ -199,10 +199,8 @@ def test_a_truncated_picture(model: Path, pictures: Path, capsys: pytest.Capture
 
 def test_a_picture_of_another_kind_is_named(model: Path, pictures: Path) -> None:
     np.save(pictures / "many.npy", np.zeros((20, 31, 7), np.uint8))
-    Image.fromarray(np.full((20, 31), 3000, np.uint16)).save(pictures / "deep.png")
     said = refusal(InputError, model, [str(pictures)])
-    assert "2 of 4 pictures could not be used" in said
-    assert "many.npy: a picture with 7 bands" in said and "deep.png: a 16-bit picture with values up to 3000" in said
+    assert "1 of 3 pictures could not be used" in said and "many.npy: a picture with 7 bands" in said
     assert {"a_OUT.png", "b_OUT.png"} <= set(files(pictures))
 
 

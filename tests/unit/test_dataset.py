@@ -20,7 +20,7 @@ from unet.data.dataset import Batch, Numbers, Sample, SegmentationDataset, colla
 from unet.data.pairs import Pair, find_pairs
 from unet.data.preprocess import Preprocessing, prepare
 from unet.devices import Compute
-from unet.errors import DataError
+from unet.errors import DataError, InputError
 from unet.labels import IGNORED, Labels
 from unet.models import ModelSpec
 from unet.training import loop
@@ -170,6 +170,14 @@ def test_eight_bits_among_sixteen(make_data: DataMaker) -> None:
     flat, mixed = (dataset(make_data(), preprocessing=Preprocessing(white=white)) for white in (255.0, 4095.0))
     for number in range(4):
         torch.testing.assert_close(mixed[number].image, flat[number].image, atol=1e-4, rtol=0)
+
+
+def test_sixteen_bits_for_a_network_of_eight() -> None:
+    deep = np.full((4, 4, 1), 3000, np.uint16)
+    with pytest.raises(InputError, match="16-bit picture with values up to 3000"):
+        prepare(deep, Preprocessing(bands=1, mean=(0.5,), std=(0.2,)))
+    assert prepare(deep, Preprocessing(bands=1)).max() == pytest.approx(3000 / 255), "as the Carvana system does"
+    assert prepare(deep // 12, Preprocessing(bands=1, mean=(0.5,), std=(0.2,))).max() > 0
 
 
 def test_what_is_ignored_stays_ignored(make_data: DataMaker) -> None:

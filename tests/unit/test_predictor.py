@@ -175,12 +175,32 @@ def test_bfloat16_stays_close() -> None:
     assert np.abs(fast.logits(picture) - expected).max() < 0.05 * np.abs(expected).max()
 
 
-def test_precision_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = make_bundle(ModelSpec(width=2, depth=1))
-    for has, dtype in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(predicting.devices, "cpu_has_bf16", lambda has=has: has)
-        assert Predictor(bundle, device="cpu").dtype == dtype
-        assert Predictor(bundle, device="cpu", exact=True).dtype == torch.float32
+@pytest.mark.parametrize(
+    ("has", "seconds", "agreement", "exact", "taken"),
+    [
+        (True, (2.0, 1.0), 0.9, False, torch.bfloat16),
+        (True, (1.0, 2.0), 0.9, False, torch.float32),  # slower than float32
+        (True, (2.0, 1.0), 1.1, False, torch.float32),  # never the same
+        (True, (2.0, 1.0), 0.9, True, torch.float32),
+        (False, (2.0, 1.0), 0.9, False, torch.float32),
+    ],
+)
+def test_a_short_type_of_number_is_taken_where_it_is_fast_and_safe(
+    monkeypatch: pytest.MonkeyPatch,
+    has: bool,
+    seconds: tuple[float, float],
+    agreement: float,
+    exact: bool,
+    taken: torch.dtype,
+) -> None:
+    monkeypatch.setattr(predicting.devices, "cpu_has_bf16", lambda: has)
+    monkeypatch.setattr(predicting.devices, "shortest", lambda tasks, rounds: seconds)
+    monkeypatch.setattr(predicting, "SAFE_AGREEMENT", agreement)
+    predictor = Predictor(make_bundle(ModelSpec(width=8, depth=3)), device="cpu", exact=exact)
+    picture = np.random.default_rng(0).integers(0, 256, (200, 150, 3), dtype=np.uint8)
+    predictor.predict(picture)
+    assert predictor.dtype == taken and next(predictor.network.parameters()).dtype == taken
+    assert predictor.predict(picture).indices.shape == (200, 150)
 
 
 # --- pictures for people

@@ -116,7 +116,6 @@ def predict(
 
     predictor = Predictor(loaded, device=device, exact=exact, threshold=threshold)
     loaded = predictor.bundle  # without the weights, of which one copy is enough
-    display.say(f"{model}: {predictor.describe()}")
     written: list[Path] = []
     faults: list[str] = []
     for number, job in enumerate(jobs, start=1):
@@ -145,6 +144,7 @@ def predict(
         )
         if show is not None:
             show(viewable(picture, loaded.preprocessing.white), prediction.indices, loaded.labels, job)
+    display.say(f"{model}: {predictor.describe()}")  # what it computes in is known from the first picture on
     if faults:
         raise InputError(f"{len(faults)} of {len(jobs)} pictures could not be used: {'; '.join(faults)}")
     return written

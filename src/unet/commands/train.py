@@ -197,7 +197,8 @@ def train_settings(
         return replace(template, state={name: t.detach().cpu() for name, t in network.state_dict().items()}, **about)
 
     def validate(network: nn.Module) -> Validation:
-        predictor = Predictor(as_bundle(network), device=str(compute.device))
+        exact = compute.precision == "32-true"
+        predictor = Predictor(as_bundle(network), device=str(compute.device), exact=exact)
         counts = evaluation.count(predictor, source.val, source.labels, display.validating)
         scores = latest["scores"] = evaluation.summarise(counts, source.val, source.labels)
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
