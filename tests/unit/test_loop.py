@@ -24,7 +24,7 @@ from unet.devices import Compute
 from unet.errors import ModelFileError, TrainingError
 from unet.labels import Labels
 from unet.models import ModelSpec
-from unet.training.checkpoint import Progress, read_progress
+from unet.training.checkpoint import Progress
 from unet.training.loop import MOST_BAD_STEPS, Tick, Training, Validation, fit
 from unet.training.optim import build_optimizer, one_cycle, set_rate
 
@@ -149,24 +149,17 @@ def test_the_best_weights_are_kept_not_the_last(pairs: list[Pair], tmp_path: Pat
     assert (training.progress.best, training.progress.best_step) == (0.9, 4)
 
 
-def test_the_best_is_known_after_a_kill(pairs: list[Pair], tmp_path: Path) -> None:
-    class Killed(Exception):
-        pass
-
-    class KilledAtFour(Log):
-        def tick(self, tick: Tick) -> None:
-            if tick.step == 4:
-                raise Killed
-
-    scores = iter([0.2, 0.9, 0.1])
+def test_what_was_kept_before_a_kill_is_not_replaced_by_worse(pairs: list[Pair], tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"validations": 3})
+    assert fit(make(pairs, tmp_path, settings.model_copy(update={"steps": 2})))
+    scores = iter([0.5, 0.8])
+    kept: list[int] = []
     about = {
         "validate": lambda network: Validation(next(scores), {}),
-        "display": KilledAtFour(),
+        "keep": lambda network, progress: kept.append(progress.step),
     }
-    with pytest.raises(Killed):
-        fit(make(pairs, tmp_path, SETTINGS.model_copy(update={"validations": 6}), **about))
-    progress = read_progress(tmp_path / "last.safetensors")
-    assert (progress.best, progress.best_step) == (0.9, 2)
+    fit(make(pairs, tmp_path, settings, resume=True, kept=0.7, **about))
+    assert kept == [6], "0.5 is less than the 0.7 of the lost steps"
 
 
 def test_time_ends_a_run_and_the_last_validation_is_part_of_it(pairs: list[Pair], tmp_path: Path) -> None:

@@ -229,6 +229,7 @@ def train_settings(
         class_weights=weights_of(settled, source),
         seconds=left,
         resume=resume,
+        kept=kept_score(run, settled) if resume else -1.0,
         epoch_ended=None if epoch_ended is None else lambda network, epoch: epoch_ended(as_bundle(network), epoch),
     )
     try:
@@ -321,6 +322,13 @@ def training_set(settled: Config, source: Source, preprocessing: Preprocessing) 
         seed=settled.training.seed,
         cache_bytes=int(CACHE_SHARE * psutil.virtual_memory().available / ((settled.training.workers or 0) + 1)),
     )
+
+
+def kept_score(run: Path, settled: Config) -> float:
+    """Return the score of the best weights of a run so far, -1 where it has none."""
+    path = run / "model.safetensors"
+    scores = bundle.load(path).scores if path.exists() else {}
+    return float(scores.get(settled.training.best_by) or -1.0)
 
 
 def weights_of(settled: Config, source: Source) -> Tensor | None:

@@ -99,6 +99,9 @@ class Training:
     checkpoint : Path
         Where the state is kept; resumed from when `resume` is set.
     class_weights : float Tensor (K,) or None
+    kept : float
+        Score of the weights that an earlier session kept: later than its checkpoint, perhaps, and not to be replaced
+        by something worse.
     seconds : float or None
         Time for the training, its validations included and earlier sessions counted in.
     epoch_ended : callable, optional
@@ -117,6 +120,7 @@ class Training:
     class_weights: Tensor | None = None
     seconds: float | None = None
     resume: bool = False
+    kept: float = -1.0
     epoch_ended: Callable[[nn.Module, int], None] | None = None
     progress: Progress = field(default_factory=Progress)
     validation_seconds: float = 0.0
@@ -182,9 +186,8 @@ def fit(training: Training) -> bool:
             if session.share_done() >= 1 and progress.step > 0:
                 break
             session.step(batch)
-            if session.validation_is_due(per_epoch) and session.validate():
-                # A killed run that went on from before its best would take something worse for the best.
-                session.save()
+            if session.validation_is_due(per_epoch):
+                session.validate()
             if training.epoch_ended is not None and progress.step % per_epoch == 0:
                 training.epoch_ended(training.network, progress.step // per_epoch)
             if stop.requested:
@@ -222,6 +225,7 @@ class _Session:
             if training.progress.plateau:
                 self.plateau.load_state_dict(training.progress.plateau)
         self.progress = training.progress
+        self.progress.best = max(self.progress.best, training.kept)
         self.model, self.wrapped = self.fabric.setup(self.network, self.optimizer)
         if scaler:
             self.fabric.strategy.precision.load_state_dict(scaler)
@@ -359,8 +363,8 @@ class _Session:
             gap = max(gap, self.training.validation_seconds / (VALIDATION_SHARE * max(self.training.seconds, 1)))
         return share - self.progress.validated_at >= gap - 1e-9 and share < 1 - gap / 2
 
-    def validate(self) -> bool:
-        """Validate, log, keep the weights if they are the best so far; tell whether they are."""
+    def validate(self) -> None:
+        """Validate, keep the weights if they are the best so far, log."""
         training, progress = self.training, self.progress
         begin = time.monotonic()
         self.network.eval()
@@ -390,7 +394,6 @@ class _Session:
                 tracker.picture(progress.step, name, picture)
             tracker.histograms(progress.step, _distributions(self.network) if tracker.wants_histograms else {})
         training.display.say(_line(progress.step, values, best))
-        return best
 
     def save_is_due(self) -> bool:
         """Tell whether to write a checkpoint; the first one is due at once, and tells how long it takes."""
