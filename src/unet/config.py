@@ -143,9 +143,10 @@ def faults_in(error: ValidationError, keys: Iterable[str], skip: Collection[str]
     """
     known, faults = list(keys), []
     for fault in error.errors():
-        *_, key = place = [str(part) for part in fault["loc"] if part not in skip]
+        first, *rest = map(str, fault["loc"])
+        place = [first, *(part for part in rest if part not in skip)]
         if fault["type"] == "extra_forbidden":
-            near = get_close_matches(key, known, n=2)
+            near = get_close_matches(place[-1], known, n=2)
             text = "unknown key" + (f" (did you mean {' or '.join(near)}?)" if near else "")
         elif fault["type"] == "value_error":
             text = fault["msg"].removeprefix("Value error, ")

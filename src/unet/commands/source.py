@@ -85,6 +85,8 @@ def prepare_parts(
     wanted = {part: pairs for part, pairs in parts.items() if part != "test"}
     with display.counting("preparing masks") as progress:
         made = prepare(wanted, labels, folder, tile=tile, progress=progress)
+    if not any(made.parts.values()):
+        raise DataError("no pixel of the pictures counts", "some inside the region of interest and not ignored")
     pictures, count = (sum(map(len, some.values())) for some in (wanted, made.parts))
     what = f"{pictures} cut into {count} blocks of about {tile[0]} x {tile[1]} pixels" if tile else f"{count} prepared"
     rest = f"; {made.left_out} in which no pixel counts left out" if made.left_out else ""

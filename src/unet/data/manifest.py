@@ -42,7 +42,7 @@ class SplitSection(Section):
 
 
 def _kind(classes: Any) -> str:
-    return "file" if isinstance(classes, str) else "entries"
+    return "(file)" if isinstance(classes, str) else "(entries)"
 
 
 class Manifest(Section):
@@ -53,7 +53,9 @@ class Manifest(Section):
     masks: str | None = None
     mask_suffix: str | None = None
     classes: (
-        Annotated[Annotated[str, Tag("file")] | Annotated[tuple[ClassEntry, ...], Tag("entries")], Discriminator(_kind)]
+        Annotated[
+            Annotated[str, Tag("(file)")] | Annotated[tuple[ClassEntry, ...], Tag("(entries)")], Discriminator(_kind)
+        ]
         | None
     ) = None
     ignore: tuple[int | tuple[_Byte, _Byte, _Byte], ...] | None = None
@@ -133,7 +135,7 @@ def load(path: Path) -> Manifest:
         return Manifest.model_validate(read_toml(path, "a TOML file that describes a data set"))
     except ValidationError as error:
         keys = [key for part in (Manifest, SplitSection, ClassEntry) for key in part.model_fields]
-        faults = faults_in(error, keys, skip=("file", "entries"))
+        faults = faults_in(error, keys, skip=("(file)", "(entries)"))
         raise ConfigError(f"{path}: " + " | ".join(faults), remedy="see docs/dataset-toml.md") from None
 
 

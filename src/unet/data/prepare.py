@@ -99,6 +99,8 @@ def prepare(
     entries = {key: known[key] for key, pair in pairs.items() if key in known and _is_fresh(known[key], pair, folder)}
     todo = {key: pair for key, pair in pairs.items() if key not in entries}
     faults: list[str] = []
+    if todo:
+        _keep(folder, {**recipe, "entries": entries})  # from the start, so that the folder is known as ours
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 16))
     try:
         futures = {pool.submit(_prepare, key, pair, labels, folder, tile): key for key, pair in todo.items()}
@@ -111,7 +113,7 @@ def prepare(
                 progress(len(entries), len(pairs))
     finally:
         pool.shutdown(cancel_futures=True)
-        if entries and todo:
+        if todo:
             _keep(folder, {**recipe, "entries": entries})
     if faults:
         raise DataError(f"{len(faults)} of {len(pairs)} pairs cannot be used", faults=shortened(sorted(faults)))
@@ -193,6 +195,7 @@ def _recall(folder: Path, recipe: dict[str, Any]) -> dict[str, Entry]:
 def _keep(folder: Path, data: dict[str, Any]) -> None:
     draft = folder / f"{INDEX}.{secrets.token_hex(4)}.part"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         draft.write_text(json.dumps(data), encoding="utf-8")
         draft.replace(folder / INDEX)
     except OSError as error:
