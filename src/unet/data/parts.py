@@ -95,10 +95,10 @@ def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path]) -> dict[str, tupl
     if "train" not in parts:
         rest = tuple(sorted(pair for pair in pairs if pair.image.resolve() not in of))
         parts = {"train": rest, **parts}
-    counts = {part: len(held) for part, held in parts.items()}
-    if not all(counts.values()):
-        found = " and ".join(f"{count} in {part}" for part, count in counts.items())
-        raise DataError(f"{found} pictures by {_listed(lists)}", "at least one of each")
+    if not all(parts.values()):
+        words = {"train": "pictures to train on", "val": "held out", "test": "to test on"}
+        found = ", ".join(f"{len(held)} {words[part]}" for part, held in parts.items())
+        raise DataError(f"{found} ({_listed(lists)})", "at least one of each")
     return parts
 
 

@@ -184,9 +184,10 @@ def _recall(folder: Path, recipe: dict[str, Any]) -> dict[str, Entry]:
         data = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    entries: dict[str, Entry] = data.pop("entries", {})
-    if data == recipe:
-        return entries
+    if isinstance(data, dict):
+        entries: dict[str, Entry] = data.pop("entries", {})
+        if data == recipe:
+            return entries
     for made in ("masks", "images"):
         shutil.rmtree(folder / made, ignore_errors=True)
     return {}
