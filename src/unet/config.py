@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,12 +20,14 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a settings file: unknown keys are faults."""
+
     # Numbers are taken for text too: val = 0.2 means "0.2".
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where pictures and masks are, how they are split, and how large the network sees them."""
 
     root: str | None = None
@@ -33,9 +36,9 @@ class DataConfig(_Section):
     mask_suffix: str | None = None
     classes: str | None = None
     mask_values: tuple[int | tuple[int, int, int], ...] | None = None
-    ignore: tuple[int, ...] | None = None
+    ignore: tuple[int | tuple[int, int, int], ...] | None = None
     instances: bool = False
-    val: str = "0.15"
+    val: str | None = None
     group: str | None = None
     scale: float | None = Field(None, gt=0, le=1)
     crop: tuple[PositiveInt, PositiveInt] | None = None
@@ -44,7 +47,7 @@ class DataConfig(_Section):
     standardise: bool = True
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The network."""
 
     architecture: str = "unet"
@@ -54,7 +57,7 @@ class ModelConfig(_Section):
     bilinear: bool = False
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """How long, how fast, with what."""
 
     seconds: float | None = Field(None, gt=0)
@@ -89,7 +92,7 @@ class TrainingConfig(_Section):
         return self
 
 
-class Config(_Section):
+class Config(Section):
     """All settings of a run. `None` stands for: the plan decides."""
 
     data: DataConfig = DataConfig()
@@ -121,14 +124,52 @@ def parse(data: Mapping[str, Any], source: str = "settings") -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {_fault(fault)}" for fault in error.errors()]
-        raise ConfigError(f"{source}: " + " | ".join(faults), remedy="see docs/configuration.md") from None
+        raise ConfigError(
+            f"{source}: " + " | ".join(faults_in(error, [*Config.model_fields, *_owners()])),
+            remedy="see docs/configuration.md",
+        ) from None
 
 
-def _fault(fault: Any) -> str:
-    found = "" if fault["type"] in ("value_error", "extra_forbidden") else f"{fault['input']!r}: "
-    known = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
-    return found + known
+def faults_in(error: ValidationError, keys: Iterable[str], skip: Collection[str] = ()) -> list[str]:
+    """Return a sentence for each fault that pydantic found.
+
+    Parameters
+    ----------
+    error : ValidationError
+    keys : iterable of str
+        The known keys, of which the nearest are named for an unknown one.
+    skip : collection of str
+        Parts of places that are pydantic's names for the kinds of a union, not keys.
+    """
+    known, faults = list(keys), []
+    for fault in error.errors():
+        first, *rest = map(str, fault["loc"])
+        place = [first, *(part for part in rest if part not in skip)]
+        if fault["type"] == "extra_forbidden":
+            near = get_close_matches(place[-1], known, n=2)
+            text = "unknown key" + (f" (did you mean {' or '.join(near)}?)" if near else "")
+        elif fault["type"] == "value_error":
+            text = fault["msg"].removeprefix("Value error, ")
+        else:
+            text = f"{fault['input']!r}: {fault['msg']}"
+        faults.append(f"{'.'.join(place)}: {text}")
+    return faults
+
+
+def read_toml(path: Path, expected: str) -> dict[str, Any]:
+    """Return what a TOML file says.
+
+    Raises
+    ------
+    ConfigError
+        No such file, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}", expected) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}", expected) from None
 
 
 def load_toml(path: Path) -> Config:
@@ -139,13 +180,7 @@ def load_toml(path: Path) -> Config:
     ConfigError
         No such file, not TOML, or settings that do not hold.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}", "a TOML file with settings") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}", "a TOML file with settings") from None
-    return parse(data, str(path))
+    return parse(read_toml(path, "a TOML file with settings"), str(path))
 
 
 def to_toml(config: Config) -> str:
@@ -167,25 +202,28 @@ def from_assignments(assignments: Mapping[str, str]) -> dict[str, dict[str, Any]
     ConfigError
         An unknown key; the message names the nearest ones.
     """
-    import difflib
-
-    owner = {
-        key: section
-        for section, field in Config.model_fields.items()
-        for key in field.annotation.model_fields  # type: ignore[union-attr]
-    }
+    owner = _owners()
     nested: dict[str, dict[str, Any]] = {}
     faults = []
     for name, text in assignments.items():
         section, _, key = name.rpartition(".")
         if key not in owner or (section and section != owner[key]):
-            near = difflib.get_close_matches(key, owner, n=3)
+            near = get_close_matches(key, owner, n=3)
             faults.append(f"unknown setting {name!r}" + (f" (did you mean {', '.join(near)}?)" if near else ""))
             continue
         nested.setdefault(owner[key], {})[key] = _toml_value(text)
     if faults:
         raise ConfigError(" | ".join(faults), f"one of {', '.join(sorted(owner))}")
     return nested
+
+
+def _owners() -> dict[str, str]:
+    """Return the section of each key."""
+    return {
+        key: section
+        for section, field in Config.model_fields.items()
+        for key in field.annotation.model_fields  # type: ignore[union-attr]
+    }
 
 
 def _toml_value(text: str) -> Any:

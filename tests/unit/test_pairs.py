@@ -247,57 +247,11 @@ def test_group_one_of_the_pattern_counts() -> None:
         (["a", "b"], {"val": 0.5, "group": "[0-9]"}, "does not match the name 'a'"),
         (["a", "b"], {"val": 0.0}, "more than 0"),
         (["a", "b"], {"val": 1.5}, "less than 1"),
-        (["a", "b"], {"val": Path("/nowhere/list.txt")}, "no such file"),
     ],
 )
 def test_splits_that_cannot_be(names: list[str], options: dict[str, object], words: str) -> None:
     with pytest.raises(DataError, match=words):
         split(pairs_of(names), **options)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "line", ["b c", "b c.png", "b c_mask", "b c_mask.gif", "imgs/b c.jpg", "x\\imgs\\b c.JPG", "./b c"]
-)
-def test_list_files(tmp_path: Path, line: str) -> None:
-    (tmp_path / "val.txt").write_text(f"\ufeff# held out\r\n\r\n{line}\r\n", encoding="utf-8")
-    train, val = split(pairs_of(["a", "b c", "d"]), val=tmp_path / "val.txt")
-    assert [pair.name for pair in val] == ["b c"] and [pair.name for pair in train] == ["a", "d"]
-
-
-def test_lists_name_deep_pictures(tmp_path: Path) -> None:
-    (tmp_path / "val.txt").write_text("01/a\n02/b.png\nc\n")
-    _, val = split(pairs_of(["01/a", "02/a", "01/b", "02/b", "01/c"]), val=tmp_path / "val.txt")
-    assert [pair.name for pair in val] == ["01/a", "01/c", "02/b"]
-
-
-def test_all_wrong_lines_at_once(tmp_path: Path) -> None:
-    (tmp_path / "val.txt").write_text("pictur1\nxyz\na\n")
-    with pytest.raises(DataError, match="3 lines") as caught:
-        split(pairs_of(["picture1", "01/a", "02/a"]), val=tmp_path / "val.txt")
-    assert caught.value.faults == (
-        "line 1: pictur1 is the name of no pictures (nearest name: picture1)",
-        "line 2: xyz is the name of no pictures",
-        "line 3: a is the name of 2 pictures",
-    )
-
-
-def test_lists_that_leave_nothing_or_are_no_text(tmp_path: Path) -> None:
-    (tmp_path / "all.txt").write_text("a\nb\n")
-    (tmp_path / "empty.txt").write_text("\n")
-    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00\xd8")
-    for name in ("all.txt", "empty.txt", "bytes.txt"):
-        with pytest.raises(DataError, match=r"at least one|a text file"):
-            split(pairs_of(["a", "b"]), val=tmp_path / name)
-
-
-def test_held_out_by_folder(make_data: DataMaker) -> None:
-    data, other = make_data("data", images="imgs/x", masks="masks/x"), make_data("other", count=3)
-    make_data("data", images="imgs/y", masks="masks/y", count=2)
-    pairs = find_pairs(data)["all"]
-    train, val = split(pairs, val=data / "imgs" / "y")
-    assert len(train) == 4 and [pair.name for pair in val] == ["y/p00", "y/p01"]
-    train, val = split(pairs, val=other)
-    assert train == pairs and len(val) == 3
 
 
 # Real data
@@ -316,12 +270,6 @@ def test_held_out_by_folder(make_data: DataMaker) -> None:
 )
 def test_real_data_sets(shared_data: Path, name: str, counts: dict[str, int]) -> None:
     assert {part: len(pairs) for part, pairs in find_pairs(shared_data / name).items()} == counts
-
-
-def test_real_list(shared_data: Path) -> None:
-    folder = shared_data / "msrc2_seg"
-    train, val = split(find_pairs(folder)["all"], val=folder / "Validation.txt")
-    assert (len(train), len(val)) == (276, 59)
 
 
 def test_what_prediction_wrote_beside_the_pictures_is_no_picture(make_data: DataMaker) -> None:

@@ -294,7 +294,9 @@ def _add_convert(commands: Any) -> Added:
 
 def _add_data(parser: Parser) -> None:
     group = parser.add_argument_group("the data")
-    group.add_argument("data", nargs="?", type=Path, metavar="DATA", help="folder with pictures and masks")
+    group.add_argument(
+        "data", nargs="?", type=Path, metavar="DATA", help="folder with pictures and masks, or a dataset.toml"
+    )
     group.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures, instead of DATA")
     group.add_argument("--masks", type=Path, metavar="DIR", help="folder of the masks, instead of DATA")
     group.add_argument(

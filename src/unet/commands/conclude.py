@@ -16,6 +16,7 @@ from unet.data.dataset import read_pair
 from unet.data.pairs import Pair
 from unet.data.preprocess import match_bands
 from unet.inference.predictor import Predictor
+from unet.labels import Labels
 from unet.report import write_report
 
 SAMPLES = 6
@@ -41,14 +42,16 @@ def conclude(run: Path, source: Source, device: str) -> tuple[Path, dict[str, An
     places = sorted({round(place) for place in np.linspace(0, len(ranked) - 1, min(SAMPLES, len(ranked)))})
     for rank, place in enumerate(places):
         name = ranked[place].replace("/", "_")
-        raster.write_picture(run / "samples" / f"{rank:02d}_{name}.png", sample(predictor, pairs[ranked[place]]))
+        raster.write_picture(
+            run / "samples" / f"{rank:02d}_{name}.png", sample(predictor, pairs[ranked[place]], source.labels)
+        )
     page = write_report(run)
     return page, scores
 
 
-def sample(predictor: Predictor, pair: Pair) -> NDArray[np.uint8]:
+def sample(predictor: Predictor, pair: Pair, labels: Labels) -> NDArray[np.uint8]:
     """Return picture, truth and prediction side by side, as one picture (H, W, 3)."""
-    labels, white = predictor.bundle.labels, predictor.bundle.preprocessing.white
+    white = predictor.bundle.preprocessing.white
     picture, target = read_pair(pair, labels)
     predicted = predictor.predict(picture).indices
     panels = (_viewable(picture, white), labels.colorize(target), labels.colorize(predicted))

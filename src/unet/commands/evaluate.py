@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ from unet import bundle
 from unet.commands.conclude import write_json
 from unet.commands.display import open_display
 from unet.commands.table import print_scores
-from unet.data.pairs import Pair, find_pairs
+from unet.config import DataConfig
+from unet.data.classes import ignored_values
+from unet.data.manifest import describe
+from unet.data.pairs import Pair
+from unet.data.parts import find_parts
 from unet.data.scan import Scan, scan
 from unet.data.stats import MaskStats
 from unet.errors import DataError, InputError
@@ -68,14 +73,18 @@ def evaluate(
         check_target(json, overwrite)
     display = open_display()
     loaded = bundle.load(model, scale=scale)
-    pairs = part(find_pairs(data, images=images, masks=masks, mask_suffix=mask_suffix), split)
+    about = describe(DataConfig(root=_text(data), images=_text(images), masks=_text(masks), mask_suffix=mask_suffix))
+    pairs = part(find_parts(about, display.say), split)
     with display.counting("reading masks and pictures") as progress:
         seen = scan(pairs, progress=progress)
-    check(seen, loaded.labels)
+    labels = loaded.labels
+    skipped = ignored_values(about.ignore or (), labels.is_rgb, seen)
+    labels = replace(labels, ignored=tuple(dict.fromkeys((*labels.ignored, *skipped))))
+    check(seen, labels)
     predictor = Predictor(loaded, device=device, exact=exact)
     with display:
-        counts = evaluation.count(predictor, pairs, loaded.labels, display.validating)
-    scores = evaluation.summarise(counts, pairs, loaded.labels)
+        counts = evaluation.count(predictor, pairs, labels, display.validating)
+    scores = evaluation.summarise(counts, pairs, labels)
     print_scores(scores, f"Scores on {len(pairs)} picture{'s' * (len(pairs) != 1)}")
     if json is not None:
         write_json(json, scores)
@@ -146,3 +155,7 @@ def fault_of(mask: MaskStats, labels: Labels) -> str:
         else:
             break
     return fault
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -7,7 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 from unet.config import Config
+from unet.data.manifest import FILE_NAME
+from unet.data.prepare import INDEX
 from unet.errors import InputError
+
+SIGNS = ("checkpoints", f"prepared/{INDEX}")
+"""What shows that a folder is that of a run, if only of one that failed before its first step."""
 
 
 def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
@@ -19,7 +24,7 @@ def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
         The folder holds something already, or cannot be made.
     """
     if out is None:
-        name = Path(settings.data.root or settings.data.images or "data").resolve().name
+        name = _name(Path(settings.data.root or settings.data.images or "data").resolve())
         out = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     above = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
@@ -27,13 +32,17 @@ def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
         raise InputError(f"{out} cannot be made: {above} {why}", "a new folder", "choose another --out")
     if not out.is_dir() or not any(out.iterdir()):
         return out
-    if not (out / "checkpoints").is_dir():  # not even with --overwrite: what lies there is not ours
+    if not any((out / sign).exists() for sign in SIGNS):  # not even with --overwrite: what lies there is not ours
         raise InputError(f"{out} is not empty and holds no run", "a new folder", "choose another --out")
     resumable = (out / "checkpoints" / "last.safetensors").exists()
     if (resumable or (out / "model.safetensors").exists()) and not overwrite:
         hint = f"go on with it by --resume {out}, or " if resumable else ""
         raise InputError(f"{out} holds a run", "a new folder", f"{hint}choose another --out, or allow --overwrite")
     return out  # perhaps of a run that failed before its first step
+
+
+def _name(data: Path) -> str:
+    return data.parent.name if data.name == FILE_NAME else data.stem if data.suffix == ".toml" else data.name
 
 
 def open_run(run: Path) -> None:

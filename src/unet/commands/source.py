@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,10 @@ from unet.commands.display import Display
 from unet.config import DataConfig
 from unet.data.classes import labels_of
 from unet.data.fingerprint import Fingerprint, fingerprint
-from unet.data.pairs import Pair, find_pairs, split
+from unet.data.manifest import DEFAULT_VAL, Description, describe
+from unet.data.pairs import Pair, split
+from unet.data.parts import find_parts
+from unet.data.prepare import index_labels, prepare
 from unet.data.scan import Scan, scan
 from unet.errors import ConfigError, DataError
 from unet.labels import Labels, default_colors, default_names
@@ -19,51 +22,98 @@ from unet.labels import Labels, default_colors, default_names
 
 @dataclass(frozen=True)
 class Source:
-    """Pairs to train and to validate on, the class table, and what the training pictures are like."""
+    """Pairs to train and to validate on, the class table, and what the training pictures are like.
+
+    `labels` says how the pairs' masks are read, `own_labels` how the masks of the data set itself are: the values
+    that the model file must know. They differ where the data set was prepared.
+    """
 
     train: tuple[Pair, ...]
     val: tuple[Pair, ...]
     labels: Labels
+    own_labels: Labels
     fingerprint: Fingerprint
 
 
-def read_source(settings: DataConfig, classes: int | None, seed: int, display: Display) -> Source:
-    """Find, split and check the pairs that the settings name.
+def read_source(settings: DataConfig, classes: int | None, seed: int, display: Display, prepared: Path) -> Source:
+    """Find, check, prepare and split the pairs that the settings or a `dataset.toml` name.
+
+    The folder `prepared` is used where masks or pictures have to be made ready first.
 
     Raises
     ------
     ConfigError
-        No folder is named.
+        No folder is named, or a `dataset.toml` is wrong.
     DataError
         Pictures or masks that cannot be used, all of them in one message.
     """
-    found = find_pairs(
-        _path(settings.root),
-        images=_path(settings.images),
-        masks=_path(settings.masks),
-        mask_suffix=settings.mask_suffix,
-    )
-    if "train" in found and "val" in found and (settings.group or settings.val != DataConfig().val):
-        display.say("the folders train and val say what is held out; val and group have no effect")
-    train, val = _split(found, settings, seed)
+    about = describe(settings)
+    if about.file is not None:
+        display.say(f"the data set is as {about.file} says")
+    parts = find_parts(about, display.say)
+    pairs = [pair for part in ("all", "train", "val") for pair in parts.get(part, ())]
     with display.counting("reading masks and pictures") as progress:
-        seen = scan((*train, *val), progress=progress)
+        seen = scan(pairs, progress=progress)
     faults = [*seen.faults, *other_bands(seen)]
     if faults:
-        raise DataError(f"{len(faults)} of {len(train) + len(val)} pairs cannot be used", faults=faults)
-    labels = labels_of(
+        raise DataError(f"{len(faults)} of {len(pairs)} pairs cannot be used", faults=faults)
+    own_labels = labels_of(
         seen,
-        classes=_path(settings.classes),
+        classes=about.classes,
         mask_values=settings.mask_values,
-        ignore=settings.ignore,
+        ignore=about.ignore,
         instances=settings.instances,
-        root=_path(settings.root),
+        root=about.root,
     )
-    labels = with_classes(labels, classes)
-    about = fingerprint(part_of(seen, train), labels)
-    shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, about.class_shares, strict=True))
+    labels = own_labels = with_classes(own_labels, classes)
+    if about.roi or about.tile or (about.file and labels.is_rgb):
+        labels = index_labels(own_labels)
+        parts = prepare_parts(parts, own_labels, prepared, about.tile, display)
+        with display.counting("reading prepared masks") as progress:
+            seen = scan([pair for part in parts.values() for pair in part], progress=progress)
+    train, val = held_out(parts, about, seed)
+    found = fingerprint(part_of(seen, train), labels)
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, found.class_shares, strict=True))
     display.say(f"{len(train)} pairs to train on, {len(val)} to validate on, {len(labels)} classes: {shares}")
-    return Source(train, val, labels, about)
+    return Source(train, val, labels, own_labels, found)
+
+
+def prepare_parts(
+    parts: Mapping[str, tuple[Pair, ...]], labels: Labels, folder: Path, tile: tuple[int, int] | None, display: Display
+) -> dict[str, tuple[Pair, ...]]:
+    """Return the prepared pairs of the parts that are trained and validated on; see `unet.data.prepare`."""
+    wanted = {part: pairs for part, pairs in parts.items() if part != "test"}
+    with display.counting("preparing masks") as progress:
+        made = prepare(wanted, labels, folder, tile=tile, progress=progress)
+    if not any(made.parts.values()):
+        raise DataError("no pixel of the pictures counts", "some inside the region of interest and not ignored")
+    pictures, count = (sum(map(len, some.values())) for some in (wanted, made.parts))
+    what = f"{pictures} cut into {count} blocks of about {tile[0]} x {tile[1]} pixels" if tile else f"{count} prepared"
+    rest = f"; {made.left_out} in which no pixel counts left out" if made.left_out else ""
+    display.say(f"pictures: {what}, in {folder}{rest}")
+    return made.parts
+
+
+def held_out(
+    parts: Mapping[str, tuple[Pair, ...]], about: Description, seed: int
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """Return the pairs to train and to validate on: as folders or lists say, or a share.
+
+    Raises
+    ------
+    DataError
+        Nothing is left on one side.
+    """
+    if {"train", "val"} <= parts.keys():
+        train, val = parts["train"], parts["val"]
+        if not train or not val:
+            raise DataError(f"{len(train)} pictures to train on and {len(val)} held out", "at least one of each")
+        return train, val
+    pairs = parts.get("all") or parts.get("train") or ()
+    if not pairs:
+        raise ConfigError(f"only {', '.join(parts)} pairs", "pairs to train on")
+    share = about.val if isinstance(about.val, float) else DEFAULT_VAL
+    return split(pairs, val=share, group=about.group, seed=seed)
 
 
 def part_of(seen: Scan, pairs: Sequence[Pair]) -> Scan:
@@ -111,22 +161,3 @@ def with_classes(labels: Labels, classes: int | None) -> Labels:
         colors=labels.colors + default_colors(classes)[have:],
         values=labels.values + spare,
     )
-
-
-def _split(
-    found: dict[str, tuple[Pair, ...]], settings: DataConfig, seed: int
-) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
-    if "val" in found and "train" in found:
-        return found["train"], found["val"]
-    pairs = found.get("all") or found.get("train") or ()
-    if not pairs:
-        raise ConfigError(f"only {', '.join(found)} pairs", "pairs to train on")
-    try:
-        val: float | Path = float(settings.val)
-    except ValueError:
-        val = Path(settings.val)
-    return split(pairs, val=val, group=settings.group, seed=seed)
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)

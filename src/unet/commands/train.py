@@ -179,7 +179,7 @@ def train_settings(
         wanted = of_model(wanted, loaded.spec, load)
     check(wanted)
 
-    source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display)
+    source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display, run / "prepared")
     if not resume:
         open_run(run)
     settled, compute = settle(wanted, source, run, display, resume)
@@ -202,7 +202,7 @@ def train_settings(
         counts = evaluation.count(predictor, source.val, source.labels, display.validating)
         scores = latest["scores"] = evaluation.summarise(counts, source.val, source.labels)
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
-        pictures = {"validation": sample(predictor, source.val[0])} if settled.training.trackers else {}
+        pictures = {"validation": sample(predictor, source.val[0], source.labels)} if settled.training.trackers else {}
         return Validation(scores[settled.training.best_by] or 0.0, values, pictures)
 
     def keep(network: nn.Module, progress: Progress) -> None:
@@ -302,7 +302,7 @@ def starting_point(loaded: Bundle | None, settled: Config, source: Source) -> Bu
         resample=settled.data.resample,
     )
     spec = spec_of(settled, source)
-    fresh = Bundle(spec, source.labels, preprocessing, threshold=None, scores={}, provenance={}, state={})
+    fresh = Bundle(spec, source.own_labels, preprocessing, threshold=None, scores={}, provenance={}, state={})
     if loaded is None:
         return fresh
     if loaded.spec != spec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,9 +88,7 @@ def read_table(path: Path) -> ClassTable:
         raise DataError(f"{path} is empty", "a class on each line")
     delimiter = next((sign for sign in ",;\t" if sign in lines[0][1]), None)
     rows, faults = _named(lines) if delimiter is None else _tabled(lines, delimiter)
-    faults += [f"the name {name!r} occurs twice" for name in _twice(row.name for row in rows)]
-    faults += [f"the colour {color} occurs twice" for color in _twice(row.color for row in rows)]
-    faults += [f"the value {value} occurs twice" for value in _twice(row.value for row in rows)]
+    faults += repeated(rows)
     if faults:
         raise DataError(
             f"{path} is not a class table",
@@ -98,6 +96,15 @@ def read_table(path: Path) -> ClassTable:
             faults=shortened(faults),
         )
     return ClassTable(path, tuple(rows))
+
+
+def repeated(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence for each name, colour and value that more than one class has."""
+    return [
+        *(f"the name {name!r} occurs twice" for name in _twice(row.name for row in rows)),
+        *(f"the colour {color} occurs twice" for color in _twice(row.color for row in rows)),
+        *(f"the value {value} occurs twice" for value in _twice(row.value for row in rows)),
+    ]
 
 
 def _twice(items: Iterable[Any]) -> list[Any]:

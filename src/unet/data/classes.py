@@ -24,7 +24,7 @@ from unet.labels import IGNORED, MAX_CLASSES, Color, Labels, Value, as_value, de
 def labels_of(
     scan: Scan,
     *,
-    classes: Path | None = None,
+    classes: Path | ClassTable | None = None,
     mask_values: Sequence[Value] | None = None,
     ignore: Sequence[Value] | None = None,
     instances: bool = False,
@@ -35,8 +35,8 @@ def labels_of(
     Parameters
     ----------
     scan : Scan
-    classes : Path, optional
-        A class file; otherwise classes.csv or classes.txt beside the data is taken.
+    classes : Path or ClassTable, optional
+        A class file, or what one would say; otherwise classes.csv or classes.txt beside the data is taken.
     mask_values : sequence of int or of (int, int, int), optional
         The true values; others in the masks count as the nearest of these.
     ignore : sequence of int or of (int, int, int), optional
@@ -61,10 +61,10 @@ def labels_of(
         raise DataError("no pair of picture and mask that can be used", "at least one")
     seen = Seen.of(scan)
     found = classes or find_table(_folders(scan, root))
-    table = read_table(found) if found else None
+    table = read_table(found) if isinstance(found, Path) else found
     if instances:
         return _objects(seen)
-    skipped = tuple(as_value(value) for value in ignore or ())
+    skipped = ignored_values(ignore or (), seen.is_rgb, seen.scan)
     if mask_values is not None:
         return _given(seen, tuple(as_value(value) for value in mask_values), skipped, table)
     refuse_swapped(seen)
@@ -79,6 +79,28 @@ def labels_of(
         only = ", ".join(str(value) for value in labels.values)
         raise DataError(f"all masks hold one value only ({only})", "two or more, one for each class")
     return labels
+
+
+def ignored_values(ignore: Sequence[Value], is_rgb: bool, scan: Scan) -> tuple[Value, ...]:
+    """Return the values to leave out as the masks hold them: numbers are greys in masks of colours, and the reverse.
+
+    Raises
+    ------
+    DataError
+        A colour that no number stands for.
+    """
+    palette = next((mask.palette for mask in scan.masks if mask.palette), None)
+    values: list[Value] = []
+    for value in map(as_value, ignore):
+        if is_rgb or isinstance(value, int):
+            values.append((value, value, value) if is_rgb and isinstance(value, int) else value)
+        elif palette is not None and value in palette:
+            values.append(palette.index(value))
+        elif palette is None and len(set(value)) == 1:
+            values.append(value[0])
+        else:
+            raise DataError(f"the colour {value} to ignore, but the masks hold numbers", "numbers to ignore")
+    return tuple(values)
 
 
 def _folders(scan: Scan, root: Path | None) -> list[Path]:

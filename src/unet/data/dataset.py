@@ -37,18 +37,34 @@ def read_pair(pair: Pair, labels: Labels) -> tuple[NDArray[Any], NDArray[np.uint
     RasterError, DataError
         A file that cannot be read, a mask value that is in no class, sizes that differ; the file is named.
     """
-    picture = raster.read(pair.image)
-    mask = raster.read_mask(pair.mask)
-    if mask.shape[:2] != picture.shape[:2]:
+    picture, target = raster.read(pair.image), read_target(pair, labels)
+    if target.shape != picture.shape[:2]:
         raise DataError(
-            f"{pair.mask}: mask of {mask.shape[1]} x {mask.shape[0]} px for a picture of "
+            f"{pair.mask}: mask of {target.shape[1]} x {target.shape[0]} px for a picture of "
             f"{picture.shape[1]} x {picture.shape[0]} px",
             "the same size",
         )
+    return picture, target
+
+
+def read_target(pair: Pair, labels: Labels) -> NDArray[np.uint8]:
+    """Return the target (H, W) of a pair, ignored outside of its region of interest.
+
+    Raises
+    ------
+    RasterError, DataError
+        A file that cannot be read, a mask value that is in no class, a region of another size; the file is named.
+    """
     try:
-        return picture, labels.encode(mask)
+        target = labels.encode(raster.read_mask(pair.mask))
     except DataError as error:
         raise error.of(pair.mask) from None
+    if pair.roi is not None:
+        inside = raster.read(pair.roi).any(axis=2)
+        if inside.shape != target.shape:
+            raise DataError(f"{pair.roi}: a region of {inside.shape[1]} x {inside.shape[0]} px", "the picture's size")
+        target[~inside] = IGNORED
+    return target
 
 
 class SegmentationDataset(Dataset[Sample]):

@@ -29,11 +29,14 @@ class Pair:
     name : str
         The picture's path below its folder without its ending, with "/": unique within a data set.
     image, mask : Path
+    roi : Path, optional
+        A picture of the region of interest: where it is 0 nothing counts.
     """
 
     name: str
     image: Path
     mask: Path
+    roi: Path | None = None
 
 
 def find_pairs(
@@ -52,7 +55,7 @@ def find_pairs(
         (the names that count stand in `unet.data.folders`); or such folders one level down; or pictures and
         masks side by side.
     images, masks : Path, optional
-        The two folders, in place of `root`.
+        The two folders, in place of `root`; or one picture and its mask.
     mask_suffix : str, optional
         What a mask's name has more than its picture's, such as "_mask"; by default it is found out.
 
@@ -66,6 +69,8 @@ def find_pairs(
     DataError
         No such folder, no pictures, or files that do not pair; all of the latter at once.
     """
+    if root is None and images and masks and images.is_file() and masks.is_file():
+        return {"all": (Pair(images.stem, images, masks),)}
     faults: list[str] = []
     parts: dict[str, list[Pair]] = {}
     for part, prefix, image_folder, mask_folder in layout(root, images, masks):
@@ -104,10 +109,10 @@ def _pair_folders(images: Path, masks: Path, suffix: str | None) -> tuple[list[P
     for folder, files in ((images, image_files), (masks, mask_files)):
         if not files:
             raise DataError(f"no pictures in {folder}", f"files such as .jpg, .png, .tif, .npy{beside(folder)}")
-    image_of, faults = _by_stem(image_files, images, "pictures")
-    mask_of, more = _by_stem(mask_files, masks, "masks")
+    image_of, faults = _byname_in(image_files, images, "pictures")
+    mask_of, more = _byname_in(mask_files, masks, "masks")
+    key_of_image, key_of_mask = match_names(list(image_of), list(mask_of), suffix)
     if suffix is None:
-        key_of_image, key_of_mask = _keys(list(image_of), list(mask_of))
         extra = next(iter(_suffixes(list(mask_of), list(image_of)).most_common(1)), ("", 0))
         if re.search("mask|label|annot|seg|gt", extra[0], re.IGNORECASE) and extra[1] == len(image_of):
             raise DataError(
@@ -116,8 +121,6 @@ def _pair_folders(images: Path, masks: Path, suffix: str | None) -> tuple[list[P
                 "the two folders seem to be swapped",
             )
     else:
-        key_of_image = {stem: stem for stem in image_of}
-        key_of_mask = {stem: stem.removesuffix(suffix) for stem in mask_of if stem.endswith(suffix)}
         more += [f"{mask_of[stem]}: the name does not end in {suffix}" for stem in mask_of if not stem.endswith(suffix)]
     return _join(image_of, mask_of, key_of_image, key_of_mask, faults + more)
 
@@ -127,7 +130,7 @@ def _pair_mixed(folder: Path, suffix: str | None) -> tuple[list[Pair], list[str]
     files = pictures_in(folder, deep=False)
     by_stem: dict[str, list[Path]] = {}
     for path in files:
-        by_stem.setdefault(_stem(path, folder), []).append(path)
+        by_stem.setdefault(name_in(path, folder), []).append(path)
     stems = list(by_stem)
     if suffix is None:
         counted = _suffixes(stems, stems)
@@ -141,7 +144,7 @@ def _pair_mixed(folder: Path, suffix: str | None) -> tuple[list[Pair], list[str]
     if not mask_files:
         lossy = [path for path in files if path.suffix.lower() in (".jpg", ".jpeg")]
         others = [path for path in files if path not in lossy]
-        both = {_stem(path, folder) for path in lossy} & {_stem(path, folder) for path in others}
+        both = {name_in(path, folder) for path in lossy} & {name_in(path, folder) for path in others}
         if not both:
             raise DataError(
                 f"{folder} holds pictures ({', '.join(path.name for path in files[:3])}, ...) but no masks",
@@ -149,8 +152,8 @@ def _pair_mixed(folder: Path, suffix: str | None) -> tuple[list[Pair], list[str]
                 "or give --images DIR --masks DIR",
             )
         image_files, mask_files = lossy, others
-    image_of, faults = _by_stem(image_files, folder, "pictures")
-    mask_of, more = _by_stem(mask_files, folder, "masks")
+    image_of, faults = _byname_in(image_files, folder, "pictures")
+    mask_of, more = _byname_in(mask_files, folder, "masks")
     return _join(
         image_of,
         mask_of,
@@ -196,16 +199,17 @@ def _lonely(files: Mapping[str, Path], lack: str, others: Mapping[str, Path]) ->
     return faults
 
 
-def _stem(path: Path, folder: Path) -> str:
+def name_in(path: Path, folder: Path) -> str:
+    """Return a file's path below a folder without its ending, with "/"."""
     # Composed characters, because macOS hands out decomposed ones.
     return unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
 
 
-def _by_stem(files: Iterable[Path], folder: Path, kind: str) -> tuple[dict[str, Path], list[str]]:
+def _byname_in(files: Iterable[Path], folder: Path, kind: str) -> tuple[dict[str, Path], list[str]]:
     found: dict[str, Path] = {}
     faults = []
     for path in files:
-        stem = _stem(path, folder)
+        stem = name_in(path, folder)
         if stem in found:
             faults.append(f"{path}: two {kind} of one name, {found[stem].name} and {path.name}; remove one")
         found.setdefault(stem, path)
@@ -218,12 +222,17 @@ def _suffixes(images: Sequence[str], masks: Sequence[str]) -> Counter[str]:
     return Counter(mask[cut:] for mask in masks for cut in range(1, len(mask) + 1) if mask[:cut] in known)
 
 
-def _keys(images: Sequence[str], masks: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return for each image stem and each mask stem the key under which they meet.
+def match_names(
+    images: Sequence[str], masks: Sequence[str], suffix: str | None = None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return for each picture's name and each mask's name the key under which they meet.
 
-    The suffix that pairs most masks wins, the shorter of equals. Where it does not pair them all, what the
-    names of all pictures begin and end with is set aside, and so with the masks (img_1 and mask_1).
+    A suffix that is given is taken from the masks' names; masks without it are left out. Else the suffix that pairs
+    most masks wins, the shorter of equals. Where it does not pair them all, what the names of all pictures begin and
+    end with is set aside, and so with the masks (img_1 and mask_1).
     """
+    if suffix is not None:
+        return {name: name for name in images}, {m: m.removesuffix(suffix) for m in masks if m.endswith(suffix)}
     counted = _suffixes(images, masks)
     suffix = max(counted, key=lambda key: (counted[key], -len(key)), default="")
     key_of_mask = {stem: stem.removesuffix(suffix) if stem.endswith(suffix) else stem for stem in masks}
@@ -290,19 +299,18 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def split(
-    pairs: Sequence[Pair], *, val: float | Path, group: str | None = None, seed: int = 0
+    pairs: Sequence[Pair], *, val: float, group: str | None = None, seed: int = 0
 ) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
-    """Hold some pairs out.
+    """Hold a share of the pairs out.
 
     Parameters
     ----------
     pairs : sequence of Pair
-    val : float or Path
-        The share of pictures to hold out; or a folder with a data set of its own, or with some of these
-        pictures; or a text file with a name on each line, with or without folder, suffix and ending.
+    val : float
+        The share of pictures to hold out.
     group : str, optional
         A regular expression: pairs in whose names it matches the same text (or the same group 1, where it has
-        groups) stay on one side. Used with a share only.
+        groups) stay on one side.
     seed : int
         Decides which pairs or groups are held out; the order of `pairs` does not.
 
@@ -314,17 +322,10 @@ def split(
     Raises
     ------
     DataError
-        Nothing is left on one side, a name in the list is of no pair, the pattern does not match.
+        A share or a pattern that leaves nothing on one side; a pattern that does not match.
     """
-    if isinstance(val, Path):
-        held = _held_by_folder(pairs, val) if val.is_dir() else _held_by_list(pairs, val)
-    else:
-        held = _held_by_share(pairs, val, group, seed)
-    taken = {pair.image.resolve() for pair in held}
-    train = tuple(sorted(pair for pair in pairs if pair.image.resolve() not in taken))
-    if not train or not held:
-        raise DataError(f"{len(train)} pictures to train on and {len(held)} held out ({val})", "at least one of each")
-    return train, tuple(sorted(held))
+    held = set(_held_by_share(pairs, val, group, seed))
+    return tuple(sorted(pair for pair in pairs if pair not in held)), tuple(sorted(held))
 
 
 def _held_by_share(pairs: Sequence[Pair], share: float, group: str | None, seed: int) -> list[Pair]:
@@ -335,7 +336,11 @@ def _held_by_share(pairs: Sequence[Pair], share: float, group: str | None, seed:
         groups.setdefault(_group_of(pair, group), []).append(pair)
     if len(groups) < 2:
         what = f"one group of {len(pairs)} pictures by the pattern {group!r}" if group else f"{len(pairs)} picture"
-        raise DataError(what, "at least two, one to train on and one to check on", "add pictures, or give --val FOLDER")
+        raise DataError(
+            what,
+            "at least two, one to train on and one to check on",
+            "add pictures, give --val FOLDER, or cut them into blocks (see docs/dataset-toml.md)",
+        )
     names = sorted(groups)
     random.Random(seed).shuffle(names)
     wanted = share * len(pairs)
@@ -356,49 +361,3 @@ def _group_of(pair: Pair, pattern: str | None) -> str:
     if match is None:
         raise DataError(f"the group pattern {pattern!r} does not match the name {pair.name!r}", "a match in every name")
     return "\0".join(part or "" for part in match.groups()[:1]) if match.re.groups else match.group()
-
-
-def _held_by_folder(pairs: Sequence[Pair], folder: Path) -> list[Pair]:
-    inside = [pair for pair in pairs if folder.resolve() in pair.image.resolve().parents]
-    return inside or [pair for part in find_pairs(folder).values() for pair in part]
-
-
-def _held_by_list(pairs: Sequence[Pair], path: Path) -> list[Pair]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise DataError(
-            f"no such file or folder: {path}", "a share such as 0.15, a folder, or a list of names"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a list ({error})", "a text file with a name on each line") from None
-    known: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        for key in {pair.name, pair.name.rpartition("/")[2], _stem(pair.mask, pair.mask.parent)}:
-            known.setdefault(key, []).append(pair)
-    held, faults = {}, []
-    for number, line in enumerate(lines, start=1):
-        name = unicodedata.normalize("NFC", line.strip().replace("\\", "/"))
-        if not name or name.startswith("#"):
-            continue
-        found = next((known[key] for key in _list_keys(name) if key in known), [])
-        if len(found) != 1:
-            near = get_close_matches(_list_keys(name)[-1], known, n=1)
-            hint = f" (nearest name: {near[0]})" if near else ""
-            faults.append(f"line {number}: {name} is the name of {len(found) or 'no'} pictures{'' if found else hint}")
-        held.update({pair.image: pair for pair in found})
-    if faults:
-        raise DataError(
-            f"{len(faults)} lines of {path} name no picture of the data set",
-            "one name on each line",
-            faults=shortened(faults),
-        )
-    return list(held.values())
-
-
-def _list_keys(name: str) -> list[str]:
-    """Return what a line may mean, the most precise first: with folder, without, and without the ending."""
-    ending = Path(name).suffix
-    short = name.removesuffix(ending) if ending.lower() in PICTURE_SUFFIXES else name
-    parts = short.split("/")
-    return [name, *("/".join(parts[start:]) for start in range(len(parts)))]

@@ -7,7 +7,7 @@
 
 from unet.raster.reading import PICTURE_SUFFIXES, PictureInfo, mask_palette, probe, read, read_mask
 from unet.raster.resizing import resize
-from unet.raster.writing import write_grey, write_mask, write_picture
+from unet.raster.writing import write_grey, write_lossless, write_mask, write_picture
 
 __all__ = [
     "PICTURE_SUFFIXES",
@@ -18,6 +18,7 @@ __all__ = [
     "read_mask",
     "resize",
     "write_grey",
+    "write_lossless",
     "write_mask",
     "write_picture",
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,38 @@ def write_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
     _save(Image.fromarray(np.ascontiguousarray(picture)), path)
 
 
+def write_lossless(path: str | Path, picture: NDArray[Any]) -> Path:
+    """Write a picture so that `read` gives it back exactly.
+
+    Parameters
+    ----------
+    path : path
+        Without ending: .png is added, or .npy for what PNG cannot hold (more bands, more bits).
+    picture : array (H, W, C)
+        uint8, uint16 or float32.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    RasterError
+        The file cannot be written.
+    """
+    path = Path(path)
+    target = path.with_name(f"{path.name}.png")
+    if picture.shape[2] == 3 and picture.dtype == np.uint8:
+        write_picture(target, picture)
+    elif picture.shape[2] == 1 and picture.dtype in (np.uint8, np.uint16):
+        write_grey(target, picture[..., 0])
+    else:
+        target = path.with_name(f"{path.name}.npy")
+        _replace(target, lambda file: np.save(file, picture))
+    return target
+
+
 def _demand(path: str | Path, array: NDArray[Any], expected: str, right: bool) -> None:
     if not right or 0 in array.shape:
         raise RasterError(f"an array of {array.dtype} {array.shape} to be written to {path}", expected)
@@ -75,11 +107,15 @@ def _save(image: Image.Image, path: str | Path) -> None:
     if form is None or form not in Image.SAVE:
         raise RasterError(f"{path} has no ending of a picture format", ".png, .jpg, .tif or the like")
     options: dict[str, Any] = {"quality": 92} if form in ("JPEG", "WEBP") else {}
+    _replace(path, lambda file: image.save(file, format=form, **options))
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            image.save(file, format=form, **options)
+            write(file)
         temporary.replace(path)
     except (OSError, ValueError) as error:
         raise RasterError(f"{path} cannot be written ({error})", remedy="choose another place or format") from error

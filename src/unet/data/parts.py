@@ -1,0 +1,185 @@
+"""What is trained on, validated on and tested on: the pairs of a described data set, by folders or by lists."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from unet import raster
+from unet.data.folders import pictures_in
+from unet.data.manifest import Description
+from unet.data.pairs import Pair, find_pairs, match_names, name_in, shortened
+from unet.errors import DataError
+from unet.raster import PICTURE_SUFFIXES
+
+
+def find_parts(about: Description, say: Callable[[str], None]) -> dict[str, tuple[Pair, ...]]:
+    """Find the pairs of a data set, with their regions of interest, by part.
+
+    Parameters
+    ----------
+    about : Description
+    say : callable
+        Called with a sentence where folders make other words about the split void.
+
+    Returns
+    -------
+    dict of str to tuple of Pair
+        "train", "val" and "test" as far as folders or lists say them, or "all". A share to validate on is
+        still to be taken: see `unet.data.pairs.split`.
+
+    Raises
+    ------
+    DataError
+        Files that do not pair, lists that are missing or name no picture, regions of another size.
+    """
+    found = find_pairs(about.root, images=about.images, masks=about.masks, mask_suffix=about.mask_suffix)
+    if about.roi is not None:
+        found = {part: with_regions(pairs, about.roi, about.roi_suffix) for part, pairs in found.items()}
+    given = {"train": about.train, "val": about.val, "test": about.test}
+    lists = {part: path for part, path in given.items() if isinstance(path, Path)}
+    if {"train", "val"} <= found.keys():
+        if lists or about.val or about.group:
+            say("the folders train and val say what is held out; lists, val and group have no effect")
+        return found
+    pairs = found.get("all") or found.get("train")
+    if not lists or not pairs:
+        return found
+    return {**{part: held for part, held in found.items() if part == "test"}, **by_lists(pairs, lists)}
+
+
+def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path]) -> dict[str, tuple[Pair, ...]]:
+    """Split pairs as list files say.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    lists : mapping of str to Path
+        For "train", "val", "test": a text file with a name on each line, with or without folder, suffix and
+        ending; or a folder with some of the pictures, or with a data set of its own. Pictures that no list
+        names are trained on where there is no list "train", and left out where there is one.
+
+    Returns
+    -------
+    dict of str to tuple of Pair
+        The parts of `lists` and "train", each sorted by name and with at least one pair.
+
+    Raises
+    ------
+    DataError
+        A list is missing; lines that name no picture or one that is on another list too, all of them at once.
+    """
+    parts: dict[str, tuple[Pair, ...]] = {}
+    faults: list[str] = []
+    for part, path in lists.items():
+        chosen, wrong = (_in_folder(pairs, path), []) if path.is_dir() else _on_list(pairs, path)
+        parts[part] = tuple(sorted(chosen))
+        faults += wrong
+    if faults:
+        raise DataError(
+            f"{len(faults)} line{'s' * (len(faults) != 1)} of {_listed(lists)} cannot be used",
+            "the name of one picture of the data set on each line",
+            faults=shortened(faults),
+        )
+    of: dict[Path, str] = {}
+    for part, held in parts.items():
+        for pair in held:
+            other = of.setdefault(pair.image.resolve(), part)
+            if other != part:
+                faults.append(f"{pair.name} is in {lists[other]} and in {lists[part]}")
+    if faults:
+        raise DataError(f"{len(faults)} pictures are on two lists", "each on one", faults=shortened(faults))
+    if "train" not in parts:
+        rest = tuple(sorted(pair for pair in pairs if pair.image.resolve() not in of))
+        parts = {"train": rest, **parts}
+    if not all(parts.values()):
+        words = {"train": "pictures to train on", "val": "held out", "test": "to test on"}
+        found = ", ".join(f"{len(held)} {words[part]}" for part, held in parts.items())
+        raise DataError(f"{found} ({_listed(lists)})", "at least one of each")
+    return parts
+
+
+def with_regions(pairs: Sequence[Pair], roi: Path, suffix: str | None) -> tuple[Pair, ...]:
+    """Return the pairs with their regions of interest, from one file for all or from a folder by name.
+
+    Raises
+    ------
+    DataError
+        A picture without region, or with one of another size; all of them at once.
+    """
+    if not roi.exists():
+        raise DataError(f"no such file or folder: {roi}", "the region of interest: a file, or a folder of files")
+    if roi.is_dir():
+        files = {name_in(path, roi): path for path in pictures_in(roi, deep=True)}
+        key_of_image, key_of_region = match_names([pair.name for pair in pairs], list(files), suffix)
+        by_key = {key: files[stem] for stem, key in key_of_region.items()}
+        regions = [by_key.get(key_of_image[pair.name]) for pair in pairs]
+    else:
+        regions = [roi] * len(pairs)
+    faults = [fault for pair, region in zip(pairs, regions, strict=True) if (fault := _region_fault(pair, region, roi))]
+    if faults:
+        raise DataError(
+            f"{len(faults)} of {len(pairs)} pictures have no region of interest",
+            "one of the picture's size for each",
+            faults=shortened(faults),
+        )
+    return tuple(replace(pair, roi=region) for pair, region in zip(pairs, regions, strict=True))
+
+
+def _region_fault(pair: Pair, region: Path | None, roi: Path) -> str:
+    if region is None:
+        return f"{pair.image} has none in {roi}"
+    picture, mask = raster.probe(pair.image), raster.probe(region)
+    if (picture.height, picture.width) == (mask.height, mask.width):
+        return ""
+    return (
+        f"{region} is {mask.width} x {mask.height} pixels, its picture {pair.image} {picture.width} x {picture.height}"
+    )
+
+
+def _in_folder(pairs: Sequence[Pair], folder: Path) -> list[Pair]:
+    inside = [pair for pair in pairs if folder.resolve() in pair.image.resolve().parents]
+    return inside or [pair for part in find_pairs(folder).values() for pair in part]
+
+
+def _on_list(pairs: Sequence[Pair], path: Path) -> tuple[list[Pair], list[str]]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise DataError(
+            f"no such file or folder: {path}", "a list of names, a folder, or (to validate on) a share such as 0.15"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as a list ({error})", "a text file with a name on each line") from None
+    known: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        for key in {pair.name, pair.name.rpartition("/")[2], name_in(pair.mask, pair.mask.parent)}:
+            known.setdefault(key, []).append(pair)
+    held, faults = {}, []
+    for number, line in enumerate(lines, start=1):
+        name = unicodedata.normalize("NFC", line.strip().replace("\\", "/"))
+        if not name or name.startswith("#"):
+            continue
+        keys = _meanings(name)
+        found = next((known[key] for key in keys if key in known), [])
+        if len(found) != 1:
+            near = [] if found else get_close_matches(keys[-1], known, n=1)
+            hint = f" (nearest name: {near[0]})" if near else ""
+            faults.append(f"{path.name} line {number}: {name} is the name of {len(found) or 'no'} pictures{hint}")
+        held.update({pair.image: pair for pair in found})
+    return list(held.values()), faults
+
+
+def _meanings(name: str) -> list[str]:
+    """Return what a line may mean, the most precise first: with folder, without, and without the ending."""
+    ending = Path(name).suffix
+    short = name.removesuffix(ending) if ending.lower() in PICTURE_SUFFIXES else name
+    parts = short.split("/")
+    return [name, *("/".join(parts[start:]) for start in range(len(parts)))]
+
+
+def _listed(lists: Mapping[str, Path]) -> str:
+    return " and ".join(str(path) for path in lists.values())

@@ -1,0 +1,205 @@
+"""A data set made ready for training once: index masks, regions of interest burnt in, large sheets cut into blocks.
+
+It lies in the folder of the run, never in the user's, and is an ordinary data set: pairs of a picture and a mask of
+class indices, `IGNORED` where nothing counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from unet import raster
+from unet.data.dataset import read_target
+from unet.data.pairs import Pair, shortened
+from unet.errors import DataError, InputError
+from unet.labels import IGNORED, Labels
+
+INDEX = "sources.json"
+"""In the folder: what each file was made from, by size and time, so that only what has changed is made again."""
+
+_VERSION = 1
+
+Window = tuple[int, int, int, int]
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was made.
+
+    Attributes
+    ----------
+    parts : dict of str to tuple of Pair
+        By part, the pairs to read in place of the given ones, sorted by name, with masks for `index_labels`.
+    left_out : int
+        So many more were not made, because no pixel of them counts.
+    """
+
+    parts: dict[str, tuple[Pair, ...]]
+    left_out: int
+
+
+def index_labels(labels: Labels) -> Labels:
+    """Return the table by which prepared masks are read: the same classes, their values the class indices."""
+    return replace(labels, values=tuple(range(len(labels))), ignored=(IGNORED,), rule="exact")
+
+
+def prepare(
+    parts: Mapping[str, Sequence[Pair]],
+    labels: Labels,
+    folder: Path,
+    *,
+    tile: tuple[int, int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Write what training reads, in parallel; what was made before from the same files is used again.
+
+    Parameters
+    ----------
+    parts : mapping of str to sequence of Pair
+        Names are unique within a part.
+    labels : Labels
+        How the masks of the pairs are read.
+    folder : Path
+        Gets masks/PART/NAME.png and, where pictures are cut, images/PART/NAME@ROW,COLUMN.png (.npy where PNG cannot
+        hold it); row and column are those of the block's upper left pixel, and the part "all" has no folder.
+    tile : (int, int), optional
+        Height and width of the blocks. What is left at the edge is a block of its own from half that size on, and
+        else belongs to its neighbour.
+    progress : callable, optional
+        Called in this thread with the number of pairs that are done and the number of all.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    DataError
+        With all pairs that cannot be prepared.
+    RasterError, InputError
+        The folder cannot be written to.
+    """
+    recipe = json.loads(json.dumps({"version": _VERSION, "labels": labels.to_dict(), "tile": tile}))
+    known = _recall(folder, recipe)
+    keyed = {
+        part: {pair.name if part == "all" else f"{part}/{pair.name}": pair for pair in held}
+        for part, held in parts.items()
+    }
+    pairs = {key: pair for held in keyed.values() for key, pair in held.items()}
+    entries = {key: known[key] for key, pair in pairs.items() if key in known and _is_fresh(known[key], pair, folder)}
+    todo = {key: pair for key, pair in pairs.items() if key not in entries}
+    faults: list[str] = []
+    if todo:
+        _keep(folder, {**recipe, "entries": entries})  # from the start, so that the folder is known as ours
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 16))
+    try:
+        futures = {pool.submit(_prepare, key, pair, labels, folder, tile): key for key, pair in todo.items()}
+        for future in as_completed(futures):
+            try:
+                entries[futures[future]] = future.result()
+            except DataError as error:
+                faults.append(str(error))
+            if progress is not None:
+                progress(len(entries), len(pairs))
+    finally:
+        pool.shutdown(cancel_futures=True)
+        if todo:
+            _keep(folder, {**recipe, "entries": entries})
+    if faults:
+        raise DataError(f"{len(faults)} of {len(pairs)} pairs cannot be used", faults=shortened(sorted(faults)))
+    return Prepared(
+        parts={
+            part: tuple(sorted(new for key, pair in held.items() for new in _pairs_of(entries[key], pair, folder)))
+            for part, held in keyed.items()
+        },
+        left_out=sum(entry["left_out"] for entry in entries.values()),
+    )
+
+
+def blocks(height: int, width: int, tile: tuple[int, int]) -> list[Window]:
+    """Return windows (row, column, height, width) that cover a picture once, each about as large as a tile."""
+    rows, columns = _cuts(height, tile[0]), _cuts(width, tile[1])
+    return [
+        (top, left, bottom - top, right - left) for top, bottom in pairwise(rows) for left, right in pairwise(columns)
+    ]
+
+
+def _cuts(length: int, size: int) -> list[int]:
+    return [0, *range(size, length - (size - 1) // 2, size), length]
+
+
+def _prepare(key: str, pair: Pair, labels: Labels, folder: Path, tile: tuple[int, int] | None) -> Entry:
+    """Write what is made of a pair, and return what the index says of it."""
+    target = read_target(pair, labels)
+    windows: dict[str, Window] = {"": (0, 0, target.shape[0], target.shape[1])}
+    if tile is not None:
+        windows = {f"@{w[0]},{w[1]}": w for w in blocks(target.shape[0], target.shape[1], tile)}
+    picture = None if tile is None else raster.read(pair.image)
+    made = []
+    for block, (top, left, height, width) in windows.items():
+        part = (slice(top, top + height), slice(left, left + width))
+        if (target[part] == IGNORED).all():
+            continue
+        mask = f"masks/{key}{block}.png"
+        raster.write_mask(folder / mask, target[part], labels.palette())
+        image = None
+        if picture is not None:
+            written = raster.write_lossless(folder / "images" / f"{key}{block}", picture[part])
+            image = written.relative_to(folder).as_posix()
+        made.append({"name": f"{pair.name}{block}", "image": image, "mask": mask})
+    return {"stamp": _stamp(pair), "made": made, "left_out": len(windows) - len(made)}
+
+
+def _pairs_of(entry: Entry, pair: Pair, folder: Path) -> list[Pair]:
+    return [
+        Pair(made["name"], folder / made["image"] if made["image"] else pair.image, folder / made["mask"])
+        for made in entry["made"]
+    ]
+
+
+def _is_fresh(entry: Entry, pair: Pair, folder: Path) -> bool:
+    made = _pairs_of(entry, pair, folder)
+    return bool(entry["stamp"] == _stamp(pair)) and all(one.image.is_file() and one.mask.is_file() for one in made)
+
+
+def _stamp(pair: Pair) -> list[Any]:
+    paths = [path for path in (pair.image, pair.mask, pair.roi) if path is not None]
+    stats = [path.stat() for path in paths]
+    return [[str(path.absolute()), about.st_size, about.st_mtime_ns] for path, about in zip(paths, stats, strict=True)]
+
+
+def _recall(folder: Path, recipe: dict[str, Any]) -> dict[str, Entry]:
+    """Return what was made before in the same way; what was made in another way goes."""
+    try:
+        data = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if isinstance(data, dict):
+        entries: dict[str, Entry] = data.pop("entries", {})
+        if data == recipe:
+            return entries
+    for made in ("masks", "images"):
+        shutil.rmtree(folder / made, ignore_errors=True)
+    return {}
+
+
+def _keep(folder: Path, data: dict[str, Any]) -> None:
+    draft = folder / f"{INDEX}.{secrets.token_hex(4)}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(data), encoding="utf-8")
+        draft.replace(folder / INDEX)
+    except OSError as error:
+        raise InputError(f"{folder / INDEX} cannot be written ({error})", "a place with room for it") from error
+    finally:
+        draft.unlink(missing_ok=True)
