@@ -74,9 +74,7 @@ def _read(form: str, source: Path, options: dict[str, Any]) -> Found:
         raise InputError(f"no such file or folder: {source}", "annotations to import")
     for name in options:
         if name not in OPTIONS[form]:
-            raise InputError(
-                f"--{name.replace('_', '-')} for the format {form}", "it for another format", "leave it out"
-            )
+            raise InputError(f"--{name.replace('_', '-')} says nothing about the format {form}", remedy="leave it out")
     try:
         reader = import_module(f"unet.data.importing.{form}")
     except ModuleNotFoundError as error:

@@ -136,29 +136,26 @@ def _items(
     faults: list[str],
 ) -> list[Item]:
     """Return the pictures of a file; what belongs to none of them goes to `faults`."""
-    of_image: dict[Any, list[Any]] = {}
+    images: dict[Any, tuple[dict[str, Any], list[Any]]] = {}
     for place, image in enumerate(table.images, start=1):
         key = image.get("id") if isinstance(image, dict) else None
         if not isinstance(key, (int, str)) or not isinstance(image.get("file_name"), str):
             faults.append(f"{table.path}: image {place} in the list has no id or no file_name")
-        elif key in of_image:
+        elif key in images:
             faults.append(f"{table.path}: two images with the id {key}")
         else:
-            of_image[key] = []
+            images[key] = image, []
     for place, annotation in enumerate(table.annotations, start=1):
         key = annotation.get("image_id") if isinstance(annotation, dict) else None
-        if isinstance(key, (int, str)) and key in of_image:
-            of_image[key].append(annotation)
+        if isinstance(key, (int, str)) and key in images:
+            images[key][1].append(annotation)
         else:
             faults.append(f"{table.path}: {_called(annotation, place)} is of an unknown image ({key})")
     value_of = {key: values[name] for key, name in table.categories.items()}
     part, words = part_of(table.path, root), words_of(table.path, root)
     items: list[Item] = []
     used: dict[Path, str] = {}
-    for image in table.images:
-        annotations = of_image.pop(image.get("id"), None) if isinstance(image, dict) else None
-        if annotations is None:
-            continue
+    for image, objects in images.values():
         name = image["file_name"]
         where = f"{table.path}: image {image['id']} ({name})"
         try:
@@ -168,7 +165,7 @@ def _items(
         except DataError as error:
             faults.append(f"{where}: {error}")
             continue
-        draw = partial(_draw, annotations, value_of, ignore_crowd, str(table.path))
+        draw = partial(_draw, objects, value_of, ignore_crowd, str(table.path))
         items.append(Item(part, safe_stem(name), picture, where, size_of(image, "height", "width"), draw))
     return items
 

@@ -75,7 +75,7 @@ class _Columns:
         mask = next((name for name in MASKS if name in holding), None)
         if picture is None or mask is None:
             kinds = ", ".join(
-                f"{field.name} ({'picture' if field.name in holding else field.type})" for field in schema
+                f"{field.name} ({'pictures' if field.name in holding else field.type})" for field in schema
             )
             raise DataError(
                 f"{path} has the columns {kinds}",

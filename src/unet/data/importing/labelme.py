@@ -153,7 +153,7 @@ def _region(
 ) -> regions.Region:
     if not _label(shape):
         raise DataError("no label", "the name of a class")
-    value, kind = values[_label(shape)], shape.get("shape_type") or "polygon"
+    value, kind = values[_label(shape)], str(shape.get("shape_type") or "polygon")
     least = {"polygon": 3, "rectangle": 2, "circle": 2, "line": 2, "linestrip": 2, "point": 1, "mask": 2}
     if kind not in least:
         raise DataError(f"shape_type {kind!r}", ", ".join(least))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from unet import raster
-from unet.data.importing.items import BACKGROUND, Found, Item
+from unet.data.importing.items import BACKGROUND, Found, Item, plural
 from unet.data.pairs import shortened
 from unet.errors import DataError, InputError, RasterError
 from unet.labels import IGNORED, Labels, default_names
@@ -112,7 +112,7 @@ def write(
         faults = (*found.faults, *(fault for outcome in outcomes for fault in outcome.faults))
         if faults and not skip_faulty:
             raise DataError(
-                f"{len(faults)} faults" if len(faults) > 1 else "one fault",
+                plural(len(faults), "fault"),
                 "none",
                 "mend them, or leave out what they are about by --skip-faulty",
                 shortened(faults, MOST_FAULTS),
@@ -122,7 +122,9 @@ def write(
             raise DataError(f"no picture to write ({len(outcomes)} in the source)", faults=shortened(faults))
         if "all" in parts and len(parts) > 1:
             named = ", ".join(sorted(set(parts) - {"all"}))
-            raise DataError(f"{parts['all']} pictures are of no part, others of {named}", "all or none in parts")
+            raise DataError(
+                f"{plural(parts['all'], 'picture')} of no part beside parts {named}", "all in parts, or none"
+            )
         seen = frozenset[int]().union(*(outcome.values for outcome in outcomes))
         classes = dict(found.classes or _made_up(seen))
         if not seen - {0, IGNORED} and IGNORED not in classes:
