@@ -674,6 +674,7 @@ def test_after_a_power_cut_it_says_so(capsys: pytest.CaptureFixture[str]) -> Non
         ("both --format coco --line-width 3 --out out", "--line-width says nothing about the format coco"),
         ("text.json --format coco --out out", "cannot be read as JSON"),
         ("number.json --format coco --out out", "lacks a list of images"),
+        ("both --format coco --images nowhere --out out", "no such folder: nowhere"),
         ("empty.json --out out", "no picture to write (0 in the source)"),
         ("bare.json --images source --out out", "no picture has an annotation that makes a mask"),
         ("many.json --images source --out out", "300 classes; expected at most 254"),

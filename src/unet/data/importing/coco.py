@@ -56,6 +56,8 @@ def read(source: Path, *, images: Path | None = None, ignore_crowd: bool = False
     DataError
         No such file, or too many categories.
     """
+    if images is not None and not images.is_dir():
+        raise DataError(f"no such folder: {images}", "the pictures", "mend --images")
     root = source if source.is_dir() else source.parent
     faults: list[str] = []
     tables = [table for file in _files(source) if (table := _load(file, faults))]

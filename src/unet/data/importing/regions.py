@@ -150,7 +150,7 @@ def runs(counts: Any, size: Any, value: int, height: int, width: int, coarse: bo
     ------
     DataError
         The size is not the picture's, or the runs do not add up to it. (pycocotools writes beyond its memory then,
-        which is why they are not decoded by it.)
+        see docs/decisions/008-importing.md.)
     """
     if not isinstance(size, list) or size != [height, width]:
         raise DataError(f"runs for a size of {size}", f"[{height}, {width}], height and width of the picture")
