@@ -30,7 +30,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"unet {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_train, _add_evaluate, _add_predict, _add_convert):
+    for add in (_add_demo, _add_train, _add_evaluate, _add_predict, _add_convert, _add_import):
         command, run = add(commands)
         # SUPPRESS: a --debug before the command's name must not be undone by the command's default.
         hidden = argparse.SUPPRESS
@@ -288,6 +288,45 @@ def _add_convert(commands: Any) -> Added:
         written = convert(**_given(args))
         print(f"wrote {written}")
         return written
+
+    return parser, run
+
+
+def _add_import(commands: Any) -> Added:
+    parser = _add_command(
+        commands,
+        "import",
+        "turn COCO, LabelMe, YOLO or Hugging Face annotations into masks",
+        "The format is recognised by what the files hold. Whatever is wrong with them is\n"
+        "named at once, and then nothing is written.",
+        "  unet import coco --out data\n"
+        "  unet import instances_train2017.json --images train2017 --out data\n"
+        "  unet import labelme-folder --out data --line-width 5\n"
+        "  unet import yolo/data.yaml --out data\n"
+        "  unet import sidewalk-semantic --out data",
+    )
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="a file or folder of annotations")
+    parser.add_argument("--out", "-o", type=Path, required=True, metavar="DATA", help="a new or empty folder")
+    parser.add_argument(
+        "--format",
+        dest="form",
+        choices=("coco", "labelme", "yolo", "huggingface"),
+        help="where it is not clear (default: found out)",
+    )
+    parser.add_argument("--link", action="store_true", help="hard links to the pictures instead of copies")
+    parser.add_argument("--skip-empty", action="store_true", help="leave out pictures without any object")
+    parser.add_argument("--skip-faulty", action="store_true", help="leave out pictures with faults, and list these")
+    some = parser.add_argument_group("for some formats")
+    some.add_argument("--images", type=Path, metavar="DIR", help="where the pictures are (COCO)")
+    some.add_argument("--ignore-crowd", action="store_true", help="what is marked iscrowd does not count (COCO)")
+    some.add_argument(
+        "--line-width", type=values.positive_float, metavar="PX", help="of lines and points (LabelMe; default: 10)"
+    )
+
+    def run(args: argparse.Namespace) -> object:
+        from unet.commands.import_ import import_data
+
+        return import_data(**_given(args))
 
     return parser, run
 

@@ -1,10 +1,11 @@
 """The only room that opens picture files.
 
 `read` gives a picture (H, W, C), `read_mask` a mask as it stands in its file, `probe` what the header says,
-`resize` another size, and the `write_*` functions put a file down whole or not at all. Every failure is a
-`RasterError` that names the file.
+`resize` another size, `fill_polygons` the pixels in an outline, and the `write_*` functions put a file down whole
+or not at all. Every failure is a `RasterError` that names the file.
 """
 
+from unet.raster.filling import fill_polygons
 from unet.raster.reading import PICTURE_SUFFIXES, PictureInfo, mask_palette, probe, read, read_mask
 from unet.raster.resizing import resize
 from unet.raster.writing import write_grey, write_lossless, write_mask, write_picture
@@ -12,6 +13,7 @@ from unet.raster.writing import write_grey, write_lossless, write_mask, write_pi
 __all__ = [
     "PICTURE_SUFFIXES",
     "PictureInfo",
+    "fill_polygons",
     "mask_palette",
     "probe",
     "read",
