@@ -168,7 +168,7 @@ def _items(files: Mapping[Path, _Columns], root: Path, classes: dict[int, str] |
 def _rows(path: Path, columns: _Columns) -> Iterator[tuple[Any, Any]]:
     """Return picture and mask of each row, a few rows in memory at a time."""
     try:
-        # A buffer makes pyarrow read the pages one after the other, and not a whole group of rows at once.
+        # With a buffer pyarrow reads page after page, not all of a row group at once; a page can be as large, though.
         with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
             for batch in file.iter_batches(_ROWS, columns=[columns.picture, columns.mask], use_threads=False):
                 pictures, masks = batch.column(columns.picture), batch.column(columns.mask)

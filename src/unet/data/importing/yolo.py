@@ -92,7 +92,7 @@ def _pictures(place: str, said: Mapping[str, Any], file: Path, key: str, faults:
         return []
     if found.is_dir():
         return [(path, path.relative_to(found).as_posix()) for path in pictures_in(found, deep=True)]
-    lines = [line.strip() for line in found.read_text(encoding="utf-8-sig").splitlines()]
+    lines = [line.strip() for line in found.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
     listed = []
     for number, line in enumerate(lines, start=1):
         path = next((base / line for base in (found.parent, root) if (base / line).is_file()), None)
