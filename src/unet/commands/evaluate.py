@@ -12,8 +12,10 @@ from unet import bundle
 from unet.commands.conclude import write_json
 from unet.commands.display import open_display
 from unet.commands.table import print_scores
+from unet.data.finding import Finding, stop_on_errors
+from unet.data.inspection.files import faulty
 from unet.data.pairs import Pair, find_pairs
-from unet.data.scan import Scan, scan
+from unet.data.scan import Scan, scan, size_faults
 from unet.data.stats import MaskStats
 from unet.errors import DataError, InputError
 from unet.inference import evaluation
@@ -125,13 +127,16 @@ def check(seen: Scan, labels: Labels) -> None:
     DataError
         With all files that cannot.
     """
-    faults = list(seen.faults)
-    for pair, mask in zip(seen.pairs, seen.masks, strict=True):
-        fault = fault_of(mask, labels)
-        if fault:
-            faults.append(f"{pair.mask}: {fault}")
-    if faults:
-        raise DataError(f"{len(faults)} of {len(seen.pairs) + len(seen.faults)} pairs cannot be scored", faults=faults)
+    strange = [
+        f"{pair.mask}: {fault}"
+        for pair, mask in zip(seen.pairs, seen.masks, strict=True)
+        if (fault := fault_of(mask, labels))
+    ]
+    findings = faulty((*seen.faults, *size_faults(seen)))
+    if strange:
+        found = f"{len(strange)} of {len(seen.pairs)} masks cannot be scored"
+        findings.append(Finding("unknown-values", "error", found, files=tuple(strange), count=len(strange)))
+    stop_on_errors(findings, "the data")
 
 
 def fault_of(mask: MaskStats, labels: Labels) -> str:

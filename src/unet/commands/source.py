@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unet.commands.display import Display
 from unet.config import DataConfig
-from unet.data.classes import labels_of
+from unet.data.finding import Finding, stop_on_errors
 from unet.data.fingerprint import Fingerprint, fingerprint
-from unet.data.pairs import Pair, find_pairs, split
-from unet.data.scan import Scan, scan
-from unet.errors import ConfigError, DataError
+from unet.data.inspection.files import unpaired
+from unet.data.inspection.survey import Survey, survey
+from unet.data.pairs import Pair, pair_up, split
+from unet.data.scan import scan
+from unet.errors import ConfigError, InputError
 from unet.labels import Labels, default_colors, default_names
 
 
@@ -37,58 +37,58 @@ def read_source(settings: DataConfig, classes: int | None, seed: int, display: D
     DataError
         Pictures or masks that cannot be used, all of them in one message.
     """
-    found = find_pairs(
-        _path(settings.root),
-        images=_path(settings.images),
-        masks=_path(settings.masks),
-        mask_suffix=settings.mask_suffix,
-    )
-    if "train" in found and "val" in found and (settings.group or settings.val != DataConfig().val):
-        display.say("the folders train and val say what is held out; val and group have no effect")
-    train, val = _split(found, settings, seed)
-    with display.counting("reading masks and pictures") as progress:
-        seen = scan((*train, *val), progress=progress)
-    faults = [*seen.faults, *other_bands(seen)]
-    if faults:
-        raise DataError(f"{len(faults)} of {len(train) + len(val)} pairs cannot be used", faults=faults)
-    labels = labels_of(
-        seen,
-        classes=_path(settings.classes),
-        mask_values=settings.mask_values,
-        ignore=settings.ignore,
-        instances=settings.instances,
-        root=_path(settings.root),
-    )
-    labels = with_classes(labels, classes)
-    about = fingerprint(part_of(seen, train), labels)
+    found = survey_of(settings, seed, display)
+    labels = with_classes(found.usable_labels(place(settings)), classes)
+    for finding in found.findings:
+        if finding.severity == "warning":
+            display.say(f"warning: {finding.line()}")
+    train, val = found.train, found.val
+    about = fingerprint(found.scan.part(train), labels)  # a plan must not know the pictures it is checked on
     shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, about.class_shares, strict=True))
     display.say(f"{len(train)} pairs to train on, {len(val)} to validate on, {len(labels)} classes: {shares}")
     return Source(train, val, labels, about)
 
 
-def part_of(seen: Scan, pairs: Sequence[Pair]) -> Scan:
-    """Return what was found in some of the pairs: a plan must not know the pictures it is checked on."""
-    wanted = set(pairs)
-    places = [place for place, pair in enumerate(seen.pairs) if pair in wanted]
-    return Scan(
-        pairs=tuple(seen.pairs[place] for place in places),
-        pictures=tuple(seen.pictures[place] for place in places),
-        masks=tuple(seen.masks[place] for place in places),
-        faults=seen.faults,
+def survey_of(settings: DataConfig, seed: int, display: Display, *, patient: bool = False) -> Survey:
+    """Find, split, read and check the pairs that the settings name.
+
+    Parameters
+    ----------
+    patient : bool
+        Go on where the pairs cannot be split as the settings say; that is then one of the findings.
+
+    Raises
+    ------
+    ConfigError, DataError
+        There are no such folders, or no pairs, or no such split.
+    """
+    paired = pair_up(
+        _path(settings.root),
+        images=_path(settings.images),
+        masks=_path(settings.masks),
+        mask_suffix=settings.mask_suffix,
     )
+    known = unpaired(paired, Path(place(settings)))
+    if "train" in paired.parts and "val" in paired.parts and (settings.group or settings.val != DataConfig().val):
+        display.say("the folders train and val say what is held out; val and group have no effect")
+    everything = tuple(pair for pairs in paired.parts.values() for pair in pairs)
+    if not everything:
+        stop_on_errors(known, place(settings))
+    try:
+        train, val = _split(paired.parts, settings, seed)
+    except InputError as error:
+        if not patient:
+            raise
+        known.append(Finding.of(error, "split"))
+        train, val = everything, ()
+    with display.counting("reading masks and pictures") as progress:
+        seen = scan((*train, *val), progress=progress)
+    return survey(seen, train, val, settings, known)
 
 
-def other_bands(seen: Scan) -> list[str]:
-    """Name the pictures that cannot be given the others' number of bands, as grey and RGB can (alpha is dropped)."""
-    if not seen.pictures:
-        return []
-    usual, _ = Counter(picture.bands for picture in seen.pictures).most_common(1)[0]
-    good = {usual} if usual > 4 else {1, 2, 3, 4}
-    return [
-        f"{pair.image} has {picture.bands} bands, most others have {usual}; remove or replace it"
-        for pair, picture in zip(seen.pairs, seen.pictures, strict=True)
-        if picture.bands not in good
-    ]
+def place(settings: DataConfig) -> str:
+    """Return what the data are called: the folder, or that of the pictures."""
+    return settings.root or settings.images or ""
 
 
 def with_classes(labels: Labels, classes: int | None) -> Labels:

@@ -5,7 +5,7 @@
 `RasterError` that names the file.
 """
 
-from unet.raster.reading import PICTURE_SUFFIXES, PictureInfo, mask_palette, probe, read, read_mask
+from unet.raster.reading import PICTURE_SUFFIXES, PictureInfo, mask_palette, probe, read, read_bands, read_mask
 from unet.raster.resizing import resize
 from unet.raster.writing import write_grey, write_mask, write_picture
 
@@ -15,6 +15,7 @@ __all__ = [
     "mask_palette",
     "probe",
     "read",
+    "read_bands",
     "read_mask",
     "resize",
     "write_grey",
