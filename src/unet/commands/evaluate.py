@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from unet import bundle
-from unet.commands.conclude import write_json
 from unet.commands.display import open_display
+from unet.commands.json_file import check_target, write_json
 from unet.commands.table import print_scores
 from unet.data.finding import Finding, stop_on_errors
 from unet.data.inspection.files import faulty
@@ -83,24 +83,6 @@ def evaluate(
         write_json(json, scores)
         display.say(f"scores in {json}")
     return scores
-
-
-def check_target(json: Path, overwrite: bool) -> None:
-    """Make sure, before anything is computed, that the scores can be written.
-
-    Raises
-    ------
-    InputError
-        They cannot, or would replace a file.
-    """
-    if json.is_dir():
-        raise InputError(f"{json} is a folder", "a file", f"give {json / 'scores.json'}")
-    if json.exists() and not overwrite:
-        raise InputError(f"{json} exists", "a new file", "choose another --json, or allow --overwrite")
-    try:
-        json.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{json}: {error.strerror}", "a place to write", "choose another --json") from None
 
 
 def part(found: dict[str, tuple[Pair, ...]], split: str) -> Sequence[Pair]:

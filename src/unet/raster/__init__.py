@@ -5,13 +5,16 @@
 `RasterError` that names the file.
 """
 
+from unet.raster.lettering import caption
 from unet.raster.reading import PICTURE_SUFFIXES, PictureInfo, mask_palette, probe, read, read_bands, read_mask
 from unet.raster.resizing import resize
-from unet.raster.writing import write_grey, write_mask, write_picture
+from unet.raster.writing import as_jpeg, write_grey, write_mask, write_picture
 
 __all__ = [
     "PICTURE_SUFFIXES",
     "PictureInfo",
+    "as_jpeg",
+    "caption",
     "mask_palette",
     "probe",
     "read",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,13 @@ def write_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
     right = picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
     _demand(path, picture, "uint8 (H, W, 3)", right)
     _save(Image.fromarray(np.ascontiguousarray(picture)), path)
+
+
+def as_jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """Return a picture for a web page, uint8 (H, W, 3), as the bytes of a JPEG file."""
+    file = BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(file, format="JPEG", quality=85)
+    return file.getvalue()
 
 
 def _demand(path: str | Path, array: NDArray[Any], expected: str, right: bool) -> None:

@@ -58,7 +58,7 @@ def ignored(scan: Scan, labels: Labels | None) -> Finding | None:
     return Finding(
         "ignored",
         "warning" if files else "note",
-        f"the mask values {' and '.join(parts)} are left out of loss and scores",
+        f"left out of loss and scores: the mask value{'s' * (len(parts) != 1)} {' and '.join(parts)}",
         "",
         f"remove the {counted(len(files), 'mask that holds', 'masks that hold')} nothing else" if files else "",
         tuple(files),

@@ -14,7 +14,7 @@ from unet.data.scan import Scan
 from unet.data.stats import PictureStats
 from unet.labels import Labels
 
-ALIKE = 6
+ALIKE = 4
 """Of the 64 bits of two perceptual hashes, so many differ at most between pictures that look alike."""
 
 _APART = 0.05  # of the range of values: means and spreads that differ by more are of different pictures
@@ -74,7 +74,8 @@ def nearly_same(alike: Sequence[Alike]) -> Finding | None:
         "near-duplicate-across-split",
         "warning",
         files,
-        f"{counted(len(files), 'validation picture')} that looks like one to be trained on, as frames of a video do",
+        f"{counted(len(files), 'validation picture looks', 'validation pictures look')} like one to be trained on, "
+        "as frames of a video do",
         "pictures that training has not seen, or the scores are too good",
         "keep what belongs together on one side by --group REGEX or --val FOLDER",
     )
