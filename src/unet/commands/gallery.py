@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ MOST_SHOWN = 24
 
 _PER_FINDING = 4  # pictures that show one finding
 _SIDE = 420  # pixels of a picture on the page, at most
-_TILE = 300  # pixels of a picture on the sheet, at most
+_TILE = 240  # pixels of a picture on the sheet, at most
 _COLUMNS = 6
 _MOST_COLORS = 24  # told apart where the masks hold no classes
 
@@ -73,7 +74,7 @@ def choose(survey: Survey) -> dict[Pair, str]:
             path = next((path for path in _starts(line) if path in by_path), None)
             if path is not None and shown < _PER_FINDING and len(chosen) < MOST_SHOWN:
                 shown += by_path[path] not in chosen
-                chosen.setdefault(by_path[path], finding.kind + line.removeprefix(path))
+                chosen.setdefault(by_path[path], f"{finding.kind}{_short(line.removeprefix(path))}")
     if survey.labels is not None and pairs:
         counts = np.array([class_counts(mask, survey.labels)[: len(survey.labels)] for mask in survey.scan.masks])
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -132,6 +133,11 @@ def _starts(line: str) -> list[str]:
     """Return what may be the path that a line of a finding begins with, the longest first."""
     ends = [place for place, sign in enumerate(line) if sign in " :"]
     return [line, *(line[:end] for end in reversed(ends))]
+
+
+def _short(text: str) -> str:
+    """Return a text in which paths are names."""
+    return re.sub(r"\S*[/\\](?=\S)", "", text)
 
 
 def _uri(picture: NDArray[np.uint8]) -> str:

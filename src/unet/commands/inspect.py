@@ -87,11 +87,11 @@ def inspect(
         display.say(f"facts {json}")
     shown = gallery(survey)
     folder.mkdir(parents=True, exist_ok=True)
+    write_page(facts, shown, folder / "inspect.html")
+    display.say(f"page  {folder / 'inspect.html'}")
     if shown:
         write_sheet(shown, folder / "contact.png")
         display.say(f"sheet {folder / 'contact.png'}")
-    write_page(facts, shown, folder / "inspect.html")
-    display.say(f"page  {folder / 'inspect.html'}")
     return survey
 
 

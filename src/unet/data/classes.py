@@ -111,7 +111,8 @@ def value_findings(seen: Seen, skipped: Sequence[Value], table: ClassTable | Non
     swapped = checks.swapped(seen)
     if swapped is not None:  # what else there is follows from it
         return [swapped]
-    found = [checks.palettes(seen), checks.palette_and_plain(seen)]
+    mixed = checks.palette_and_plain(seen)
+    found = [checks.palettes(seen), mixed]
     stacked = checks.one_hot(seen)
     if stacked is not None:
         found.append(stacked)
@@ -122,7 +123,7 @@ def value_findings(seen: Seen, skipped: Sequence[Value], table: ClassTable | Non
     else:
         numbered = checks.instances(seen)
         found += [numbered] if numbered else [*checks.damage(seen), checks.edge_values(seen)]
-        if IGNORED not in skipped:
+        if IGNORED not in skipped and mixed is None:
             found.append(checks.two_scales(seen))
     return [finding for finding in found if finding is not None]
 

@@ -258,7 +258,10 @@ def _near(images: Iterable[str], masks: Iterable[str]) -> dict[str, str]:
     for image in images:
         rivals = by_numbers.get(_numbers(image), [])[:_MOST_COMPARED]
         plain = {_plain(mask): mask for mask in reversed(rivals)}
-        match = get_close_matches(_plain(image), plain, n=1)
+        name = _plain(image)
+        match = get_close_matches(name, plain, n=1)
+        if not match and _numbers(image):  # the end of the mask's name is misspelt
+            match = [other for other in plain if other.startswith(name)]
         if match:
             near[image] = plain[match[0]]
             by_numbers[_numbers(image)].remove(near[image])

@@ -22,6 +22,7 @@ _APART = 24  # grey levels between two values that may both be true
 _RARE = 20  # times fewer pixels
 _SHARE = 0.01  # of all pixels, that a true value has at least
 _EDGE = 0.05  # share of the pixels of a blended value that lie among their like, at most
+_EDGES = 0.25  # share of all pixels that are edges, at most
 _FEW = 32  # values of a mask that was given as a picture, at most
 
 
@@ -230,7 +231,7 @@ def edge_values(seen: Seen) -> Finding | None:
     """Class numbers that occur only where two others meet, as they do in a mask that was resized with blending."""
     edges = sorted(blended(seen), key=order_of)
     share = seen.share(edges)
-    if seen.is_rgb or len(edges) < 2 or share > _EDGE:
+    if seen.is_rgb or len(edges) < 2 or share > _EDGES:
         return None
     files = tuple(
         str(pair.mask)
