@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +61,7 @@ def gallery(survey: Survey) -> list[Shown]:
     whites = {
         pair: max(picture.high) or 1.0 for pair, picture in zip(survey.scan.pairs, survey.scan.pictures, strict=True)
     }
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda pair: _draw(pair, chosen[pair], labels, whites[pair]), chosen))
 
 
@@ -71,17 +72,20 @@ def choose(survey: Survey) -> dict[Pair, str]:
     for finding in survey.findings:
         shown = 0
         for line in finding.files[:1000]:
-            path = next((path for path in _starts(line) if path in by_path), None)
-            if path is not None and shown < _PER_FINDING and len(chosen) < MOST_SHOWN:
-                shown += by_path[path] not in chosen
-                chosen.setdefault(by_path[path], f"{finding.kind}{_short(line.removeprefix(path))}")
+            if shown == _PER_FINDING or len(chosen) >= MOST_SHOWN - 1:
+                break
+            path = next((path for path in _starts(line) if path in by_path), "")
+            twin = next((path for path in _ends(line) if path in by_path), "")  # of a duplicate
+            for found in (by_path[path] for path in (path, twin) if path):
+                shown += found not in chosen and found == by_path[path]
+                chosen.setdefault(found, finding.kind + _short(line.removeprefix(path)))
     if survey.labels is not None and pairs:
         counts = np.array([class_counts(mask, survey.labels)[: len(survey.labels)] for mask in survey.scan.masks])
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         for index in np.argsort(counts.sum(axis=0)):
             best = int(shares[:, index].argmax())
             if shares[best, index] > 0 and len(chosen) < MOST_SHOWN * 3 // 4:
-                chosen.setdefault(pairs[best], f"most {survey.labels.names[index]}: {shares[best, index]:.1%}")
+                chosen.setdefault(pairs[best], f"class {survey.labels.names[index]}, {shares[best, index]:.1%}")
     for place in np.linspace(0, len(pairs) - 1, min(len(pairs), MOST_SHOWN)).astype(int):
         if len(chosen) < MOST_SHOWN:
             chosen.setdefault(pairs[place], "one of the others")
@@ -133,6 +137,11 @@ def _starts(line: str) -> list[str]:
     """Return what may be the path that a line of a finding begins with, the longest first."""
     ends = [place for place, sign in enumerate(line) if sign in " :"]
     return [line, *(line[:end] for end in reversed(ends))]
+
+
+def _ends(line: str) -> list[str]:
+    """Return what may be a path that a line ends with, the longest first."""
+    return [line[place + 1 :] for place, sign in enumerate(line) if sign == " "]
 
 
 def _short(text: str) -> str:

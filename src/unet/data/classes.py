@@ -122,7 +122,7 @@ def value_findings(seen: Seen, skipped: Sequence[Value], table: ClassTable | Non
         found += _strange_numbers(seen, skipped, table)
     else:
         numbered = checks.instances(seen)
-        found += [numbered] if numbered else [*checks.damage(seen), checks.edge_values(seen)]
+        found += [numbered] if numbered else checks.damage(seen) or [checks.edge_values(seen)]
         if IGNORED not in skipped and mixed is None:
             found.append(checks.two_scales(seen))
     return [finding for finding in found if finding is not None]

@@ -266,15 +266,15 @@ def _is_damaged(seen: Seen) -> bool:
 
 def blended(seen: Seen) -> list[Value]:
     """Return the values that lie between others and occur at edges only, where two others meet."""
-    solid = [value for value in seen.counts if seen.inner[value] > _EDGE * seen.counts[value]]
-    if len(solid) < 2:
+    values = list(seen.counts)
+    points = np.array([order_of(value) for value in values])
+    counts, inner = (np.array([counter[value] for value in values]) for counter in (seen.counts, seen.inner))
+    solid = inner > _EDGE * counts
+    if solid.sum() < 2:
         return []
-    low, high = np.min([np.atleast_1d(value) for value in solid], 0), np.max([np.atleast_1d(v) for v in solid], 0)
-    return [
-        value
-        for value in seen.counts
-        if value not in solid and (np.atleast_1d(value) >= low).all() and (np.atleast_1d(value) <= high).all()
-    ]
+    low, high = points[solid].min(axis=0), points[solid].max(axis=0)
+    between = ((points >= low) & (points <= high)).all(axis=1) & ~solid
+    return [values[place] for place in np.flatnonzero(between)]
 
 
 def believed(seen: Seen) -> list[Value]:
