@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from unet.bundle import Bundle, load, save
     from unet.commands.convert import convert
     from unet.commands.evaluate import evaluate
+    from unet.commands.inspect import inspect
     from unet.commands.predict import predict
     from unet.commands.train import train
     from unet.errors import (
@@ -50,6 +51,7 @@ __all__ = [
     "convert",
     "errors",
     "evaluate",
+    "inspect",
     "load",
     "predict",
     "save",
@@ -72,6 +74,7 @@ _HOMES = {
     "UnetError": "unet.errors",
     "convert": "unet.commands.convert",
     "evaluate": "unet.commands.evaluate",
+    "inspect": "unet.commands.inspect",
     "load": "unet.bundle",
     "predict": "unet.commands.predict",
     "save": "unet.bundle",

@@ -28,22 +28,24 @@ class UnetError(Exception):
         What would have been right.
     remedy : str, optional
         What the user can do now.
+    kind : str, optional
+        A short name that stays the same, such as "truncated", for what is wrong with data; see `unet.data.finding`.
     """
 
     exit_code = 1
 
-    def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
-        self.found, self.expected, self.remedy = found, expected, remedy
+    def __init__(self, found: str, expected: str = "", remedy: str = "", *, kind: str = "") -> None:
+        self.found, self.expected, self.remedy, self.kind = found, expected, remedy, kind
         parts = [found, f"expected {expected}" if expected else "", remedy]
         super().__init__("; ".join(part for part in parts if part))
 
     def of(self, file: object) -> UnetError:
         """Return the same error, with the file named that it is about."""
-        return type(self)(f"{file}: {self.found}", self.expected, self.remedy)
+        return type(self)(f"{file}: {self.found}", self.expected, self.remedy, kind=self.kind)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process borders (parallel scans); the default would call us with one argument.
-        return (type(self), (self.found, self.expected, self.remedy))
+        return (type(self), (self.found, self.expected, self.remedy), {"kind": self.kind})
 
 
 class InputError(UnetError):
@@ -65,12 +67,14 @@ class DataError(InputError):
         Every fault that was found, one sentence each, so that they can be mended in one go.
     """
 
-    def __init__(self, found: str, expected: str = "", remedy: str = "", faults: Sequence[str] = ()) -> None:
-        super().__init__(found, expected, remedy)
+    def __init__(
+        self, found: str, expected: str = "", remedy: str = "", faults: Sequence[str] = (), *, kind: str = ""
+    ) -> None:
+        super().__init__(found, expected, remedy, kind=kind)
         self.faults = tuple(faults)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (type(self), (self.found, self.expected, self.remedy, self.faults))
+        return (type(self), (self.found, self.expected, self.remedy, self.faults), {"kind": self.kind})
 
 
 class ConfigError(InputError):

@@ -109,6 +109,36 @@ def test_train_with_everything_said(calls: Calls) -> None:
     }
 
 
+def test_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def note(**kwargs: Any) -> SimpleNamespace:
+        seen.update(kwargs)
+        return SimpleNamespace(findings=())
+
+    monkeypatch.setitem(sys.modules, "unet.commands.inspect", SimpleNamespace(inspect=note))
+    line = (
+        "inspect data --mask-suffix _GT --val 0.2 --group ^[^_]+ --classes c.csv --mask-values 0,255 --ignore 11 "
+        "--instances --json facts.json --out look --overwrite"
+    )
+    assert cli.main(line.split()) == 0
+    assert seen == {
+        "data": Path("data"),
+        "images": None,
+        "masks": None,
+        "mask_suffix": "_GT",
+        "val": "0.2",
+        "group": "^[^_]+",
+        "classes": Path("c.csv"),
+        "mask_values": [0, 255],
+        "ignore": [11],
+        "instances": True,
+        "json": Path("facts.json"),
+        "out": Path("look"),
+        "overwrite": True,
+    }
+
+
 def test_train_resumes_without_data(calls: Calls) -> None:
     cli.main(["train", "--resume", "run"])
     assert calls[0][2]["data"] is None and calls[0][2]["resume"] == Path("run")

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 from unet import models, raster
 from unet.config import TrainingConfig
 from unet.data.augment import PRESETS, Augmentation
-from unet.data.dataset import Batch, Numbers, Sample, SegmentationDataset, collate, read_pair
+from unet.data.dataset import Batch, Numbers, Sample, SegmentationDataset, collate
+from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair, find_pairs
 from unet.data.preprocess import Preprocessing, prepare
 from unet.devices import Compute

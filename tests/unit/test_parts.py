@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from unet import raster
-from unet.data.dataset import read_target
+from unet.data.pair_arrays import read_target
 from unet.data.pairs import Pair, find_pairs
 from unet.data.parts import by_lists, with_regions
 from unet.errors import DataError

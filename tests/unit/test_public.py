@@ -15,6 +15,7 @@ import unet
 FREE_OF_TORCH = (
     "unet",
     "unet.cli",
+    "unet.commands.inspect",
     "unet.config",
     "unet.data.pairs",
     "unet.data.scan",

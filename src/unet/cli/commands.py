@@ -30,7 +30,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"unet {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_train, _add_evaluate, _add_predict, _add_convert, _add_import):
+    for add in (_add_demo, _add_inspect, _add_train, _add_evaluate, _add_predict, _add_convert, _add_import):
         command, run = add(commands)
         # SUPPRESS: a --debug before the command's name must not be undone by the command's default.
         hidden = argparse.SUPPRESS
@@ -80,6 +80,42 @@ def _add_demo(commands: Any) -> Added:
     return parser, run
 
 
+def _add_inspect(commands: Any) -> Added:
+    parser = _add_command(
+        commands,
+        "inspect",
+        "say what a data set holds and what is wrong with it",
+        "The same checks as at the start of a training, with every fault, its files and\n"
+        "its remedy; and pictures with their masks laid over them, the suspicious ones\n"
+        "first. Ends with code 2 where something would stop a training.",
+        "  unet inspect data\n  unet inspect data --group '^[^_]+' --json facts.json --out look",
+    )
+    _add_data(parser)
+    _add_split(parser)
+    _add_masks(parser)
+    results = parser.add_argument_group("the results")
+    results.add_argument("--json", type=Path, metavar="FILE", help="write all facts and findings there")
+    results.add_argument(
+        "--out", "-o", type=Path, metavar="FOLDER", help="for contact.png and inspect.html (default: inspect-NAME)"
+    )
+    results.add_argument("--overwrite", action="store_true", help="replace files that are already there")
+
+    def run(args: argparse.Namespace) -> object:
+        _require_data(parser, args)
+        from unet.commands.inspect import inspect
+        from unet.data.finding import errors_in
+        from unet.errors import DataError
+
+        survey = inspect(**_given(args))
+        errors = errors_in(survey.findings)
+        if errors:
+            kinds = ", ".join(finding.kind for finding in errors)
+            raise DataError(f"the data cannot be trained on as they are ({kinds})", remedy="see what is said above")
+        return survey
+
+    return parser, run
+
+
 def _add_train(commands: Any) -> Added:
     parser = _add_command(
         commands,
@@ -103,26 +139,8 @@ def _add_train(commands: Any) -> Added:
     )
     exclusive.add_argument("--epochs", type=values.positive, metavar="N", help="passes over the data")
     exclusive.add_argument("--steps", type=values.positive, metavar="N", help="steps of the optimiser")
-    split = parser.add_argument_group("what it is checked on")
-    split.add_argument("--val", metavar="V", help="a share such as 0.1, a folder, or a file of names (default: 0.15)")
-    split.add_argument(
-        "--group", metavar="REGEX", help="pictures with the same match in their name stay together: '^[^_]+'"
-    )
-    masks = parser.add_argument_group("what the masks mean")
-    masks.add_argument(
-        "--classes",
-        type=Path,
-        metavar="FILE",
-        help="classes.csv (name,r,g,b) or classes.txt (a name per line)",
-    )
-    masks.add_argument(
-        "--mask-values",
-        type=values.mask_values,
-        metavar="V",
-        help="the true values, others go to the nearest: 0,255 or '0,0,0;128,0,0'",
-    )
-    masks.add_argument("--ignore", type=values.numbers, metavar="V", help="values that do not count: 255 or 11,255")
-    masks.add_argument("--instances", action="store_true", help="values number objects: learn object or not")
+    _add_split(parser)
+    _add_masks(parser)
     run_group = parser.add_argument_group("the run")
     run_group.add_argument("--out", "-o", type=Path, metavar="RUN", help="its folder (default: a new one in runs)")
     run_group.add_argument("--overwrite", action="store_true", help="use the folder even if it holds a run")
@@ -341,6 +359,32 @@ def _add_data(parser: Parser) -> None:
     group.add_argument(
         "--mask-suffix", metavar="S", help="end of the masks' names, as in car_mask.png (default: found out)"
     )
+
+
+def _add_split(parser: Parser) -> None:
+    split = parser.add_argument_group("what it is checked on")
+    split.add_argument("--val", metavar="V", help="a share such as 0.1, a folder, or a file of names (default: 0.15)")
+    split.add_argument(
+        "--group", metavar="REGEX", help="pictures with the same match in their name stay together: '^[^_]+'"
+    )
+
+
+def _add_masks(parser: Parser) -> None:
+    masks = parser.add_argument_group("what the masks mean")
+    masks.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="classes.csv (name,r,g,b) or classes.txt (a name per line)",
+    )
+    masks.add_argument(
+        "--mask-values",
+        type=values.mask_values,
+        metavar="V",
+        help="the true values, others go to the nearest: 0,255 or '0,0,0;128,0,0'",
+    )
+    masks.add_argument("--ignore", type=values.numbers, metavar="V", help="values that do not count: 255 or 11,255")
+    masks.add_argument("--instances", action="store_true", help="values number objects: learn object or not")
 
 
 def _add_device(parser: Any, default: str | None = "auto") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from unet import bundle, raster
 from unet.commands.source import Source
-from unet.data.dataset import read_pair
+from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
 from unet.data.preprocess import match_bands
 from unet.inference.predictor import Predictor
@@ -56,13 +55,6 @@ def sample(predictor: Predictor, pair: Pair, labels: Labels) -> NDArray[np.uint8
     predicted = predictor.predict(picture).indices
     panels = (_viewable(picture, white), labels.colorize(target), labels.colorize(predicted))
     return np.asarray(np.hstack([_reduced(panel) for panel in panels]), dtype=np.uint8)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON whole or not at all."""
-    draft = path.with_suffix(".json.part")
-    draft.write_text(json.dumps(data, indent=1), encoding="utf-8")
-    os.replace(draft, path)
 
 
 def _viewable(picture: NDArray[Any], white: float) -> NDArray[np.uint8]:

@@ -11,9 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from unet.commands.conclude import write_json
 from unet.commands.display import Display, open_display
 from unet.commands.evaluate import evaluate
+from unet.commands.json_file import write_json
 from unet.commands.predict import predict
 from unet.commands.train import train
 from unet.data.synthetic import make_sheets

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from unet import bundle
-from unet.commands.conclude import write_json
 from unet.commands.display import open_display
+from unet.commands.json_file import check_target, write_json
 from unet.commands.table import print_scores
 from unet.config import DataConfig
 from unet.data.classes import ignored_values
+from unet.data.finding import Finding, stop_on_errors
+from unet.data.inspection.files import faulty
 from unet.data.manifest import describe
 from unet.data.pairs import Pair
 from unet.data.parts import find_parts
-from unet.data.scan import Scan, scan
+from unet.data.scan import Scan, scan, size_faults
 from unet.data.stats import MaskStats
 from unet.errors import DataError, InputError
 from unet.inference import evaluation
@@ -92,24 +94,6 @@ def evaluate(
     return scores
 
 
-def check_target(json: Path, overwrite: bool) -> None:
-    """Make sure, before anything is computed, that the scores can be written.
-
-    Raises
-    ------
-    InputError
-        They cannot, or would replace a file.
-    """
-    if json.is_dir():
-        raise InputError(f"{json} is a folder", "a file", f"give {json / 'scores.json'}")
-    if json.exists() and not overwrite:
-        raise InputError(f"{json} exists", "a new file", "choose another --json, or allow --overwrite")
-    try:
-        json.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{json}: {error.strerror}", "a place to write", "choose another --json") from None
-
-
 def part(found: dict[str, tuple[Pair, ...]], split: str) -> Sequence[Pair]:
     """Return the pairs of one part of a data set, or all of them.
 
@@ -134,13 +118,16 @@ def check(seen: Scan, labels: Labels) -> None:
     DataError
         With all files that cannot.
     """
-    faults = list(seen.faults)
-    for pair, mask in zip(seen.pairs, seen.masks, strict=True):
-        fault = fault_of(mask, labels)
-        if fault:
-            faults.append(f"{pair.mask}: {fault}")
-    if faults:
-        raise DataError(f"{len(faults)} of {len(seen.pairs) + len(seen.faults)} pairs cannot be scored", faults=faults)
+    strange = [
+        f"{pair.mask}: {fault}"
+        for pair, mask in zip(seen.pairs, seen.masks, strict=True)
+        if (fault := fault_of(mask, labels))
+    ]
+    findings = faulty((*seen.faults, *size_faults(seen)))
+    if strange:
+        found = f"{len(strange)} of {len(seen.pairs)} masks cannot be scored"
+        findings.append(Finding("unknown-values", "error", found, files=tuple(strange), count=len(strange)))
+    stop_on_errors(findings, "the data")
 
 
 def fault_of(mask: MaskStats, labels: Labels) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unet.commands.display import Display
 from unet.config import DataConfig
-from unet.data.classes import labels_of
+from unet.data.finding import Finding, stop_on_errors
 from unet.data.fingerprint import Fingerprint, fingerprint
+from unet.data.inspection.files import unpaired
+from unet.data.inspection.survey import Survey, survey
 from unet.data.manifest import DEFAULT_VAL, Description, describe
-from unet.data.pairs import Pair, split
-from unet.data.parts import find_parts
+from unet.data.pairs import Pair, pair_up, split
+from unet.data.parts import in_parts
 from unet.data.prepare import index_labels, prepare
-from unet.data.scan import Scan, scan
-from unet.errors import ConfigError, DataError
+from unet.data.scan import scan
+from unet.errors import ConfigError, DataError, InputError
 from unet.labels import Labels, default_colors, default_names
 
 
@@ -48,46 +49,34 @@ def read_source(settings: DataConfig, classes: int | None, seed: int, display: D
         Pictures or masks that cannot be used, all of them in one message.
     """
     about = describe(settings)
-    if about.file is not None:
-        display.say(f"the data set is as {about.file} says")
-    parts = find_parts(about, display.say)
-    pairs = [pair for part in ("all", "train", "val") for pair in parts.get(part, ())]
-    with display.counting("reading masks and pictures") as progress:
-        seen = scan(pairs, progress=progress)
-    faults = [*seen.faults, *other_bands(seen)]
-    if faults:
-        raise DataError(f"{len(faults)} of {len(pairs)} pairs cannot be used", faults=faults)
-    own_labels = labels_of(
-        seen,
-        classes=about.classes,
-        mask_values=settings.mask_values,
-        ignore=about.ignore,
-        instances=settings.instances,
-        root=about.root,
-    )
-    labels = own_labels = with_classes(own_labels, classes)
+    found = survey_of(about, settings, seed, display)
+    labels = own_labels = with_classes(found.usable_labels(place(settings)), classes)
+    for finding in found.findings:
+        if finding.severity == "warning":
+            display.say(f"warning: {finding.line()}")
+    train, val, seen = found.train, found.val, found.scan
     if about.roi or about.tile or (about.file and labels.is_rgb):
         labels = index_labels(own_labels)
+        parts = {"train": train, "val": val} if val else {"all": train}
         parts = prepare_parts(parts, own_labels, prepared, about.tile, display)
+        train, val = held_out(parts, about, seed)
         with display.counting("reading prepared masks") as progress:
-            seen = scan([pair for part in parts.values() for pair in part], progress=progress)
-    train, val = held_out(parts, about, seed)
-    found = fingerprint(part_of(seen, train), labels)
-    shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, found.class_shares, strict=True))
+            seen = scan((*train, *val), progress=progress)
+    figures = fingerprint(seen.part(train), labels)  # a plan must not know the pictures it is checked on
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, figures.class_shares, strict=True))
     display.say(f"{len(train)} pairs to train on, {len(val)} to validate on, {len(labels)} classes: {shares}")
-    return Source(train, val, labels, own_labels, found)
+    return Source(train, val, labels, own_labels, figures)
 
 
 def prepare_parts(
     parts: Mapping[str, tuple[Pair, ...]], labels: Labels, folder: Path, tile: tuple[int, int] | None, display: Display
 ) -> dict[str, tuple[Pair, ...]]:
     """Return the prepared pairs of the parts that are trained and validated on; see `unet.data.prepare`."""
-    wanted = {part: pairs for part, pairs in parts.items() if part != "test"}
     with display.counting("preparing masks") as progress:
-        made = prepare(wanted, labels, folder, tile=tile, progress=progress)
+        made = prepare(parts, labels, folder, tile=tile, progress=progress)
     if not any(made.parts.values()):
         raise DataError("no pixel of the pictures counts", "some inside the region of interest and not ignored")
-    pictures, count = (sum(map(len, some.values())) for some in (wanted, made.parts))
+    pictures, count = (sum(map(len, some.values())) for some in (parts, made.parts))
     what = f"{pictures} cut into {count} blocks of about {tile[0]} x {tile[1]} pixels" if tile else f"{count} prepared"
     rest = f"; {made.left_out} in which no pixel counts left out" if made.left_out else ""
     display.say(f"pictures: {what}, in {folder}{rest}")
@@ -116,29 +105,48 @@ def held_out(
     return split(pairs, val=share, group=about.group, seed=seed)
 
 
-def part_of(seen: Scan, pairs: Sequence[Pair]) -> Scan:
-    """Return what was found in some of the pairs: a plan must not know the pictures it is checked on."""
-    wanted = set(pairs)
-    places = [place for place, pair in enumerate(seen.pairs) if pair in wanted]
-    return Scan(
-        pairs=tuple(seen.pairs[place] for place in places),
-        pictures=tuple(seen.pictures[place] for place in places),
-        masks=tuple(seen.masks[place] for place in places),
-        faults=seen.faults,
-    )
+def survey_of(
+    about: Description, settings: DataConfig, seed: int, display: Display, *, patient: bool = False
+) -> Survey:
+    """Find, split, read and check the pairs of a data set.
+
+    Parameters
+    ----------
+    patient : bool
+        Go on where the pairs cannot be split as the settings say; that is then one of the findings.
+
+    Raises
+    ------
+    ConfigError, DataError
+        There are no such folders, or no pairs, or no such split.
+    """
+    if about.file is not None:
+        display.say(f"the data set is as {about.file} says")
+    paired = pair_up(about.root, images=about.images, masks=about.masks, mask_suffix=about.mask_suffix)
+    known = unpaired(paired, Path(place(settings)))
+    everything = tuple(pair for pairs in paired.parts.values() for pair in pairs)
+    if not everything:
+        stop_on_errors(known, place(settings))
+    train: tuple[Pair, ...] = everything
+    val: tuple[Pair, ...] = ()
+    try:
+        parts = in_parts(paired.parts, about, display.say)
+        if about.tile and "val" not in parts:  # a share of the blocks is held out, once they are cut
+            train = parts.get("all") or parts["train"]
+        else:
+            train, val = held_out(parts, about, seed)
+    except InputError as error:
+        if not patient:
+            raise
+        known.append(Finding.of(error, "split"))
+    with display.counting("reading masks and pictures") as progress:
+        seen = scan((*train, *val), progress=progress)
+    return survey(seen, train, val, about, settings, known)
 
 
-def other_bands(seen: Scan) -> list[str]:
-    """Name the pictures that cannot be given the others' number of bands, as grey and RGB can (alpha is dropped)."""
-    if not seen.pictures:
-        return []
-    usual, _ = Counter(picture.bands for picture in seen.pictures).most_common(1)[0]
-    good = {usual} if usual > 4 else {1, 2, 3, 4}
-    return [
-        f"{pair.image} has {picture.bands} bands, most others have {usual}; remove or replace it"
-        for pair, picture in zip(seen.pairs, seen.pictures, strict=True)
-        if picture.bands not in good
-    ]
+def place(settings: DataConfig) -> str:
+    """Return what the data are called: the folder, or that of the pictures."""
+    return settings.root or settings.images or ""
 
 
 def with_classes(labels: Labels, classes: int | None) -> Labels:

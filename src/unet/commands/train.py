@@ -18,8 +18,9 @@ from torch import Tensor, nn
 import unet
 from unet import bundle, config, devices, models, plan
 from unet.bundle import Bundle
-from unet.commands.conclude import conclude, sample, write_json
+from unet.commands.conclude import conclude, sample
 from unet.commands.display import Display, open_display
+from unet.commands.json_file import write_json
 from unet.commands.run_folder import open_run, run_folder
 from unet.commands.settings import check, gather, of_model, settings_of_run
 from unet.commands.source import Source, read_source

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unet.data.pairs import shortened
+from unet.data.finding import shortened
 from unet.errors import DataError
 from unet.labels import Color
 
@@ -80,12 +80,12 @@ def read_table(path: Path) -> ClassTable:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise DataError(f"no such file: {path}", "a class table") from None
+        raise DataError(f"no such file: {path}", "a class table", kind="class-table") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text ({error})", "a class table") from None
+        raise DataError(f"{path} cannot be read as text ({error})", "a class table", kind="class-table") from None
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if not lines:
-        raise DataError(f"{path} is empty", "a class on each line")
+        raise DataError(f"{path} is empty", "a class on each line", kind="class-table")
     delimiter = next((sign for sign in ",;\t" if sign in lines[0][1]), None)
     rows, faults = _named(lines) if delimiter is None else _tabled(lines, delimiter)
     faults += repeated(rows)
@@ -94,6 +94,7 @@ def read_table(path: Path) -> ClassTable:
             f"{path} is not a class table",
             "lines such as name,r,g,b or one name on each line",
             faults=shortened(faults),
+            kind="class-table",
         )
     return ClassTable(path, tuple(rows))
 

@@ -6,15 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unet.data.class_table import ClassTable, Row, find_table, read_table
+from unet.data.finding import Finding, errors_in
 from unet.data.folders import PARTS
-from unet.data.refusals import (
-    believed,
-    refuse_damage,
-    refuse_objects,
-    refuse_palettes,
-    refuse_swapped,
-    refuse_two_whites,
-)
+from unet.data.inspection import values as checks
 from unet.data.scan import Scan
 from unet.data.seen import Seen, listed, option, order_of
 from unet.errors import DataError
@@ -57,18 +51,49 @@ def labels_of(
         The masks hold something else than classes: values blurred by JPEG or by blending, numbers of objects,
         photographs, values that the class file does not name, or one value only.
     """
-    if not scan.masks:
-        raise DataError("no pair of picture and mask that can be used", "at least one")
-    seen = Seen.of(scan)
-    found = classes or find_table(_folders(scan, root))
-    table = read_table(found) if isinstance(found, Path) else found
-    if instances:
-        return _objects(seen)
-    skipped = ignored_values(ignore or (), seen.is_rgb, seen.scan)
-    if mask_values is not None:
-        return _given(seen, tuple(as_value(value) for value in mask_values), skipped, table)
-    refuse_swapped(seen)
-    refuse_palettes(seen)
+    labels, findings = judge(
+        scan, classes=classes, mask_values=mask_values, ignore=ignore, instances=instances, root=root
+    )
+    if labels is None:
+        raise errors_in(findings)[0].error()
+    return labels
+
+
+def judge(
+    scan: Scan,
+    *,
+    classes: Path | ClassTable | None = None,
+    mask_values: Sequence[Value] | None = None,
+    ignore: Sequence[Value] | None = None,
+    instances: bool = False,
+    root: Path | None = None,
+) -> tuple[Labels | None, list[Finding]]:
+    """Return the class table, or None and why there is none, and whatever else is strange about the values.
+
+    The parameters are those of `labels_of`.
+    """
+    findings: list[Finding] = []
+    try:
+        if not scan.masks:
+            raise DataError("no pair of picture and mask that can be used", "at least one", kind="no-pairs")
+        seen = Seen(scan)
+        found = classes or find_table(_folders(scan, root))
+        table = read_table(found) if isinstance(found, Path) else found
+        skipped = ignored_values(ignore or (), seen.is_rgb, scan)
+        if instances:
+            return _objects(seen), findings
+        if mask_values is not None:
+            return _given(seen, tuple(as_value(value) for value in mask_values), skipped, table), findings
+        findings += value_findings(seen, skipped, table)
+        if errors_in(findings):
+            return None, findings
+        return _found(seen, skipped, table), findings
+    except DataError as error:
+        return None, [*findings, Finding.of(error)]
+
+
+def _found(seen: Seen, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
+    """Return the table for the values as they are."""
     if seen.is_rgb:
         labels = _colored(seen, skipped, table)
     elif table is not None:
@@ -77,7 +102,7 @@ def labels_of(
         labels = _numbered(seen, skipped)
     if len(labels) < 2:
         only = ", ".join(str(value) for value in labels.values)
-        raise DataError(f"all masks hold one value only ({only})", "two or more, one for each class")
+        raise DataError(f"all masks hold one value only ({only})", "two or more, one for each class", kind="one-value")
     return labels
 
 
@@ -103,6 +128,28 @@ def ignored_values(ignore: Sequence[Value], is_rgb: bool, scan: Scan) -> tuple[V
     return tuple(values)
 
 
+def value_findings(seen: Seen, skipped: Sequence[Value], table: ClassTable | None) -> list[Finding]:
+    """Return all that is strange about the values, where nobody has named the true ones."""
+    swapped = checks.swapped(seen)
+    if swapped is not None:  # what else there is follows from it
+        return [swapped]
+    mixed = checks.palette_and_plain(seen)
+    found = [checks.palettes(seen), mixed]
+    stacked = checks.one_hot(seen)
+    if stacked is not None:
+        found.append(stacked)
+    elif seen.is_rgb:
+        found += [_strange_colors(seen, skipped, table)] if table else checks.damage(seen)
+    elif table is not None:
+        found += _strange_numbers(seen, skipped, table)
+    else:
+        numbered = checks.instances(seen)
+        found += [numbered] if numbered else checks.damage(seen) or [checks.edge_values(seen)]
+        if IGNORED not in skipped and mixed is None:
+            found.append(checks.two_scales(seen))
+    return [finding for finding in found if finding is not None]
+
+
 def _folders(scan: Scan, root: Path | None) -> list[Path]:
     """Return the folders where a class file may lie: the data's own ones, not what happens to lie above."""
     parent = scan.pairs[0].mask.parent
@@ -121,9 +168,10 @@ def _objects(seen: Seen) -> Labels:
             f"masks of colours ({seen.scan.pairs[0].mask})",
             "numbers of objects, 0 for none",
             "leave out --instances",
+            kind="instances",
         )
     if set(seen.counts) == {0}:
-        raise DataError("all masks hold the value 0 only", "numbers of objects")
+        raise DataError("all masks hold the value 0 only", "numbers of objects", kind="one-value")
     return Labels(("background", "object"), default_colors(2), (0, 1), rule="nonzero")
 
 
@@ -131,13 +179,18 @@ def _given(seen: Seen, values: tuple[Value, ...], skipped: tuple[Value, ...], ta
     """Return the table for the values that the user has named."""
     wants_rgb = {isinstance(value, tuple) for value in values}
     if len(values) < 2 or len(set(values)) != len(values) or len(wants_rgb) != 1:
-        raise DataError(f"mask values {listed(values)}", "two or more different ones, all numbers or all colours")
+        raise DataError(
+            f"mask values {listed(values)}",
+            "two or more different ones, all numbers or all colours",
+            kind="mask-values",
+        )
     if seen.is_rgb and wants_rgb == {False}:
-        example = option(believed(seen)[:3] or values)
+        example = option(checks.believed(seen)[:3] or values)
         raise DataError(
             f"the masks hold colours ({seen.where(_commonest_color(seen))}), "
             f"the mask values {listed(values)} are numbers",
             f"colours, such as {example}",
+            kind="mask-values",
         )
     kept = tuple(value for value in values if value not in skipped)
     rows = [row for row in table.rows if not row.is_void] if table else []
@@ -148,33 +201,49 @@ def _given(seen: Seen, values: tuple[Value, ...], skipped: tuple[Value, ...], ta
 
 def _colored(seen: Seen, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
     """Return the table for masks of colours."""
-    if table is not None:
-        if not table.has_colors:
-            raise DataError(
-                f"{table.path} has names only, but the masks hold colours ({seen.where(_commonest_color(seen))})",
-                "lines of name,r,g,b",
-            )
-        known = {row.color: row for row in table.rows}
-        strange = [value for value, _ in seen.counts.most_common() if value not in known and value not in skipped]
-        if strange:
-            shown = ", ".join(f"{value} in {seen.where(value)}" for value in strange[:3])
-            raise DataError(
-                f"{len(strange)} colours of the masks ({seen.share(strange):.2%} of the pixels) "
-                f"are not in {table.path}: {shown}{' ...' if len(strange) > 3 else ''}",
-                "only colours of the table",
-                "add them to it, or take each pixel as the nearest with "
-                + option([row.color for row in table.rows if row.color is not None]),
-            )
-        void = tuple(row.color for row in table.rows if row.is_void and row.color is not None)
-        rows = [row for row in table.rows if not row.is_void and row.color not in skipped]
-        return _labels(tuple(row.color for row in rows if row.color), (*void, *skipped), rows, seen)
-    refuse_damage(seen)
-    values = sorted((value for value in seen.counts if value not in skipped), key=order_of)
-    return _labels(tuple(values), skipped, None, seen)
+    if table is None:
+        values = sorted((value for value in seen.counts if value not in skipped), key=order_of)
+        return _labels(tuple(values), skipped, None, seen)
+    void = tuple(row.color for row in table.rows if row.is_void and row.color is not None)
+    rows = [row for row in table.rows if not row.is_void and row.color not in skipped]
+    return _labels(tuple(row.color for row in rows if row.color), (*void, *skipped), rows, seen)
+
+
+def _strange_colors(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> Finding | None:
+    """Return the colours of the masks that a class file does not name."""
+    if not table.has_colors:
+        return Finding(
+            "table-without-colors",
+            "error",
+            f"{table.path} has names only, but the masks hold colours ({seen.where(_commonest_color(seen))})",
+            "lines of name,r,g,b",
+        )
+    known = {*(row.color for row in table.rows), *skipped}
+    strange = [value for value, _ in seen.counts.most_common() if value not in known]
+    if not strange:
+        return None
+    files = seen.files_with(strange)
+    return Finding.about(
+        "lossy-mask" if seen.lossy else "colors-not-in-table",
+        "error",
+        files,
+        f"{len(strange)} colours of the masks ({seen.share(strange):.2%} of the pixels) are not in {table.path}: "
+        f"{listed(strange, 3)}{', JPEG changes values' if seen.lossy else ''}",
+        "only colours of the table",
+        "add them to it, or take each pixel as the nearest with "
+        + option([row.color for row in table.rows if row.color is not None]),
+    )
 
 
 def _numbered_by(seen: Seen, skipped: tuple[Value, ...], table: ClassTable) -> Labels:
     """Return the table for masks of numbers that a class file names."""
+    values, ignored = _values_by(seen, skipped, table)
+    kept = [(row, value) for row, value in zip(table.rows, values, strict=True) if value not in ignored]
+    return _labels(tuple(value for _, value in kept), ignored, [row for row, _ in kept], seen)
+
+
+def _values_by(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> tuple[list[int], tuple[Value, ...]]:
+    """Return the mask value of each line of a class file, and the values that do not count."""
     rows, count = table.rows, len(table.rows)
     found = sorted(value for value in seen.counts if value not in skipped and isinstance(value, int))
     plain = [value for value in found if value not in (IGNORED, -1)]
@@ -196,18 +265,27 @@ def _numbered_by(seen: Seen, skipped: tuple[Value, ...], table: ClassTable) -> L
         values = list(range(count))
     void = {value for row, value in zip(rows, values, strict=True) if row.is_void}
     extra = {value for value in found if value in (IGNORED, -1) and value not in values}
-    skipped = tuple(dict.fromkeys((*skipped, *sorted(void | extra))))
-    strange = [value for value in found if value not in values and value not in skipped]
-    if strange:
-        refuse_damage(seen)
-        raise DataError(
-            f"the masks hold the values {listed(strange)} (such as {seen.where(strange[0])}), "
-            f"{table.path} names {count} classes",
+    return values, tuple(dict.fromkeys((*skipped, *sorted(void | extra))))
+
+
+def _strange_numbers(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> list[Finding]:
+    """Return the numbers in the masks that a class file does not name, or why they are none."""
+    values, ignored = _values_by(seen, skipped, table)
+    strange = sorted((value for value in seen.counts if value not in values and value not in ignored), key=order_of)
+    if not strange:
+        return []
+    files = seen.files_with(strange)
+    return checks.damage(seen) or [
+        Finding(
+            "values-not-in-table",
+            "error",
+            f"the masks hold the values {listed(strange)}, {table.path} names {len(table.rows)} classes",
             f"only {listed(values)}",
             "add names, or name values to leave out with --ignore",
+            files,
+            len(files),
         )
-    kept = [(row, value) for row, value in zip(rows, values, strict=True) if value not in skipped]
-    return _labels(tuple(value for _, value in kept), skipped, [row for row, _ in kept], seen)
+    ]
 
 
 def _values_by_color(seen: Seen, table: ClassTable) -> list[int] | None:
@@ -220,11 +298,8 @@ def _values_by_color(seen: Seen, table: ClassTable) -> list[int] | None:
 
 def _numbered(seen: Seen, skipped: tuple[Value, ...]) -> Labels:
     """Return the table for masks of numbers that nothing names."""
-    refuse_objects(seen)
-    refuse_damage(seen)
     found = sorted(value for value in seen.counts if value not in skipped and isinstance(value, int))
     if IGNORED in found and len(found) > 2 and found[-2] < 200:
-        refuse_two_whites(seen)
         skipped = (*skipped, IGNORED)
     if found[0] == -1:
         skipped = (*skipped, -1)
@@ -239,7 +314,7 @@ def _labels(
     rule: str = "exact",
 ) -> Labels:
     if not 1 <= len(values) <= MAX_CLASSES:
-        raise DataError(f"masks of {len(values)} classes", f"2 to {MAX_CLASSES}")
+        raise DataError(f"masks of {len(values)} classes", f"2 to {MAX_CLASSES}", kind="classes")
     numbers = [value for value in values if isinstance(value, int)]
     colors: tuple[Color, ...] | None = None
     if len(numbers) < len(values):

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from unet import raster
 from unet.data.augment import Augmentation, apply_warp, change_greys, draw_warp
+from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
 from unet.data.preprocess import Preprocessing, normalise, shrink
-from unet.errors import DataError
 from unet.labels import IGNORED, Labels
 
 
@@ -27,44 +25,6 @@ class Sample:
     image: Tensor
     target: Tensor
     name: str
-
-
-def read_pair(pair: Pair, labels: Labels) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """Return picture (H, W, C) and target (H, W) of a pair at the file's own size.
-
-    Raises
-    ------
-    RasterError, DataError
-        A file that cannot be read, a mask value that is in no class, sizes that differ; the file is named.
-    """
-    picture, target = raster.read(pair.image), read_target(pair, labels)
-    if target.shape != picture.shape[:2]:
-        raise DataError(
-            f"{pair.mask}: mask of {target.shape[1]} x {target.shape[0]} px for a picture of "
-            f"{picture.shape[1]} x {picture.shape[0]} px",
-            "the same size",
-        )
-    return picture, target
-
-
-def read_target(pair: Pair, labels: Labels) -> NDArray[np.uint8]:
-    """Return the target (H, W) of a pair, ignored outside of its region of interest.
-
-    Raises
-    ------
-    RasterError, DataError
-        A file that cannot be read, a mask value that is in no class, a region of another size; the file is named.
-    """
-    try:
-        target = labels.encode(raster.read_mask(pair.mask))
-    except DataError as error:
-        raise error.of(pair.mask) from None
-    if pair.roi is not None:
-        inside = raster.read(pair.roi).any(axis=2)
-        if inside.shape != target.shape:
-            raise DataError(f"{pair.roi}: a region of {inside.shape[1]} x {inside.shape[0]} px", "the picture's size")
-        target[~inside] = IGNORED
-    return target
 
 
 class SegmentationDataset(Dataset[Sample]):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unet.data.class_counts import class_counts
 from unet.data.scan import Scan
 from unet.labels import IGNORED, Labels
 
@@ -57,9 +58,7 @@ def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
     std = np.sqrt(np.maximum(squares.mean(axis=0) - mean**2, 1e-8))
     counts = np.zeros(256)
     for mask in scan.masks:
-        values = np.array([value for value, _ in mask.values])
-        indices = labels.encode(values[:, None] if values.ndim == 1 else values[:, None, :])[:, 0]
-        counts += np.bincount(indices, weights=[count for _, count in mask.values], minlength=256)
+        counts += class_counts(mask, labels)
     counts[IGNORED] = 0
     shares = counts[: len(labels)] / max(counts.sum(), 1)
     return Fingerprint(

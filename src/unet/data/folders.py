@@ -33,12 +33,12 @@ def layout(root: Path | None, images: Path | None, masks: Path | None) -> Layout
     """
     if images is not None or masks is not None:
         if root is not None:
-            raise DataError(f"DATA ({root}) together with --images or --masks", "DATA, or both of the others")
+            raise _fault(f"DATA ({root}) together with --images or --masks", "DATA, or both of the others")
         if images is None or masks is None:
-            raise DataError("only one of the folders of pictures and masks", "both", "give --images and --masks")
+            raise _fault("only one of the folders of pictures and masks", "both", "give --images and --masks")
         return [("all", "", _folder(images), _folder(masks))]
     if root is None:
-        raise DataError("no data", "a folder", "give DATA, or --images and --masks")
+        raise _fault("no data", "a folder", "give DATA, or --images and --masks")
     _folder(root)
     found = _layout_here(root)
     if not found:
@@ -51,12 +51,16 @@ def layout(root: Path | None, images: Path | None, masks: Path | None) -> Layout
         found = [("all", "", root, root)]
     if not found:
         names = [folder.name for folder in subfolders(root)]
-        raise DataError(
+        raise _fault(
             f"{root} holds " + (f"the folders {', '.join(names[:8])}" if names else "no pictures and no folders"),
             "a folder imgs (or images) and a folder masks (or labels, gt, annotations)",
             "rename them, or give --images DIR --masks DIR",
         )
     return found
+
+
+def _fault(found: str, expected: str = "", remedy: str = "") -> DataError:
+    return DataError(found, expected, remedy, kind="layout")
 
 
 def _layout_here(root: Path) -> Layout:
@@ -74,9 +78,9 @@ def _layout_here(root: Path) -> Layout:
 def _folder(path: Path) -> Path:
     if not path.exists():
         near = get_close_matches(path.name, [folder.name for folder in subfolders(path.parent)], n=1)
-        raise DataError(f"no such folder: {path}", remedy=f"do you mean {path.with_name(near[0])}?" if near else "")
+        raise _fault(f"no such folder: {path}", remedy=f"do you mean {path.with_name(near[0])}?" if near else "")
     if not path.is_dir():
-        raise DataError(f"{path} is a file", "a folder")
+        raise _fault(f"{path} is a file", "a folder")
     return path
 
 

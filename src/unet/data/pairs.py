@@ -8,16 +8,16 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from unet.data.finding import shortened
 from unet.data.folders import beside, layout, pictures_in, split_part, subfolders
 from unet.errors import DataError, InputError
 from unet.raster import PICTURE_SUFFIXES
 
-MOST_FAULTS = 10
-"""So many faults are spelled out; the rest is counted."""
+_MOST_COMPARED = 50  # names of one number that a near name is looked for in
 
 
 @dataclass(frozen=True, order=True)
@@ -37,6 +37,39 @@ class Pair:
     image: Path
     mask: Path
     roi: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which files pair, and which do not.
+
+    Attributes
+    ----------
+    parts : dict of str to tuple of Pair
+        As `find_pairs` returns them.
+    without_mask, without_picture : tuple of Path
+        Pictures without a mask, and masks without a picture.
+    near : dict of Path to Path
+        Of these, the pictures and the masks that are probably meant for each other.
+    doubled : tuple of str
+        A sentence for each file that is one too many, which begins with its path.
+    """
+
+    parts: dict[str, tuple[Pair, ...]]
+    without_mask: tuple[Path, ...] = ()
+    without_picture: tuple[Path, ...] = ()
+    near: Mapping[Path, Path] = field(default_factory=dict)
+    doubled: tuple[str, ...] = ()
+
+    def faults(self) -> list[str]:
+        """Return a sentence for each file that does not pair."""
+        nearest = {**self.near, **{mask: image for image, mask in self.near.items()}}
+        faults = list(self.doubled)
+        for files, lack in ((self.without_mask, "mask"), (self.without_picture, "picture")):
+            for path in files:
+                hint = f" (nearest name: {nearest[path].name})" if path in nearest else ""
+                faults.append(f"{path} has no {lack}{hint}")
+        return faults
 
 
 def find_pairs(
@@ -69,48 +102,78 @@ def find_pairs(
     DataError
         No such folder, no pictures, or files that do not pair; all of the latter at once.
     """
-    if root is None and images and masks and images.is_file() and masks.is_file():
-        return {"all": (Pair(images.stem, images, masks),)}
-    faults: list[str] = []
-    parts: dict[str, list[Pair]] = {}
-    for part, prefix, image_folder, mask_folder in layout(root, images, masks):
-        pairs, wrong = _pair_folders(image_folder, mask_folder, mask_suffix)
-        faults += wrong
-        for pair in pairs:
-            found, name = split_part(pair.name) if part == "all" else (part, pair.name)
-            parts.setdefault(found, []).append(Pair(prefix + name, pair.image, pair.mask))
+    found = pair_up(root, images=images, masks=masks, mask_suffix=mask_suffix)
+    faults = found.faults()
     if faults:
         where = root if root is not None else images
         raise DataError(
             f"{len(faults)} file{'s' * (len(faults) != 1)} in {where} cannot be paired",
             "one mask for every picture, of the same name but for a suffix such as _mask",
             faults=shortened(faults),
+            kind="unpaired",
         )
+    return found.parts
+
+
+def pair_up(
+    root: Path | None = None,
+    *,
+    images: Path | None = None,
+    masks: Path | None = None,
+    mask_suffix: str | None = None,
+) -> Pairing:
+    """Find what pairs in a data set and what does not; the parameters are those of `find_pairs`.
+
+    Raises
+    ------
+    DataError
+        No such folder, or no pictures.
+    """
+    if root is None and images and masks and images.is_file() and masks.is_file():
+        return Pairing({"all": (Pair(images.stem, images, masks),)})
+    loose = _Loose()
+    parts: dict[str, list[Pair]] = {}
+    for part, prefix, image_folder, mask_folder in layout(root, images, masks):
+        for pair in _pair_folders(image_folder, mask_folder, mask_suffix, loose):
+            found, name = split_part(pair.name) if part == "all" else (part, pair.name)
+            parts.setdefault(found, []).append(Pair(prefix + name, pair.image, pair.mask))
     if "all" in parts and len(parts) > 1:
-        loose = parts["all"][0].image
         raise DataError(
-            f"{loose} lies beside the folders {', '.join(sorted(set(parts) - {'all'}))}",
+            f"{parts['all'][0].image} lies beside the folders {', '.join(sorted(set(parts) - {'all'}))}",
             "all pictures in them",
+            kind="layout",
         )
-    return {part: tuple(sorted(pairs)) for part, pairs in parts.items()}
+    return Pairing(
+        {part: tuple(sorted(pairs)) for part, pairs in parts.items()},
+        tuple(loose.images.values()),
+        tuple(loose.masks.values()),
+        loose.near,
+        tuple(loose.doubled),
+    )
 
 
-def shortened(faults: Sequence[str], most: int = MOST_FAULTS) -> tuple[str, ...]:
-    """Return the first faults and, where there are more, a line that counts the rest."""
-    rest = len(faults) - most
-    return (*faults[:most], f"and {rest} more") if rest > 0 else tuple(faults)
+@dataclass
+class _Loose:
+    """What does not pair, by the key under which it would: filled folder by folder."""
+
+    images: dict[tuple[Path, str], Path] = field(default_factory=dict)
+    masks: dict[tuple[Path, str], Path] = field(default_factory=dict)
+    near: dict[Path, Path] = field(default_factory=dict)
+    doubled: list[str] = field(default_factory=list)
 
 
-def _pair_folders(images: Path, masks: Path, suffix: str | None) -> tuple[list[Pair], list[str]]:
-    """Return the pairs of two folders, or of one folder that holds both, and what cannot be paired."""
+def _pair_folders(images: Path, masks: Path, suffix: str | None, loose: _Loose) -> list[Pair]:
+    """Return the pairs of two folders, or of one folder that holds both; note what cannot be paired."""
     if images.resolve() == masks.resolve():
-        return _pair_mixed(images, suffix)
+        return _pair_mixed(images, suffix, loose)
     image_files, mask_files = pictures_in(images, deep=True), pictures_in(masks, deep=True)
     for folder, files in ((images, image_files), (masks, mask_files)):
         if not files:
-            raise DataError(f"no pictures in {folder}", f"files such as .jpg, .png, .tif, .npy{beside(folder)}")
-    image_of, faults = _byname_in(image_files, images, "pictures")
-    mask_of, more = _byname_in(mask_files, masks, "masks")
+            raise DataError(
+                f"no pictures in {folder}", f"files such as .jpg, .png, .tif, .npy{beside(folder)}", kind="layout"
+            )
+    image_of = _by_name(image_files, images, "pictures", loose)
+    mask_of = _by_name(mask_files, masks, "masks", loose)
     key_of_image, key_of_mask = match_names(list(image_of), list(mask_of), suffix)
     if suffix is None:
         extra = next(iter(_suffixes(list(mask_of), list(image_of)).most_common(1)), ("", 0))
@@ -119,13 +182,16 @@ def _pair_folders(images: Path, masks: Path, suffix: str | None) -> tuple[list[P
                 f"the pictures in {images} are called like those in {masks} with {extra[0]} added",
                 "that of the masks",
                 "the two folders seem to be swapped",
+                kind="swapped",
             )
     else:
-        more += [f"{mask_of[stem]}: the name does not end in {suffix}" for stem in mask_of if not stem.endswith(suffix)]
-    return _join(image_of, mask_of, key_of_image, key_of_mask, faults + more)
+        loose.doubled += [
+            f"{mask_of[stem]}: the name does not end in {suffix}" for stem in mask_of if not stem.endswith(suffix)
+        ]
+    return _join(images, image_of, mask_of, key_of_image, key_of_mask, loose)
 
 
-def _pair_mixed(folder: Path, suffix: str | None) -> tuple[list[Pair], list[str]]:
+def _pair_mixed(folder: Path, suffix: str | None, loose: _Loose) -> list[Pair]:
     """Pair a.jpg with a_mask.png, or a.jpg with a.png, in one folder."""
     files = pictures_in(folder, deep=False)
     by_stem: dict[str, list[Path]] = {}
@@ -150,53 +216,68 @@ def _pair_mixed(folder: Path, suffix: str | None) -> tuple[list[Pair], list[str]
                 f"{folder} holds pictures ({', '.join(path.name for path in files[:3])}, ...) but no masks",
                 "folders imgs and masks, or masks called like NAME_mask.png beside the pictures",
                 "or give --images DIR --masks DIR",
+                kind="layout",
             )
         image_files, mask_files = lossy, others
-    image_of, faults = _byname_in(image_files, folder, "pictures")
-    mask_of, more = _byname_in(mask_files, folder, "masks")
-    return _join(
-        image_of,
-        mask_of,
-        {s: s for s in image_of},
-        {s: s.removesuffix(suffix) for s in mask_of},
-        faults + more,
-    )
+    image_of = _by_name(image_files, folder, "pictures", loose)
+    mask_of = _by_name(mask_files, folder, "masks", loose)
+    key_of_mask = {stem: stem.removesuffix(suffix) for stem in mask_of}
+    return _join(folder, image_of, mask_of, {stem: stem for stem in image_of}, key_of_mask, loose)
 
 
 def _join(
+    folder: Path,
     image_of: Mapping[str, Path],
     mask_of: Mapping[str, Path],
     key_of_image: Mapping[str, str],
     key_of_mask: Mapping[str, str],
-    faults: list[str],
-) -> tuple[list[Pair], list[str]]:
+    loose: _Loose,
+) -> list[Pair]:
     mask_by_key: dict[str, str] = {}
     for stem, key in key_of_mask.items():
         if key in mask_by_key:
             both = f"{mask_of[mask_by_key[key]].name} and {mask_of[stem].name}"
-            faults.append(f"{mask_of[stem]}: two masks for one picture, {both}; remove one")
+            loose.doubled.append(f"{mask_of[stem]}: two masks for one picture, {both}; remove one")
         mask_by_key.setdefault(key, stem)
     image_keys = set(key_of_image.values())
     images = {key: image_of[stem] for stem, key in key_of_image.items() if key not in mask_by_key}
     masks = {key: mask_of[stem] for stem, key in key_of_mask.items() if key not in image_keys}
-    faults += _lonely(images, "mask", masks)
-    faults += _lonely(masks, "picture", images)
-    pairs = [
+    loose.images.update({(folder, key): path for key, path in images.items()})
+    loose.masks.update({(folder, key): path for key, path in masks.items()})
+    loose.near.update({images[image]: masks[mask] for image, mask in _near(images, masks).items()})
+    return [
         Pair(stem, image_of[stem], mask_of[mask_by_key[key]])
         for stem, key in key_of_image.items()
         if key in mask_by_key
     ]
-    return pairs, faults
 
 
-def _lonely(files: Mapping[str, Path], lack: str, others: Mapping[str, Path]) -> list[str]:
-    """Return a sentence for each file, with the nearest other name for as many as will be shown."""
-    faults, keys = [], list(others)[:1000]
-    for number, (key, path) in enumerate(files.items()):
-        near = get_close_matches(key, keys, n=1) if number < MOST_FAULTS else []
-        hint = f" (nearest name: {others[near[0]].name})" if near else ""
-        faults.append(f"{path} has no {lack}{hint}")
-    return faults
+def _near(images: Iterable[str], masks: Iterable[str]) -> dict[str, str]:
+    """Return for names of pictures the nearest name of a mask: the same numbers in it, and almost the same words."""
+    by_numbers: dict[tuple[int, ...], list[str]] = {}
+    for mask in masks:
+        by_numbers.setdefault(_numbers(mask), []).append(mask)
+    near: dict[str, str] = {}
+    for image in images:
+        rivals = by_numbers.get(_numbers(image), [])[:_MOST_COMPARED]
+        plain = {_plain(mask): mask for mask in reversed(rivals)}
+        name = _plain(image)
+        match = get_close_matches(name, plain, n=1)
+        if not match and _numbers(image):  # the end of the mask's name is misspelt
+            match = [other for other in plain if other.startswith(name)]
+        if match:
+            near[image] = plain[match[0]]
+            by_numbers[_numbers(image)].remove(near[image])
+    return near
+
+
+def _numbers(name: str) -> tuple[int, ...]:
+    return tuple(int(digits) for digits in re.findall(r"[0-9]+", name))
+
+
+def _plain(name: str) -> str:
+    """Return a name without what people mistype: capitals, blanks, dashes, leading zeros."""
+    return re.sub(r"[\W_]+|(?<![0-9])0+(?=[0-9])", "", name.casefold())
 
 
 def name_in(path: Path, folder: Path) -> str:
@@ -205,15 +286,14 @@ def name_in(path: Path, folder: Path) -> str:
     return unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
 
 
-def _byname_in(files: Iterable[Path], folder: Path, kind: str) -> tuple[dict[str, Path], list[str]]:
+def _by_name(files: Iterable[Path], folder: Path, kind: str, loose: _Loose) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    faults = []
     for path in files:
         stem = name_in(path, folder)
         if stem in found:
-            faults.append(f"{path}: two {kind} of one name, {found[stem].name} and {path.name}; remove one")
+            loose.doubled.append(f"{path}: two {kind} of one name, {found[stem].name} and {path.name}; remove one")
         found.setdefault(stem, path)
-    return found, faults
+    return found
 
 
 def _suffixes(images: Sequence[str], masks: Sequence[str]) -> Counter[str]:

@@ -9,9 +9,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from unet import raster
+from unet.data.finding import shortened
 from unet.data.folders import pictures_in
 from unet.data.manifest import Description
-from unet.data.pairs import Pair, find_pairs, match_names, name_in, shortened
+from unet.data.pairs import Pair, find_pairs, match_names, name_in
 from unet.errors import DataError
 from unet.raster import PICTURE_SUFFIXES
 
@@ -37,6 +38,16 @@ def find_parts(about: Description, say: Callable[[str], None]) -> dict[str, tupl
         Files that do not pair, lists that are missing or name no picture, regions of another size.
     """
     found = find_pairs(about.root, images=about.images, masks=about.masks, mask_suffix=about.mask_suffix)
+    return in_parts(found, about, say)
+
+
+def in_parts(
+    found: dict[str, tuple[Pair, ...]], about: Description, say: Callable[[str], None]
+) -> dict[str, tuple[Pair, ...]]:
+    """Return pairs that were found in folders with their regions of interest, and by part as the lists say.
+
+    The parameters and what is raised are otherwise those of `find_parts`.
+    """
     if about.roi is not None:
         found = {part: with_regions(pairs, about.roi, about.roi_suffix) for part, pairs in found.items()}
     given = {"train": about.train, "val": about.val, "test": about.test}

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from unet import raster
-from unet.data.dataset import read_target
-from unet.data.pairs import Pair, shortened
+from unet.data.finding import shortened
+from unet.data.pair_arrays import read_target
+from unet.data.pairs import Pair
 from unet.errors import DataError, InputError
 from unet.labels import IGNORED, Labels
 

@@ -9,10 +9,11 @@ import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 
 from unet import raster
@@ -22,7 +23,19 @@ from unet.errors import RasterError
 from unet.labels import as_value
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
-_VERSION = 2  # of the cache
+_VERSION = 3  # of the cache
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a pair cannot be used: its kind, as in `unet.data.finding`, and a sentence that names the file."""
+
+    kind: str
+    pair: Pair
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -32,17 +45,28 @@ class Scan:
     Attributes
     ----------
     pairs : tuple of Pair
-        Those without fault.
+        Those of which both files can be read; `size_faults` says which do not fit together.
     pictures, masks : tuple of PictureStats, of MaskStats
         As many as `pairs`, in the same order.
-    faults : tuple of str
-        One sentence for each of the other pairs.
+    faults : tuple of Fault
+        One or more for each of the other pairs.
     """
 
     pairs: tuple[Pair, ...]
     pictures: tuple[PictureStats, ...]
     masks: tuple[MaskStats, ...]
-    faults: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+    def part(self, pairs: Sequence[Pair]) -> Scan:
+        """Return what was found in some of the pairs."""
+        wanted = set(pairs)
+        places = [place for place, pair in enumerate(self.pairs) if pair in wanted]
+        return replace(
+            self,
+            pairs=tuple(self.pairs[place] for place in places),
+            pictures=tuple(self.pictures[place] for place in places),
+            masks=tuple(self.masks[place] for place in places),
+        )
 
 
 Found = tuple[PictureStats, MaskStats]
@@ -70,11 +94,11 @@ def scan(
     Returns
     -------
     Scan
-        A file that cannot be read, or a mask of another size than its picture, is a fault, not an exception.
+        A file that cannot be read is a fault, not an exception.
     """
     store = _store(pairs, cache)
     known = _recall(store)
-    found: dict[Pair, Found | str] = {}
+    found: dict[Pair, Found | list[Fault]] = {}
     for pair in pairs:
         entry = known.get(_key(pair))
         if entry is not None and entry["stamp"] == _stamp(pair):
@@ -91,48 +115,71 @@ def scan(
                 progress(len(found), len(pairs))
     finally:
         pool.shutdown(cancel_futures=True)
-    good = [(pair, result) for pair in pairs if not isinstance(result := found[pair], str)]
+    good = [(pair, result) for pair in pairs if not isinstance(result := found[pair], list)]
     if todo:
         _keep(store, {**known, **{_key(pair): _to_json(pair, result) for pair, result in good}})
     return Scan(
         pairs=tuple(pair for pair, _ in good),
         pictures=tuple(picture for _, (picture, _) in good),
         masks=tuple(mask for _, (_, mask) in good),
-        faults=tuple(result for pair in pairs if isinstance(result := found[pair], str)),
+        faults=tuple(fault for pair in pairs if isinstance(result := found[pair], list) for fault in result),
     )
 
 
-def _inspect(pair: Pair) -> Found | str:
-    """Return what the two files hold, or what is wrong with them in one sentence."""
+def _inspect(pair: Pair) -> Found | list[Fault]:
+    """Return what the two files hold, or what is wrong with each of them."""
     faults = []
     try:
-        picture = raster.read(pair.image)
+        picture = picture_stats(raster.read(pair.image), raster.probe(pair.image))
     except RasterError as error:
-        faults.append(str(error))
+        faults.append(Fault(error.kind or "unreadable", pair, error.found))
     try:
-        mask, info, palette = (
-            raster.read_mask(pair.mask),
-            raster.probe(pair.mask),
-            raster.mask_palette(pair.mask),
-        )
+        mask = _read_mask(pair)
     except RasterError as error:
-        faults.append(str(error))
-    if faults:
-        return "; ".join(faults)
-    if picture.shape[:2] != mask.shape[:2]:
-        return _size_fault(pair, picture.shape[:2], mask.shape[:2])
-    return picture_stats(picture), mask_stats(mask, lossy=info.format in _LOSSY, palette=palette)
+        faults.append(Fault(error.kind or "unreadable", pair, error.found))
+    return faults or (picture, mask)
 
 
-def _size_fault(pair: Pair, picture: tuple[int, ...], mask: tuple[int, ...]) -> str:
-    (height, width), (mask_height, mask_width) = picture, mask
-    fault = f"{pair.image} is {width} x {height} pixels, its mask {pair.mask} {mask_width} x {mask_height}"
-    factor = mask_width / width
-    if (mask_height, mask_width) == (width, height):
-        return f"{fault}: one of them lies on its side; rotate it"
-    if abs(factor - 1) > 0.1 and abs(mask_height - factor * height) <= max(1.0, factor):
-        return f"{fault}: {factor:.3g} times the size; resize the mask without blending values (nearest)"
-    return f"{fault}: cut or resize one of them, or pair the right files"
+def _read_mask(pair: Pair) -> MaskStats:
+    info = raster.probe(pair.mask)
+    stacked = None
+    try:
+        mask = raster.read_mask(pair.mask)
+    except RasterError as error:
+        if error.kind != "mask-bands":
+            raise
+        stacked = error
+    if stacked or info.bands == 4 or info.mode == "RGBA":
+        bands = raster.read_bands(pair.mask)
+        if (np.count_nonzero(bands, axis=2) == 1).all():
+            raise RasterError(f"{pair.mask} has a band for each of {bands.shape[2]} classes", kind="one-hot")
+    if stacked:
+        raise stacked
+    return mask_stats(mask, info, lossy=info.format in _LOSSY, palette=raster.mask_palette(pair.mask))
+
+
+def size_faults(scan: Scan) -> list[Fault]:
+    """Return a fault for each pair whose mask is not of its picture's size."""
+    return [
+        _size_fault(pair, picture, mask)
+        for pair, picture, mask in zip(scan.pairs, scan.pictures, scan.masks, strict=True)
+        if (picture.height, picture.width) != (mask.height, mask.width)
+    ]
+
+
+def _size_fault(pair: Pair, picture: PictureStats, mask: MaskStats) -> Fault:
+    found = (
+        f"{pair.image} is {picture.width} x {picture.height} pixels, its mask {pair.mask} {mask.width} x {mask.height}"
+    )
+    factor = mask.width / picture.width
+    if (mask.height, mask.width) == (picture.width, picture.height):
+        if max(picture.orientation, mask.orientation) >= 5:
+            return Fault("size-exif", pair, f"{found}: EXIF turns one of them and not the other")
+        return Fault("size-rotated", pair, f"{found}: one of them lies on its side; rotate it")
+    if abs(factor - 1) > 0.1 and abs(mask.height - factor * picture.height) <= max(1.0, factor):
+        remedy = "resize the mask without blending values (nearest)"
+        return Fault("size-scaled", pair, f"{found}: {factor:.3g} times the size; {remedy}")
+    return Fault("size-differs", pair, f"{found}: cut or resize one of them, or pair the right files")
 
 
 # The cache: one JSON file for each set of folders, so that a data set that moves or changes is read anew.
@@ -161,11 +208,16 @@ def _to_json(pair: Pair, found: Found) -> dict[str, Any]:
 
 
 def _from_json(entry: dict[str, Any]) -> Found:
-    picture, mask = entry["picture"], entry["mask"]
-    lists = {name: tuple(picture[name]) for name in ("mean", "std", "low", "high")}
-    values = tuple((as_value(value), int(count)) for value, count in mask["values"])
-    palette = None if mask["palette"] is None else tuple((r, g, b) for r, g, b in mask["palette"])
-    return PictureStats(**{**picture, **lists}), MaskStats(**{**mask, "values": values, "palette": palette})
+    picture: dict[str, Any]
+    mask: dict[str, Any]
+    picture, mask = (  # JSON has no tuples
+        {name: tuple(value) if isinstance(value, list) else value for name, value in entry[kind].items()}
+        for kind in ("picture", "mask")
+    )
+    mask["values"] = tuple((as_value(value), int(count)) for value, count in mask["values"])
+    if mask["palette"] is not None:
+        mask["palette"] = tuple((r, g, b) for r, g, b in mask["palette"])
+    return PictureStats(**picture), MaskStats(**mask)
 
 
 def _recall(store: Path) -> dict[str, dict[str, Any]]:

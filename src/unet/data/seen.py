@@ -12,24 +12,29 @@ from unet.labels import Color, Value
 
 
 class Seen:
-    """All values of all masks, as ints, or as triples as soon as one mask has colours."""
+    """All values of all masks, as ints, or as triples as soon as one mask has colours.
 
-    def __init__(self, scan: Scan, is_rgb: bool, counts: Counter[Value]) -> None:
-        self.scan, self.is_rgb, self.counts = scan, is_rgb, counts
-        self.pixels = sum(mask.height * mask.width for mask in scan.masks)
-        self.lossy = [index for index, mask in enumerate(scan.masks) if mask.lossy]
-        self.most = max(range(len(scan.masks)), key=lambda index: scan.masks[index].n_values)
-        self.n_values = max(len(counts), scan.masks[self.most].n_values)
+    Attributes
+    ----------
+    counts, inner : Counter of values
+        How many pixels have each, and how many of these lie among their like (see `MaskStats.inner`).
+    """
 
-    @classmethod
-    def of(cls, scan: Scan) -> Seen:
-        """Put the masks of a scan together."""
-        is_rgb = any(mask.is_rgb for mask in scan.masks)
-        counts: Counter[Value] = Counter()
+    def __init__(self, scan: Scan) -> None:
+        self.scan, self.is_rgb = scan, any(mask.is_rgb for mask in scan.masks)
+        self.counts: Counter[Value] = Counter()
+        self.inner: Counter[Value] = Counter()
         for mask in scan.masks:
-            for value, count in mask.values:
-                counts[(value, value, value) if is_rgb and isinstance(value, int) else value] += count
-        return cls(scan, is_rgb, counts)
+            for (value, count), inner in zip(mask.values, mask.inner, strict=True):
+                self.counts[self.as_seen(value)] += count
+                self.inner[self.as_seen(value)] += inner
+        self.pixels = sum(mask.height * mask.width for mask in scan.masks)
+        self.lossy = any(mask.lossy for mask in scan.masks)
+        self.n_values = max(len(self.counts), *(mask.n_values for mask in scan.masks))
+
+    def as_seen(self, value: Value) -> Value:
+        """Return a value of one mask as a triple where any mask has colours."""
+        return (value, value, value) if self.is_rgb and isinstance(value, int) else value
 
     def where(self, value: Value) -> Path:
         """Return a mask file that holds the value."""
@@ -39,11 +44,19 @@ class Seen:
                 return pair.mask
         return self.scan.pairs[0].mask
 
-    def what(self) -> str:
-        """Return how many values there are, and a file that shows it."""
+    def files_with(self, values: Sequence[Value]) -> tuple[str, ...]:
+        """Return a line for each mask that holds any of the values."""
+        wanted, lines = set(values), []
+        for pair, mask in zip(self.scan.pairs, self.scan.masks, strict=True):
+            here = [value for value, _ in mask.values if self.as_seen(value) in wanted]
+            if here:
+                lines.append(f"{pair.mask} holds {listed(here, 3)}")
+        return tuple(lines)
+
+    def many(self) -> str:
+        """Return how many values there are, in words."""
         more = " or more" if self.n_values > MOST_VALUES else ""
-        kind = "colours" if self.is_rgb else "values"
-        return f"{self.n_values}{more} {kind} (such as {self.scan.pairs[self.most].mask})"
+        return f"{self.n_values}{more} {'colours' if self.is_rgb else 'values'}"
 
     def share(self, values: Sequence[Value]) -> float:
         """Return the share of all pixels that have one of the values."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.labels import Color, Value, as_value
+from unet import raster
+from unet.labels import Color, Value
+from unet.raster import PictureInfo
 
 MOST_VALUES = 1024
 """So many different values of a mask are kept; more are never classes, only counted."""
 
 _SAMPLE = 32768  # pixels of a picture that its statistics are taken from
+_HASHED = 32  # side of the small picture that the perceptual hash is taken from
+_FLAT = 0.02  # contrast of that small picture, as a share of its brightness, below which a hash says nothing
 _BLOB_PIXELS = 100_000  # pixels of a mask that are looked at for separate objects
 _BLOB_VALUES = 8  # values of a mask that are looked at for separate objects
 
@@ -32,6 +37,17 @@ class PictureStats:
         `low` and `high` are the 1st and the 99.9th percentile.
     n_values : int
         How many different numbers there are in the sample: few in a mask that was given as a picture.
+    format, mode : str
+        As in `raster.PictureInfo`.
+    frames, orientation : int
+    alpha : bool
+    constant : bool
+        All pixels are alike.
+    digest : int
+        The same for pictures with the same pixels.
+    looks : int or None
+        A perceptual hash of 64 bits: few of them differ between pictures that look alike. None where there is
+        hardly anything to see.
     """
 
     height: int
@@ -43,6 +59,14 @@ class PictureStats:
     low: tuple[float, ...]
     high: tuple[float, ...]
     n_values: int
+    format: str = ""
+    mode: str = ""
+    frames: int = 1
+    orientation: int = 1
+    alpha: bool = False
+    constant: bool = False
+    digest: int = 0
+    looks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +89,12 @@ class MaskStats:
     objects : float or None
         The share of the values other than 0 that are one connected blob, as numbers of objects are and class
         numbers seldom. None where the values cannot be numbers of objects.
+    inner : tuple of int
+        For each of `values` the count of its pixels whose four neighbours have it too: none for a blended edge.
+    format, mode : str
+        As in `raster.PictureInfo`.
+    frames, orientation : int
+    alpha : bool
     """
 
     height: int
@@ -75,6 +105,12 @@ class MaskStats:
     lossy: bool
     palette: tuple[Color, ...] | None
     objects: float | None
+    inner: tuple[int, ...] = ()
+    format: str = ""
+    mode: str = ""
+    frames: int = 1
+    orientation: int = 1
+    alpha: bool = False
 
     @property
     def is_rgb(self) -> bool:
@@ -82,8 +118,8 @@ class MaskStats:
         return isinstance(self.values[0][0], tuple)
 
 
-def picture_stats(picture: NDArray[Any]) -> PictureStats:
-    """Return the statistics of a picture (H, W, C)."""
+def picture_stats(picture: NDArray[Any], info: PictureInfo | None = None) -> PictureStats:
+    """Return the statistics of a picture (H, W, C) and what its file's header says."""
     height, width, bands = picture.shape
     step = max(1, int(np.ceil(np.sqrt(height * width / _SAMPLE))))
     sample = np.ascontiguousarray(picture[::step, ::step].reshape(-1, bands).T)
@@ -98,44 +134,92 @@ def picture_stats(picture: NDArray[Any]) -> PictureStats:
         low=_floats(low),
         high=_floats(high),
         n_values=len(_count(sample)[0]) if picture.dtype.kind == "u" else len(np.unique(sample)),
+        constant=bool(np.ptp(sample, axis=1).max() == 0 and (picture == picture[0, 0]).all()),
+        digest=zlib.crc32(sample.tobytes(), zlib.crc32(repr(picture.shape).encode())),
+        looks=_looks(picture),
+        **_header(info),
     )
 
 
-def mask_stats(mask: NDArray[Any], *, lossy: bool = False, palette: Sequence[Color] | None = None) -> MaskStats:
-    """Return what a mask (H, W) or (H, W, 3) holds."""
-    values, counts = _count(mask)
+def _header(info: PictureInfo | None) -> dict[str, Any]:
+    names = ("format", "mode", "frames", "orientation", "alpha")
+    return {} if info is None else {name: getattr(info, name) for name in names}
+
+
+def _looks(picture: NDArray[Any]) -> int | None:
+    """Return a perceptual hash: the signs of the lowest 64 frequencies, without the mean, about their median.
+
+    As in C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010, section 3.2.1.
+    """
+    small = raster.resize(picture, _HASHED, _HASHED, "area").astype(np.float64).mean(axis=2)
+    if small.std() <= _FLAT * abs(small).mean():
+        return None
+    steps = np.arange(_HASHED)
+    cosines = np.cos(np.pi / _HASHED * (steps + 0.5) * np.arange(1, 9)[:, None])
+    waves = (cosines @ small @ cosines.T).ravel()
+    return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), "big")
+
+
+def mask_stats(
+    mask: NDArray[Any],
+    info: PictureInfo | None = None,
+    *,
+    lossy: bool = False,
+    palette: Sequence[Color] | None = None,
+) -> MaskStats:
+    """Return what a mask (H, W) or (H, W, 3) holds and what its file's header says."""
+    codes = _codes(mask)
+    values, counts = _count(codes)
     order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
-    kept = tuple((as_value(values[index].tolist()), int(counts[index])) for index in order)
+    inside, inner = _count(_alike(codes))
+    within = dict(zip(inside.tolist(), inner.tolist(), strict=True))
     return MaskStats(
         height=mask.shape[0],
         width=mask.shape[1],
         dtype=mask.dtype.name,
-        values=kept,
+        values=tuple((_value(int(values[index]), mask.ndim == 3), int(counts[index])) for index in order),
         n_values=len(values),
         lossy=lossy,
         palette=None if palette is None else tuple(palette[: int(values.max()) + 1]),
         objects=_objects(mask, values) if mask.ndim == 2 else None,
+        inner=tuple(within.get(int(values[index]), 0) for index in order),
+        **_header(info),
     )
 
 
-def _count(mask: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the values that occur, (N,) or (N, 3) in rising order, and how many pixels have each."""
-    if mask.ndim == 2 and mask.dtype.kind == "u":
-        bins = np.bincount(mask.ravel())
+def _count(codes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the values that occur, in rising order, and how many there are of each."""
+    codes = codes.ravel()
+    if codes.dtype.kind == "u":
+        bins = np.bincount(codes)
         values = np.flatnonzero(bins)
         return values, bins[values]
-    codes = mask.ravel()
-    if mask.ndim == 3:
-        wide = mask.reshape(-1, 3).astype(np.int32)
-        codes = wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]
     # Sorting runs of equal pixels instead of pixels: masks are mostly runs.
     starts = np.flatnonzero(np.diff(codes, prepend=codes[:1] - 1))
     lengths = np.diff(starts, append=codes.size)
     present, inverse = np.unique(codes[starts], return_inverse=True)
-    counts = np.bincount(inverse, weights=lengths).astype(np.int64)
-    if mask.ndim == 3:
-        present = np.stack([present >> 16, present >> 8 & 255, present & 255], axis=1)
-    return present, counts
+    return present, np.bincount(inverse, weights=lengths).astype(np.int64)
+
+
+def _codes(mask: NDArray[Any]) -> NDArray[Any]:
+    """Return one number (H, W) for each pixel of a mask, also of one of colours (H, W, 3)."""
+    if mask.ndim == 2:
+        return mask
+    wide = mask.astype(np.int32)
+    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+
+
+def _value(code: int, is_rgb: bool) -> Value:
+    return (code >> 16, code >> 8 & 255, code & 255) if is_rgb else code
+
+
+def _alike(codes: NDArray[Any]) -> NDArray[Any]:
+    """Return the pixels whose four neighbours are as they are."""
+    middle = codes[1:-1, 1:-1]
+    alike = (middle == codes[:-2, 1:-1]) & (middle == codes[2:, 1:-1])
+    alike &= (middle == codes[1:-1, :-2]) & (middle == codes[1:-1, 2:])
+    inside: NDArray[Any] = middle[alike]
+    return inside
 
 
 def _objects(mask: NDArray[Any], values: NDArray[Any]) -> float | None:

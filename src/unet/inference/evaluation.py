@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from unet.data.dataset import read_pair
+from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
 from unet.errors import InputError
 from unet.inference.predictor import Predictor

@@ -6,17 +6,21 @@ or not at all. Every failure is a `RasterError` that names the file.
 """
 
 from unet.raster.filling import fill_polygons
-from unet.raster.reading import PICTURE_SUFFIXES, PictureInfo, mask_palette, probe, read, read_mask
+from unet.raster.lettering import caption
+from unet.raster.reading import PICTURE_SUFFIXES, PictureInfo, mask_palette, probe, read, read_bands, read_mask
 from unet.raster.resizing import resize
-from unet.raster.writing import write_grey, write_lossless, write_mask, write_picture
+from unet.raster.writing import as_jpeg, write_grey, write_lossless, write_mask, write_picture
 
 __all__ = [
     "PICTURE_SUFFIXES",
     "PictureInfo",
+    "as_jpeg",
+    "caption",
     "fill_polygons",
     "mask_palette",
     "probe",
     "read",
+    "read_bands",
     "read_mask",
     "resize",
     "write_grey",

@@ -98,7 +98,9 @@ def as_picture(array: NDArray[Any], path: Path) -> NDArray[Any]:
     """
     picture = array[..., None] if array.ndim == 2 else array
     if picture.dtype.kind == "f" and not np.isfinite(picture).all():
-        raise RasterError(f"{path} holds values that are not finite (NaN or infinity)", "numbers", "replace them")
+        raise RasterError(
+            f"{path} holds values that are not finite (NaN or infinity)", "numbers", "replace them", kind="not-finite"
+        )
     if picture.dtype.kind == "b":
         return picture.astype(np.uint8) * np.uint8(255)
     return np.array(picture, dtype=picture_dtype(picture.dtype), order="C")
@@ -116,7 +118,7 @@ def as_mask(array: NDArray[Any], path: Path) -> NDArray[Any]:
     """
     mask = array[..., None] if array.ndim == 2 else array
     if mask.shape[2] not in (1, 3, 4):
-        raise RasterError(f"{path} is a mask of {mask.shape[2]} bands", "1 (values) or 3 (colours)")
+        raise RasterError(f"{path} is a mask of {mask.shape[2]} bands", "1 (values) or 3 (colours)", kind="mask-bands")
     mask = mask[..., :3]
     if (mask == mask[..., :1]).all():
         mask = mask[..., 0]

@@ -24,13 +24,13 @@ def naming(path: Path) -> Iterator[None]:
 
 def _fault(path: Path, error: Exception) -> RasterError:
     if not path.exists():
-        return RasterError(f"{path} does not exist")
+        return RasterError(f"{path} does not exist", kind="missing")
     if path.is_dir():
         return RasterError(f"{path} is a folder", "a picture file")
     if isinstance(error, PermissionError):
         return RasterError(f"{path} may not be read", remedy="change its permissions")
     if path.stat().st_size == 0:
-        return RasterError(f"{path} is empty (0 bytes)", "a picture", "copy it again or remove it")
+        return RasterError(f"{path} is empty (0 bytes)", "a picture", "copy it again or remove it", kind="empty-file")
     if isinstance(error, MemoryError):
         return RasterError(f"{path} does not fit into the memory")
     if isinstance(error, UnidentifiedImageError):
@@ -39,7 +39,7 @@ def _fault(path: Path, error: Exception) -> RasterError:
         return RasterError(f"{path} is not a picture: {kind}", "a picture", "replace or remove it")
     what = (str(error).strip() or type(error).__name__).splitlines()[0]
     if any(word in what.lower() for word in ("truncated", "mmap length")) or isinstance(error, EOFError):
-        return RasterError(f"{path} is cut off ({what})", "a whole file", "copy or download it again")
+        return RasterError(f"{path} is cut off ({what})", "a whole file", "copy or download it again", kind="truncated")
     return RasterError(f"{path} is damaged ({what})", "a whole file", "copy it again, or save it anew")
 
 

@@ -56,8 +56,10 @@ class PictureInfo:
         More than 1 for animations and multi-page files, of which only the first is read.
     mode : str
         Pillow's name for the kind of pixel, or the stored dtype.
-    oriented : bool
-        True where EXIF turns or mirrors the stored pixels.
+    orientation : int
+        How EXIF turns or mirrors the stored pixels: 1 not at all, 5 to 8 onto their side.
+    alpha : bool
+        True where there is transparency, which `read` drops.
     """
 
     height: int
@@ -67,7 +69,8 @@ class PictureInfo:
     format: str
     frames: int
     mode: str
-    oriented: bool
+    orientation: int
+    alpha: bool
 
 
 def read(path: str | Path) -> NDArray[Any]:
@@ -124,6 +127,27 @@ def read_mask(path: str | Path) -> NDArray[Any]:
             return as_mask(_upright(array, _orientation(picture)), path)
 
 
+def read_bands(path: str | Path) -> NDArray[Any]:
+    """Read all bands of a file as they stand in it, (H, W, C), alpha and any other included; not turned by EXIF.
+
+    Raises
+    ------
+    RasterError
+        The file cannot be read whole.
+    """
+    path = Path(path)
+    with naming(path):
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            return np.array(bands_last(load_array(path), path))
+        with _opened(path) as picture:
+            if picture is None:
+                with _opened_with_rasterio(path) as source:
+                    stack: NDArray[Any] = source.read()
+                    return stack.transpose(1, 2, 0)
+            array = np.asarray(picture)
+            return array[..., None] if array.ndim == 2 else array
+
+
 def mask_palette(path: str | Path) -> tuple[tuple[int, int, int], ...] | None:
     """Return the RGB colours of a palette file by index, None for any other kind of file."""
     path = Path(path)
@@ -151,7 +175,7 @@ def probe(path: str | Path) -> PictureInfo:
             array = load_array(path)
             height, width, bands = bands_last(array, path).shape
             kind = path.suffix[1:].upper()
-            return PictureInfo(height, width, bands, picture_dtype(array.dtype), kind, 1, array.dtype.name, False)
+            return PictureInfo(height, width, bands, picture_dtype(array.dtype), kind, 1, array.dtype.name, 1, False)
         with _opened(path) as picture:
             if picture is None:
                 return _probe_with_rasterio(path)
@@ -166,7 +190,8 @@ def probe(path: str | Path) -> PictureInfo:
                 format=picture.format or "",
                 frames=getattr(picture, "n_frames", 1),
                 mode=picture.mode,
-                oriented=orientation != 1,
+                orientation=orientation,
+                alpha=picture.has_transparency_data,
             )
 
 
@@ -267,7 +292,8 @@ def _probe_with_rasterio(path: Path) -> PictureInfo:
         height, width = source.shape
         bands, stored = len(_colour_bands(source)), source.dtypes[0]
         form = "TIFF" if source.driver == "GTiff" else source.driver
-        return PictureInfo(height, width, bands, picture_dtype(np.dtype(stored)), form, 1, stored, False)
+        alpha = bands < source.count
+        return PictureInfo(height, width, bands, picture_dtype(np.dtype(stored)), form, 1, stored, 1, alpha)
 
 
 def _colour_bands(source: Any) -> list[int]:

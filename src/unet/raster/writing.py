@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -94,6 +95,13 @@ def write_lossless(path: str | Path, picture: NDArray[Any]) -> Path:
         target = path.with_name(f"{path.name}.npy")
         _replace(target, lambda file: np.save(file, picture))
     return target
+
+
+def as_jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """Return a picture for a web page, uint8 (H, W, 3), as the bytes of a JPEG file."""
+    file = BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(file, format="JPEG", quality=85)
+    return file.getvalue()
 
 
 def _demand(path: str | Path, array: NDArray[Any], expected: str, right: bool) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from unet import raster
+from unet.data.finding import shortened
 from unet.data.importing.items import BACKGROUND, Found, Item, plural
-from unet.data.pairs import shortened
 from unet.errors import DataError, InputError, RasterError
 from unet.labels import IGNORED, Labels, default_names
 from unet.raster import PICTURE_SUFFIXES, PictureInfo
@@ -252,7 +252,7 @@ def _probe(item: Item, picture: Path) -> PictureInfo:
         called = str(picture) if picture == item.picture else "its picture"
         raise DataError(f"{item.where}: {str(error).replace(str(picture), called)}") from None
     if item.size is not None and item.size != (info.height, info.width):
-        turned = " as its EXIF turns it; save it upright" if info.oriented else ""
+        turned = " as its EXIF turns it; save it upright" if info.orientation != 1 else ""
         raise DataError(
             f"{item.where}: the annotations are for {item.size[1]} x {item.size[0]} pixels, "
             f"the picture has {info.width} x {info.height}{turned}"

@@ -1,0 +1,153 @@
+"""Pictures with their masks laid over them, the suspicious and the rare first."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet import raster
+from unet.data.class_counts import class_counts
+from unet.data.inspection.survey import Survey
+from unet.data.inspection.values import believed
+from unet.data.pairs import Pair
+from unet.data.seen import Seen, order_of
+from unet.inference.overlay import overlay, viewable
+from unet.labels import Color, Labels, default_colors, default_names
+
+MOST_SHOWN = 24
+"""Pictures on the sheet and on the page."""
+
+_PER_FINDING = 4  # pictures that show one finding
+_SIDE = 420  # pixels of a picture on the page, at most
+_TILE = 240  # pixels of a picture on the sheet, at most
+_COLUMNS = 6
+_MOST_COLORS = 24  # told apart where the masks hold no classes
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture (h, w, 3), the same with its mask laid over it, its name, and why it is shown."""
+
+    name: str
+    why: str
+    picture: NDArray[np.uint8]
+    overlay: NDArray[np.uint8]
+
+    @property
+    def picture_uri(self) -> str:
+        """The picture, for a page."""
+        return _uri(self.picture)
+
+    @property
+    def overlay_uri(self) -> str:
+        """The overlay, for a page."""
+        return _uri(self.overlay)
+
+
+def gallery(survey: Survey) -> list[Shown]:
+    """Return the pictures that a person should look at, drawn."""
+    chosen = choose(survey)
+    if not chosen:
+        return []
+    labels = survey.labels or colors_for(Seen(survey.scan))
+    whites = {
+        pair: max(picture.high) or 1.0 for pair, picture in zip(survey.scan.pairs, survey.scan.pictures, strict=True)
+    }
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda pair: _draw(pair, chosen[pair], labels, whites[pair]), chosen))
+
+
+def choose(survey: Survey) -> dict[Pair, str]:
+    """Return the pairs to show, and why: those with findings, then rare classes, then some of the others."""
+    pairs, chosen = survey.scan.pairs, dict[Pair, str]()
+    by_path = {str(path): pair for pair in pairs for path in (pair.mask, pair.image)}
+    for finding in survey.findings:
+        shown = 0
+        for line in finding.files[:1000]:
+            if shown == _PER_FINDING or len(chosen) >= MOST_SHOWN - 1:
+                break
+            path = next((path for path in _starts(line) if path in by_path), "")
+            twin = next((path for path in _ends(line) if path in by_path), "")  # of a duplicate
+            for found in (by_path[path] for path in (path, twin) if path):
+                shown += found not in chosen and found == by_path[path]
+                chosen.setdefault(found, finding.kind + _short(line.removeprefix(path)))
+    if survey.labels is not None and pairs:
+        counts = np.array([class_counts(mask, survey.labels)[: len(survey.labels)] for mask in survey.scan.masks])
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        for index in np.argsort(counts.sum(axis=0)):
+            best = int(shares[:, index].argmax())
+            if shares[best, index] > 0 and len(chosen) < MOST_SHOWN * 3 // 4:
+                chosen.setdefault(pairs[best], f"class {survey.labels.names[index]}, {shares[best, index]:.1%}")
+    for place in np.linspace(0, len(pairs) - 1, min(len(pairs), MOST_SHOWN)).astype(int):
+        if len(chosen) < MOST_SHOWN:
+            chosen.setdefault(pairs[place], "one of the others")
+    return chosen
+
+
+def colors_for(seen: Seen) -> Labels:
+    """Return a class table to draw masks with that hold no classes: the values that may be true, or the commonest."""
+    values = believed(seen)
+    if len(values) < 2:
+        values = sorted((value for value, _ in seen.counts.most_common(_MOST_COLORS)), key=order_of)
+    values = values[:_MOST_COLORS]
+    colors: tuple[Color, ...] = default_colors(len(values))
+    if seen.is_rgb:
+        colors = tuple(value for value in values if isinstance(value, tuple))
+    return Labels(default_names(len(values)), colors, tuple(values), rule="nearest")
+
+
+def write_sheet(shown: Sequence[Shown], path: Path) -> None:
+    """Write all overlays as one picture, with their names and why they are there."""
+    tiles = []
+    for one in shown:
+        height, width = _fit(one.overlay.shape, _TILE)
+        tile = np.full((_TILE, _TILE + 8, 3), 255, np.uint8)
+        tile[_TILE - height :, 4 : 4 + width] = raster.resize(one.overlay, height, width, "area")
+        tiles.append(np.concatenate([tile, raster.caption([one.name, one.why, ""], _TILE + 8)]))
+    columns = min(_COLUMNS, len(tiles))
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
+    rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
+    raster.write_picture(path, np.concatenate(rows))
+
+
+def _draw(pair: Pair, why: str, labels: Labels, white: float) -> Shown:
+    picture = viewable(raster.read(pair.image), white)
+    mask = raster.read_mask(pair.mask)
+    height, width = _fit(picture.shape, _SIDE)
+    small = raster.resize(picture, height, width, "area")
+    indices = labels.encode(raster.resize(mask, height, width, "nearest"))
+    return Shown(pair.name, why, small, overlay(small, indices, labels))
+
+
+def _fit(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Return height and width within a square; small pictures grow up to fourfold."""
+    factor = min(side / max(shape[:2]), 4.0)
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+
+def _starts(line: str) -> list[str]:
+    """Return what may be the path that a line of a finding begins with, the longest first."""
+    ends = [place for place, sign in enumerate(line) if sign in " :"]
+    return [line, *(line[:end] for end in reversed(ends))]
+
+
+def _ends(line: str) -> list[str]:
+    """Return what may be a path that a line ends with, the longest first."""
+    return [line[place + 1 :] for place, sign in enumerate(line) if sign == " "]
+
+
+def _short(text: str) -> str:
+    """Return a text in which paths are names."""
+    return re.sub(r"\S*[/\\](?=\S)", "", text)
+
+
+def _uri(picture: NDArray[np.uint8]) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(raster.as_jpeg(picture)).decode('ascii')}"

@@ -1,0 +1,173 @@
+"""`unet inspect`: what a data set holds and what is wrong with it, before anything is trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from unet.commands.display import open_display
+from unet.commands.facts import facts_of
+from unet.commands.gallery import Shown, gallery, write_sheet
+from unet.commands.json_file import check_target, write_json
+from unet.commands.source import place, survey_of
+from unet.config import Config
+from unet.data.finding import SEVERITIES, shortened
+from unet.data.inspection.survey import Survey
+from unet.data.manifest import describe
+from unet.errors import InputError
+
+MARK = '<meta name="generator" content="unet inspect">'
+"""By this a page is known to be ours, and may be replaced by a newer one."""
+
+_STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+
+
+def inspect(
+    data: Path | None = None,
+    *,
+    images: Path | None = None,
+    masks: Path | None = None,
+    mask_suffix: str | None = None,
+    val: str | None = None,
+    group: str | None = None,
+    classes: Path | None = None,
+    mask_values: Sequence[Any] | None = None,
+    ignore: Sequence[int] | None = None,
+    instances: bool = False,
+    json: Path | None = None,
+    out: Path | None = None,
+    overwrite: bool = False,
+) -> Survey:
+    """Check a data set as `train` does, print all that is found, and draw pictures with their masks.
+
+    Parameters
+    ----------
+    data, images, masks, mask_suffix, val, group, classes, mask_values, ignore, instances
+        As in `unet.train`.
+    json : Path, optional
+        A file for all facts and findings, with all files.
+    out : Path, optional
+        The folder for contact.png and inspect.html; by default inspect-NAME where the command is run.
+    overwrite : bool
+        Replace the JSON file, and pages that `inspect` has not written.
+
+    Returns
+    -------
+    Survey
+        Errors among its findings are not raised.
+
+    Raises
+    ------
+    InputError
+        There are no such folders, or the results cannot be written.
+    """
+    given = {
+        "root": data, "images": images, "masks": masks, "mask_suffix": mask_suffix, "val": val, "group": group,
+        "classes": classes, "mask_values": mask_values, "ignore": ignore,
+    }  # fmt: skip
+    said = {key: str(value) if isinstance(value, Path) else value for key, value in given.items() if value is not None}
+    settings = Config().updated({"data": {**said, "instances": instances}})
+    where = place(settings.data)
+    folder = out or Path(f"inspect-{Path(where).resolve().name}")
+    _check_folder(folder, [path for path in (data, images, masks) if path is not None], overwrite)
+    if json is not None:
+        check_target(json, overwrite)
+    display = open_display()
+    about = describe(settings.data)
+    survey = survey_of(about, settings.data, settings.training.seed, display, patient=True)
+    facts = facts_of(survey, where)
+    print_facts(facts)
+    if json is not None:
+        write_json(json, facts)
+        display.say(f"facts {json}")
+    shown = gallery(survey)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_page(facts, shown, folder / "inspect.html")
+    display.say(f"page  {folder / 'inspect.html'}")
+    if shown:
+        write_sheet(shown, folder / "contact.png")
+        display.say(f"sheet {folder / 'contact.png'}")
+    return survey
+
+
+def _check_folder(folder: Path, data: Sequence[Path], overwrite: bool) -> None:
+    """Make sure, before anything is read, that the results may lie in a folder: not among the data, nor over others'.
+
+    Raises
+    ------
+    InputError
+        They may not.
+    """
+    inside = {folder.resolve(), *folder.resolve().parents}
+    for path in data:
+        if path.resolve() in inside:
+            raise InputError(f"{folder} lies in {path}", "a folder outside of the data", "choose another --out")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file", "a folder", "choose another --out")
+    page = folder / "inspect.html"
+    ours = page.is_file() and MARK in page.read_text(encoding="utf-8", errors="replace")[:1000]
+    if not overwrite and not ours and any((folder / name).exists() for name in ("contact.png", page.name)):
+        raise InputError(f"{folder} holds other pages", "a new folder", "choose another --out, or allow --overwrite")
+
+
+def print_facts(facts: dict[str, Any]) -> None:
+    """Print what there is and what was found to standard output."""
+    console = Console(highlight=False, soft_wrap=True)
+    if facts["parts"]:
+        _print_table(console, ("name", "pairs", "sizes", "bands", "depth", "pictures", "masks"), facts["parts"])
+    if facts["classes"]:
+        _print_table(console, ("name", "value", "pixels", "pictures", "train", "val"), facts["classes"])
+    if facts["values"]:
+        _print_table(console, ("value", "pixels", "masks"), facts["values"])
+    for finding in facts["findings"]:
+        console.print()
+        line = Text(finding["severity"], _STYLES[finding["severity"]])
+        console.print(line.append(f" {finding['kind']}: {finding['found']}", "default"))
+        if finding["expected"]:
+            console.print(f"  expected: {finding['expected']}", markup=False)
+        if finding["remedy"]:
+            console.print(f"  remedy:   {finding['remedy']}", markup=False)
+        for file in shortened(finding["files"], 3):
+            console.print(f"    {file}", markup=False)
+    counts = {name: sum(finding["severity"] == name for finding in facts["findings"]) for name in SEVERITIES}
+    console.print()
+    console.print(", ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items()))
+
+
+def write_page(facts: dict[str, Any], shown: Sequence[Shown], path: Path) -> None:
+    """Write the page: one file that needs no network."""
+    environment = Environment(
+        # The style and the templates lie together; the module of the report would bring torch along.
+        loader=PackageLoader("unet", "report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["percent"] = _percent
+    text = environment.get_template("inspect.html.j2").render(**facts, shown=shown, mark=MARK)
+    draft = path.with_suffix(".html.part")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
+
+
+def _print_table(console: Console, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    table = Table()
+    for column in columns:
+        number = isinstance(rows[0][column], (int, float))
+        table.add_column({"name": ""}.get(column, column), justify="right" if number else "left")
+    for row in rows:
+        cells = (_percent(row[column]) if isinstance(row[column], float) else str(row[column]) for column in columns)
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}" if share < 0.1 else f"{share:.1%}"

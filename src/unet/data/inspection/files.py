@@ -1,0 +1,79 @@
+"""Files that do not pair, cannot be read, or do not fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from unet.data.finding import Finding, counted
+from unet.data.inspection.values import REPAIR
+from unet.data.pairs import Pairing
+from unet.data.scan import Fault
+
+_PARTNER = "one mask for every picture, of the same name but for a suffix such as _mask"
+_FAULTS = {
+    "missing": ("{} cannot be found", "", "put them back, or remove their partners"),
+    "empty-file": ("{} of 0 bytes", "", "copy them again or remove them"),
+    "truncated": ("{} cut off", "whole files", "copy or download them again"),
+    "unreadable": ("{} cannot be read", "pictures", "copy or save them anew, or remove them"),
+    "not-finite": ("{} with NaN or infinity", "numbers", "replace these values"),
+    "one-hot": ("{} with a band for each class", "one band of class numbers", REPAIR),
+    "mask-bands": ("{} with bands that are no colours", "1 band (values) or 3 (colours)", "save one band"),
+    "size-exif": ("{} drawn on a picture that EXIF turns", "the size of the picture", REPAIR),
+    "size-rotated": ("{} turned by 90 degrees against the picture", "the size of the picture", REPAIR),
+    "size-scaled": ("{} of another scale than the picture", "the size of the picture", REPAIR),
+    "size-differs": ("{} of another size than the picture", "the size of the picture", "pair the right files"),
+}
+"""By kind: what is found (with the count of files or masks in place of the braces), expected, and the remedy."""
+
+
+def unpaired(pairing: Pairing, where: Path | None) -> list[Finding]:
+    """Files without a partner; those with a nearly matching name, and those that are one too many, by themselves."""
+    near = {*pairing.near, *pairing.near.values()}
+    lonely = [
+        f"{path} has no {lack}"
+        for files, lack in ((pairing.without_mask, "mask"), (pairing.without_picture, "picture"))
+        for path in files
+        if path not in near
+    ]
+    nearly = [f"{image} has no mask (nearest name: {mask.name})" for image, mask in pairing.near.items()]
+    findings = (
+        Finding.about(
+            "near-miss-name",
+            "error",
+            nearly,
+            f"{counted(len(nearly), 'picture')} in {where} cannot be paired, but for a mask of nearly the same name",
+            _PARTNER,
+            f"rename them, or {REPAIR}",
+        ),
+        Finding.about(
+            "unpaired",
+            "error",
+            lonely,
+            f"{counted(len(lonely), 'file')} in {where} cannot be paired",
+            _PARTNER,
+            "add what is missing, or remove them",
+        ),
+        Finding.about(
+            "doubled",
+            "error",
+            pairing.doubled,
+            f"{counted(len(pairing.doubled), 'file')} in {where} cannot be paired",
+            "one picture and one mask of a name",
+        ),
+    )
+    return [finding for finding in findings if finding is not None]
+
+
+def faulty(faults: Iterable[Fault]) -> list[Finding]:
+    """Pairs that cannot be used, by kind of fault."""
+    by_kind: dict[str, list[str]] = {}
+    for fault in faults:
+        by_kind.setdefault(fault.kind, []).append(fault.text)
+    findings = []
+    for kind, files in sorted(by_kind.items(), key=lambda item: list(_FAULTS).index(item[0])):
+        found, expected, remedy = _FAULTS[kind]
+        noun = "mask" if kind.startswith(("size", "mask", "one-hot")) else "file"
+        text = found.format(counted(len(files), noun))
+        findings.append(Finding(kind, "error", text, expected, remedy, tuple(files), len(files)))
+    return findings

@@ -1,0 +1,96 @@
+"""All checks of a data set, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unet.config import DataConfig
+from unet.data.classes import judge
+from unet.data.finding import SEVERITIES, Finding, stop_on_errors
+from unet.data.inspection.files import faulty
+from unet.data.inspection.masks import mask_findings
+from unet.data.inspection.pictures import picture_findings
+from unet.data.inspection.splits import split_findings
+from unet.data.manifest import Description
+from unet.data.pairs import Pair
+from unet.data.scan import Scan, size_faults
+from unet.errors import DataError
+from unet.labels import Labels
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a data set holds and what is wrong with it.
+
+    Attributes
+    ----------
+    scan : Scan
+        Of all pairs.
+    train, val : tuple of Pair
+        The split.
+    labels : Labels or None
+        None where the masks hold no classes; an error among the findings says why.
+    findings : tuple of Finding
+        Errors first, then warnings, then notes.
+    """
+
+    scan: Scan
+    train: tuple[Pair, ...]
+    val: tuple[Pair, ...]
+    labels: Labels | None
+    findings: tuple[Finding, ...]
+
+    def usable_labels(self, what: str) -> Labels:
+        """Return the class table of a data set, called `what`, that can be trained on.
+
+        Raises
+        ------
+        DataError
+            All errors among the findings, as one.
+        """
+        stop_on_errors(self.findings, what)
+        if self.labels is None:
+            raise DataError(f"{what} has no classes", "masks that hold some")
+        return self.labels
+
+
+def survey(
+    scan: Scan,
+    train: Sequence[Pair],
+    val: Sequence[Pair],
+    about: Description,
+    settings: DataConfig,
+    known: Sequence[Finding] = (),
+) -> Survey:
+    """Run all checks on what a scan has found.
+
+    Parameters
+    ----------
+    scan : Scan
+        Of the pairs to train and to validate on.
+    about : Description
+    settings : DataConfig
+        What the user says about the masks.
+    known : sequence of Finding
+        What pairing and splitting have found already.
+    """
+    findings = [*known, *faulty((*scan.faults, *size_faults(scan)))]
+    labels = None
+    if scan.pairs:
+        findings += picture_findings(scan)
+        labels, strange = judge(
+            scan,
+            classes=about.classes,
+            mask_values=settings.mask_values,
+            ignore=about.ignore,
+            instances=settings.instances,
+            root=about.root,
+        )
+        findings += strange
+        findings += mask_findings(scan, labels)
+        findings += split_findings(scan.part(train), scan.part(val), labels)
+    elif not findings:
+        findings.append(Finding("no-pairs", "error", "no pair of picture and mask", "at least two"))
+    order = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+    return Survey(scan, tuple(train), tuple(val), labels, tuple(order))

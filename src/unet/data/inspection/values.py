@@ -1,0 +1,293 @@
+"""Masks that hold something else than classes, and the word on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from unet.data.finding import Finding, counted
+from unet.data.seen import Seen, listed, option, order_of
+from unet.data.stats import MaskStats
+from unet.labels import IGNORED, Color, Value
+
+MOST_CLASSES = 64
+"""More values than this are taken as classes only where a class file names them."""
+
+REPAIR = "mend them by: unet repair DATA --out CLEAN"
+
+_NEAR = 8  # grey levels (of 255) within which a rare value beside a frequent one is taken for a blurred edge
+_APART = 24  # grey levels between two values that may both be true
+_RARE = 20  # times fewer pixels
+_SHARE = 0.01  # of all pixels, that a true value has at least
+_EDGE = 0.05  # share of the pixels of a blended value that lie among their like, at most
+_EDGES = 0.25  # share of all pixels that are edges, at most
+_FEW = 32  # values of a mask that was given as a picture, at most
+
+
+def swapped(seen: Seen) -> Finding | None:
+    """Masks where the pictures should be, and the reverse: few values in the picture, many in the mask."""
+    rows = list(zip(seen.scan.pairs, seen.scan.pictures, seen.scan.masks, strict=True))
+    files = tuple(
+        f"{pair.mask} holds {_many(mask)}, its picture {pair.image} {picture.n_values}"
+        for pair, picture, mask in rows
+        if 2 <= picture.n_values <= _FEW and mask.n_values > MOST_CLASSES
+    )
+    if not files:
+        return None
+    what = "the two folders seem" if len(files) > len(rows) / 2 else f"{counted(len(files), 'pair')} seem"
+    return Finding.about(
+        "swapped",
+        "error",
+        files,
+        f"the masks of {counted(len(files), 'pair')} hold more values than their pictures",
+        "masks of few values",
+        f"{what} to be swapped; if not, name the true values with --mask-values",
+    )
+
+
+def palettes(seen: Seen) -> Finding | None:
+    """One index that stands for two colours."""
+    colors: dict[Value, Counter[Color]] = {}
+    for mask in seen.scan.masks:
+        for value, color in _colors(mask).items():
+            colors.setdefault(value, Counter())[color] += 1
+    usual = {value: counter.most_common(1)[0][0] for value, counter in colors.items()}
+    files = []
+    for pair, mask in zip(seen.scan.pairs, seen.scan.masks, strict=True):
+        other = next(((value, color) for value, color in _colors(mask).items() if color != usual[value]), None)
+        if other is not None:
+            value, color = other
+            files.append(f"{pair.mask}: the palette value {value} is {color}, in others {usual[value]}")
+    return Finding.about(
+        "palettes-differ",
+        "error",
+        files,
+        f"{counted(len(files), 'mask has', 'masks have')} another palette than the others",
+        "one palette for all masks",
+        f"{REPAIR}, or name the indices with --mask-values if they are right",
+    )
+
+
+def palette_and_plain(seen: Seen) -> Finding | None:
+    """Indices of a palette in some masks, and in others plain values or colours that are none of them."""
+    rows = list(zip(seen.scan.pairs, seen.scan.masks, strict=True))
+    indices = {value for _, mask in rows if mask.palette is not None for value, _ in mask.values}
+    if not indices:
+        return None
+    strange = {
+        pair: [value for value, _ in mask.values if value not in indices] for pair, mask in rows if mask.palette is None
+    }
+    files = tuple(f"{pair.mask} has none and holds {listed(values[:4])}" for pair, values in strange.items() if values)
+    return Finding.about(
+        "palette-and-plain",
+        "error",
+        files,
+        f"some masks have a palette with the values {listed(sorted(indices, key=order_of))}, "
+        f"{counted(len(files), 'other has', 'others have')} none and other values",
+        "masks of one kind",
+        f"{REPAIR}, or name the true values with --mask-values",
+    )
+
+
+def _colors(mask: MaskStats) -> dict[Value, Color]:
+    """Return the colours of the palette values that a mask holds."""
+    colors = mask.palette or ()
+    return {value: colors[value] for value, _ in mask.values if isinstance(value, int) and 0 <= value < len(colors)}
+
+
+def two_scales(seen: Seen) -> Finding | None:
+    """Some masks count 0, 1, ..., others spread the same classes from 0 to 255, which is then no ignored value."""
+    sets = [{value for value, _ in mask.values if isinstance(value, int)} for mask in seen.scan.masks]
+    small = [bool(values - {0}) and max(values) < _FEW for values in sets]
+    wide = [IGNORED in values and not any(0 < value < _FEW for value in values) for values in sets]
+    holding = sum(IGNORED in values for values in sets)
+    if not any(small) or not any(wide) or sum(wide) < holding:
+        return None
+    rarer = wide if sum(wide) <= sum(small) else small
+    files = tuple(
+        f"{pair.mask} holds {listed(sorted(values))}"
+        for pair, values, this in zip(seen.scan.pairs, sets, rarer, strict=True)
+        if this
+    )
+    counts = sorted(set().union(*(values for values, this in zip(sets, small, strict=True) if this)))
+    spread = sorted(set().union(*(values for values, this in zip(sets, wide, strict=True) if this)))
+    return Finding.about(
+        "two-scales",
+        "error",
+        files,
+        f"{counted(sum(wide), 'mask holds', 'masks hold')} {listed(spread)}, {sum(small)} {listed(counts)}",
+        "the same values in all masks",
+        "save them alike, or add --ignore 255 if 255 is to be left out",
+    )
+
+
+def instances(seen: Seen) -> Finding | None:
+    """Values that number objects."""
+    masks = seen.scan.masks
+    scores = [mask.objects for mask in masks if mask.objects is not None]
+    busy = [mask for mask in masks if sum(value != 0 for value, _ in mask.values) >= 3]
+    numbers = [value for value in seen.counts if isinstance(value, int) and value > 0]
+    if not scores or len(scores) < 0.8 * len(busy) or np.mean(scores) < 0.9:
+        return None
+    wide = any(mask.dtype != "uint8" for mask in masks)
+    differ = len({frozenset(value for value, _ in mask.values) for mask in masks}) > 1
+    if not (wide or len(numbers) > MOST_CLASSES or (len(numbers) >= 8 and differ)):
+        return None
+    files = tuple(
+        f"{pair.mask}: {_many(mask)}" for pair, mask in zip(seen.scan.pairs, masks, strict=True) if mask.objects
+    )
+    return Finding.about(
+        "instances",
+        "error",
+        files,
+        f"the masks seem to number objects: {listed(sorted(numbers)[:3])} ... {max(numbers)}, each one blob",
+        "one value for each class",
+        "to learn object or background add --instances; if they are classes, name them with --mask-values",
+    )
+
+
+def one_hot(seen: Seen) -> Finding | None:
+    """Three bands, one for each class, of which one is 1 at every pixel; other stacks are faults of the scan."""
+    bands = {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
+    if not seen.is_rgb or not set(seen.counts) <= bands:
+        return None
+    files = tuple(str(pair.mask) for pair in seen.scan.pairs)
+    return Finding.about(
+        "one-hot",
+        "error",
+        files,
+        f"{counted(len(files), 'mask has', 'masks have')} a band for each of 3 classes",
+        "one band of class numbers",
+        REPAIR,
+    )
+
+
+def damage(seen: Seen) -> list[Finding]:
+    """Values between the true ones, or far too many for classes: by JPEG, by blending, or in a photograph."""
+    if not _is_damaged(seen):
+        return []
+    true = believed(seen)
+    known = set(true)
+    lossy: list[str] = []
+    blurred: list[str] = []
+    lost: list[str] = []
+    pictures: list[str] = []
+    for pair, mask in zip(seen.scan.pairs, seen.scan.masks, strict=True):
+        exact = sum(count for value, count in mask.values if seen.as_seen(value) in known)
+        share = exact / (mask.height * mask.width)
+        line = f"{pair.mask}: {_many(mask)}"
+        if share == 1:
+            continue
+        if share >= 0.5 and 2 <= len(true) <= MOST_CLASSES:
+            (lossy if mask.lossy else blurred).append(f"{line}, {share:.1%} of the pixels are true")
+        else:
+            (pictures if mask.n_values > MOST_CLASSES else lost).append(line)
+    exactly = f"{seen.share(true):.1%} of all pixels are {listed(true)}"
+    nearest = f"{REPAIR}, or take every pixel as the nearest of these by {option(true)}" if true else ""
+    found = (
+        Finding.about(
+            "lossy-mask",
+            "error",
+            lossy,
+            f"{_masks(lossy)} up to {seen.many()}, but {exactly}: JPEG changes values",
+            "one value for each class",
+            nearest,
+        ),
+        Finding.about(
+            "blended-mask",
+            "error",
+            blurred,
+            f"{_masks(blurred)} up to {seen.many()}, but {exactly}: edges were blended",
+            "one value for each class",
+            nearest,
+        ),
+        Finding.about(
+            "lossy-mask" if seen.lossy else "blended-mask",
+            "error",
+            lost,
+            f"{_masks(lost)} up to {seen.many()}, and which are true is lost",
+            "one value for each class",
+            "save them as PNG from their source, or name the true ones with --mask-values",
+        ),
+        Finding.about(
+            "photo-mask",
+            "error",
+            pictures,
+            f"{_masks(pictures)} up to {seen.many()}",
+            f"one for each class, at most {MOST_CLASSES} without a class file",
+            "if they are photographs the files are the wrong ones; if they are classes name them in classes.csv",
+        ),
+    )
+    return [finding for finding in found if finding is not None]
+
+
+def _masks(files: Sequence[str]) -> str:
+    return counted(len(files), "mask holds", "masks hold")
+
+
+def edge_values(seen: Seen) -> Finding | None:
+    """Class numbers that occur only where two others meet, as they do in a mask that was resized with blending."""
+    edges = sorted(blended(seen), key=order_of)
+    share = seen.share(edges)
+    if seen.is_rgb or len(edges) < 2 or share > _EDGES:
+        return None
+    files = tuple(
+        str(pair.mask)
+        for pair, mask in zip(seen.scan.pairs, seen.scan.masks, strict=True)
+        if any(value in edges for value, _ in mask.values)
+    )
+    return Finding.about(
+        "edge-values",
+        "warning",
+        files,
+        f"the values {listed(edges)} ({share:.2%} of the pixels) occur only at edges between others",
+        "classes with an inside",
+        "if blending made them, name the true values with --mask-values",
+    )
+
+
+def _is_damaged(seen: Seen) -> bool:
+    if seen.lossy and seen.n_values > 2:
+        return True
+    if seen.n_values > MOST_CLASSES:
+        return True
+    values = list(seen.counts)
+    if not seen.is_rgb and all(value in (IGNORED, -1) or order_of(value) < (MOST_CLASSES,) for value in values):
+        return False  # plain class numbers
+    if len(blended(seen)) >= 2:
+        return True
+    points = np.array([np.atleast_1d(value) for value in values], dtype=np.int64)
+    counts = np.array([seen.counts[value] for value in values])
+    near = np.abs(points[:, None] - points[None]).max(axis=2) <= _NEAR
+    return bool((near & (counts[:, None] >= _RARE * counts[None])).any())
+
+
+def blended(seen: Seen) -> list[Value]:
+    """Return the values that lie between others and occur at edges only, where two others meet."""
+    values = list(seen.counts)
+    points = np.array([order_of(value) for value in values])
+    counts, inner = (np.array([counter[value] for value in values]) for counter in (seen.counts, seen.inner))
+    solid = inner > _EDGE * counts
+    if solid.sum() < 2:
+        return []
+    low, high = points[solid].min(axis=0), points[solid].max(axis=0)
+    between = ((points >= low) & (points <= high)).all(axis=1) & ~solid
+    return [values[place] for place in np.flatnonzero(between)]
+
+
+def believed(seen: Seen) -> list[Value]:
+    """Return the values that are probably true, sorted: frequent, apart from one another, and not of edges only."""
+    true: list[Value] = []
+    edges = set(blended(seen))
+    for value, count in seen.counts.most_common():
+        if count < _SHARE * seen.pixels or len(true) > MOST_CLASSES:
+            break
+        if value not in edges and all(np.abs(np.subtract(value, other)).max() > _APART for other in true):
+            true.append(value)
+    return sorted(true, key=order_of)
+
+
+def _many(mask: MaskStats) -> str:
+    return f"{mask.n_values} {'colours' if mask.is_rgb else 'values'}"

@@ -1,0 +1,139 @@
+"""`unet inspect` from end to end: what it prints, draws and refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unet import cli, raster
+from unet.commands.inspect import inspect
+from unet.errors import InputError
+
+DataMaker = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def listing(folder: Path) -> list[tuple[str, int]]:
+    return sorted((path.name, path.stat().st_mtime_ns) for path in folder.rglob("*"))
+
+
+def test_a_sound_set(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
+    data = make_data(count=6)
+    before = listing(data)
+    assert cli.main(["inspect", "data", "--json", "facts.json"]) == 0
+    printed = capsys.readouterr()
+    assert "0 errors" in printed.out and "foreground" in printed.out and "32 x 24" in printed.out
+    assert listing(data) == before
+    sheet = raster.read("inspect-data/contact.png")
+    assert sheet.ndim == 3 and np.ptp(sheet) > 100
+    page = Path("inspect-data/inspect.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") == 12 and "http" not in page
+    assert all(f"p{number:02}" in page for number in range(6))
+    facts = json.loads(Path("facts.json").read_text())
+    assert [row["pairs"] for row in facts["parts"]] == [5, 1]
+    assert [row["name"] for row in facts["classes"]] == ["background", "foreground"]
+    shares = [row["pixels"] for row in facts["classes"]]
+    truth = np.mean([raster.read_mask(path) for path in (data / "masks").iterdir()])
+    assert shares == pytest.approx([1 - truth, truth])
+
+
+def test_a_broken_set_is_shown_and_ends_with_2(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
+    data = make_data(count=6, suffix="")
+    for path in (data / "masks").iterdir():
+        raster.write_grey(path, np.random.default_rng(0).integers(0, 256, (24, 32)).astype(np.uint8))
+    (data / "imgs/p01.png").write_bytes(b"")
+    assert cli.main(["inspect", "data", "--json", "facts.json"]) == 2
+    printed = capsys.readouterr()
+    assert re.search("(?m)^unet: error: .*empty-file, photo-mask", printed.err) and "Traceback" not in printed.err
+    facts = json.loads(Path("facts.json").read_text())
+    by_kind = {finding["kind"]: finding for finding in facts["findings"]}
+    assert by_kind["photo-mask"]["count"] == len(by_kind["photo-mask"]["files"]) == 5
+    assert facts["classes"] == [] and facts["values"]
+    assert "photo-mask" in Path("inspect-data/inspect.html").read_text(encoding="utf-8")
+
+
+def test_nothing_can_be_shown(make_data: DataMaker) -> None:
+    data = make_data(count=2)
+    for path in (data / "imgs").iterdir():
+        path.write_bytes(b"")
+    survey = inspect(Path("data"))
+    assert survey.labels is None and [finding.kind for finding in survey.findings] == ["empty-file"]
+    assert not Path("inspect-data/contact.png").exists()
+
+
+def test_a_folder_of_nothing_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("data").mkdir()
+    assert cli.main(["inspect", "data"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1 and "no pictures and no folders" in printed.err
+    assert not Path("inspect-data").exists()
+
+
+def test_duplicates_are_shown_side_by_side(make_data: DataMaker) -> None:
+    data = make_data(count=8)
+    survey = inspect(data)
+    train, val = survey.train[0], survey.val[0]
+    val.image.write_bytes(train.image.read_bytes())
+    inspect(data)
+    page = Path("inspect-data/inspect.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<figcaption>(\S+) <span class="why">(\S+)', page)
+    assert shown[:2] == [(val.name, "duplicate-across-split"), (train.name, "duplicate-across-split")]
+
+
+def test_our_own_page_is_replaced_and_nothing_else(make_data: DataMaker) -> None:
+    data = make_data()
+    inspect(data)
+    inspect(data)
+    Path("inspect-data/inspect.html").write_text("mine")
+    with pytest.raises(InputError, match="holds other pages"):
+        inspect(data)
+    assert Path("inspect-data/inspect.html").read_text() == "mine"
+    inspect(data, overwrite=True)
+    Path("facts.json").write_text("mine")
+    with pytest.raises(InputError, match=r"facts.json exists"):
+        inspect(data, json=Path("facts.json"))
+
+
+@pytest.mark.parametrize(("out", "words"), [("data/look", "lies in"), ("data", "lies in"), ("file", "is a file")])
+def test_places_that_may_not_be_written(make_data: DataMaker, out: str, words: str) -> None:
+    data = make_data()
+    Path("file").write_text("x")
+    before = listing(data)
+    with pytest.raises(InputError, match=words):
+        inspect(Path("data"), out=Path(out))
+    assert listing(data) == before
+
+
+# Real data
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("isbi_em", "lossy-mask", r"are 0, 255: JPEG"),
+        ("phc-c2dh-u373/01", "instances", r"number objects"),
+        ("ultrasound", "mixed-bands", r"170 of 3 bands, 34 of 1 band"),
+        ("msrc2_seg", "ignored", r"\(0, 0, 0\) \(21.9% of the pixels\)"),
+    ],
+)
+def test_real_sets(shared_data: Path, name: str, kind: str, words: str) -> None:
+    survey = inspect(shared_data / name, out=Path("look"))
+    (finding,) = (finding for finding in survey.findings if finding.kind == kind)
+    assert re.search(words, finding.found)
+    assert raster.probe("look/contact.png").width > 400
+
+
+@pytest.mark.slow
+def test_real_street_scenes(shared_data: Path) -> None:
+    survey = inspect(shared_data / "camvid")
+    assert survey.labels is not None and survey.labels.ignored == (11,) and len(survey.labels) == 11
+    assert [finding.kind for finding in survey.findings] == ["ignored"]

@@ -1,0 +1,193 @@
+"""The checks of a data set, each with numbers small enough to see through."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unet import raster
+from unet.data.class_counts import class_counts
+from unet.data.finding import Finding, shortened, stop_on_errors
+from unet.data.inspection.splits import ALIKE, missing, twins
+from unet.data.inspection.values import believed, blended
+from unet.data.pairs import Pair, pair_up
+from unet.data.scan import Scan
+from unet.data.seen import Seen
+from unet.data.stats import MaskStats, PictureStats, mask_stats, picture_stats
+from unet.errors import DataError
+from unet.labels import Labels
+
+
+def pair(name: str) -> Pair:
+    return Pair(name, Path(f"imgs/{name}.png"), Path(f"masks/{name}.png"))
+
+
+def scan_of(pictures: dict[str, PictureStats], masks: dict[str, MaskStats] | None = None) -> Scan:
+    names = list(pictures)
+    empty = mask_stats(np.zeros((8, 8), np.uint8))
+    return Scan(
+        tuple(pair(name) for name in names), tuple(pictures.values()),
+        tuple((masks or {}).get(name, empty) for name in names), (),
+    )  # fmt: skip
+
+
+def seen_of(*masks: np.ndarray) -> Seen:
+    noise = picture_stats(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    names = [str(number) for number in range(len(masks))]
+    stats = {name: mask_stats(mask) for name, mask in zip(names, masks, strict=True)}
+    return Seen(scan_of(dict.fromkeys(names, noise), stats))
+
+
+# Findings
+
+
+def test_one_error_is_raised_as_it_is_and_several_as_one() -> None:
+    note = Finding("exif", "note", "turned")
+    one = Finding("unpaired", "error", "2 files", "pairs", "add them", ("a has no mask", "b has no mask"), 2)
+    other = Finding("instances", "error", "objects", "classes")
+    stop_on_errors([note], "data")
+    with pytest.raises(DataError, match=r"^2 files; expected pairs; add them$") as caught:
+        stop_on_errors([note, one], "data")
+    assert caught.value.faults == one.files and caught.value.kind == "unpaired"
+    assert Finding.of(caught.value) == one
+    with pytest.raises(DataError, match="2 kinds of fault in data") as caught:
+        stop_on_errors([one, note, other], "data")
+    assert caught.value.faults == (
+        "2 files; expected pairs; add them: a has no mask, b has no mask",
+        "objects; expected classes",
+    )
+
+
+@given(st.lists(st.text(max_size=3), max_size=30), st.integers(1, 12))
+def test_shortened_lists_count_the_rest(faults: list[str], most: int) -> None:
+    short = shortened(faults, most)
+    rest = len(faults) - most
+    assert short[:most] == tuple(faults[:most]) and short[most:] == ((f"and {rest} more",) if rest > 0 else ())
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "near"),
+    [
+        ("scan_07.png", "Scan 7_mask.png", True),
+        ("scan_07.png", "sacn_07_mask.png", True),
+        ("scan_07.png", "scan_07_maks.png", True),
+        ("scan_07.png", "scan_08_mask.png", False),
+        ("scan_07.png", "scan_17_mask.png", False),
+        ("scan_07.png", "house_07_mask.png", False),
+        ("größe.png", "grösse_mask.png", True),
+    ],
+)
+def test_near_names_have_the_same_numbers(tmp_path: Path, image: str, mask: str, near: bool) -> None:
+    for name in (
+        "imgs/a1.png",
+        "masks/a1_mask.png",
+        "imgs/a2.png",
+        "masks/a2_mask.png",
+        f"imgs/{image}",
+        f"masks/{mask}",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = pair_up(tmp_path)
+    assert [path.name for path in found.without_mask] == [image]
+    assert [path.name for path in found.without_picture] == [mask]
+    assert {a.name: b.name for a, b in found.near.items()} == ({image: mask} if near else {})
+    assert [one.name for one in found.parts["all"]] == ["a1", "a2"]
+
+
+# Values
+
+
+def test_inner_pixels_have_four_neighbours_of_their_kind() -> None:
+    mask = np.zeros((7, 7), np.uint8)
+    mask[1:6, 1:6] = 9
+    mask[3, 3] = 4
+    stats = mask_stats(mask)
+    # Of the 25 pixels of 9 the ring of 16 touches 0 and the four around the middle touch 4.
+    assert dict(zip([value for value, _ in stats.values], stats.inner, strict=True)) == {0: 0, 9: 4, 4: 0}
+
+
+@given(st.integers(0, 10**6), st.booleans())
+def test_inner_pixels_agree_with_a_loop(seed: int, is_rgb: bool) -> None:
+    rng = np.random.default_rng(seed)
+    mask = np.kron(rng.integers(0, 3, (3, 3)), np.ones((3, 3))).astype(np.uint8)
+    codes = mask.copy()
+    if is_rgb:
+        mask = np.dstack([mask * 5, mask, 9 - mask])
+    wanted: dict[object, int] = {}
+    for row in range(1, 8):
+        for column in range(1, 8):
+            around = [codes[row - 1, column], codes[row + 1, column], codes[row, column - 1], codes[row, column + 1]]
+            if all(value == codes[row, column] for value in around):
+                key = tuple(mask[row, column].tolist()) if is_rgb else int(codes[row, column])
+                wanted[key] = wanted.get(key, 0) + 1
+    stats = mask_stats(mask)
+    got = {value: inner for (value, _), inner in zip(stats.values, stats.inner, strict=True) if inner}
+    assert got == wanted
+
+
+def test_blended_values_are_between_and_have_no_inside() -> None:
+    mask = np.zeros((40, 40), np.uint8)
+    mask[:, 20:] = 200
+    mask[:, 18], mask[:, 19] = 60, 140
+    assert sorted(blended(seen_of(mask))) == [60, 140] and believed(seen_of(mask)) == [0, 200]
+    outside = np.where(mask == 60, 250, mask).astype(np.uint8)  # brighter than both sides: no blend of them
+    assert blended(seen_of(outside)) == [140]
+
+
+# Splits
+
+
+def stats_of(seed: int, change: float = 1.0) -> PictureStats:
+    rng = np.random.default_rng(seed)
+    soft = raster.resize(rng.integers(0, 256, (6, 8, 3)).astype(np.uint8), 48, 64, "bicubic")
+    return picture_stats((soft * change).astype(np.uint8))
+
+
+def test_twins_are_equal_or_alike_and_nothing_else() -> None:
+    train = scan_of({f"t{seed}": stats_of(seed) for seed in range(6)})
+    val = scan_of({"same": stats_of(2), "darker": stats_of(3, 0.97), "other": stats_of(50)})
+    found = {other.name: (one.name, distance) for one, other, distance in twins(train, val)}
+    assert found["same"] == ("t2", -1) and found["darker"][0] == "t3" and 0 <= found["darker"][1] <= ALIKE
+    assert "other" not in found and twins(val, scan_of({})) == []
+
+
+def test_hashes_that_agree_by_chance_are_told_apart_by_brightness_and_shape() -> None:
+    one = stats_of(0)
+    brighter = replace(one, digest=1, mean=tuple(value + 60 for value in one.mean))
+    wider = replace(one, digest=2, width=one.width * 2)
+    assert twins(scan_of({"a": one}), scan_of({"b": brighter, "c": wider})) == []
+
+
+def test_flat_pictures_have_no_looks() -> None:
+    noise = np.random.default_rng(0).integers(198, 204, (64, 64, 3)).astype(np.uint8)
+    assert picture_stats(noise).looks is None and not picture_stats(noise).constant
+    flat = picture_stats(np.full((9, 9, 1), 7, np.uint16))
+    assert flat.constant and flat.looks is None
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_distances_are_counts_of_bits(one: int, other: int) -> None:
+    base = stats_of(0)
+    first, second = replace(base, looks=one, digest=1), replace(base, looks=other, digest=2)
+    distance = bin(one ^ other).count("1")
+    found = twins(scan_of({"a": first}), scan_of({"b": second}))
+    assert [twin[2] for twin in found] == ([distance] if distance <= ALIKE else [])
+
+
+def test_classes_on_one_side() -> None:
+    full, half = (mask_stats(np.array([values], np.uint8)) for values in ([0, 1, 2], [0, 1, 1]))
+    picture = stats_of(0)
+    labels = replace(Labels.numbered(4), names=("a", "b", "c", "d"))
+    finding = missing(scan_of({"x": picture}, {"x": full}), scan_of({"y": picture}, {"y": half}), labels)
+    assert finding is not None
+    assert finding.files == ("c is in no validation mask", "d is in no picture at all")
+    assert class_counts(half, labels)[:4].tolist() == [1, 2, 0, 0]
