@@ -159,7 +159,7 @@ def test_flags_over_the_file(capsys: pytest.CaptureFixture[str]) -> None:
         ("classes = [", "tile = [32]\nclasses = [", "tile.1"),
         ("classes = [", 'roi = "roi.png"\nclasses = [', "no such file or folder: data/roi.png"),
         (f"ignore = [{list(BLACK)}]", "", "colours of the masks"),
-        ('mask_suffix = "_GT"', 'mask_suffix = "_gt"', "cannot be paired"),
+        ('mask_suffix = "_GT"', 'mask_suffix = "_gt"', "kinds of fault in data"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(capsys: pytest.CaptureFixture[str], old: str, new: str, words: str) -> None:

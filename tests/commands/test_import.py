@@ -187,7 +187,7 @@ def test_what_is_imported_is_read_without_a_flag(form: str, capsys: pytest.Captu
     MAKERS[form]()
     out = imported()
     assert f"unet train {out}" in capsys.readouterr().err
-    source = read_source(DataConfig(root=str(out)), None, 0, open_display())
+    source = read_source(DataConfig(root=str(out)), None, 0, open_display(), Path("prepared"))
     names = [line.rpartition(",")[0] for line in table()]
     assert len(source.labels) == len(names) - 1 - (form == "huggingface")  # unlabelled does not count
     assert not list(out.rglob(".*"))
@@ -511,7 +511,7 @@ def test_two_values_without_names() -> None:
         row["label"]["bytes"] = png(np.where(noise(1)[..., 0] > 99, 255, 0).astype(np.uint8))
     make_huggingface(content)
     Path("source/id2label.json").unlink()
-    source = read_source(DataConfig(root=str(imported())), None, 0, open_display())
+    source = read_source(DataConfig(root=str(imported())), None, 0, open_display(), Path("prepared"))
     assert source.labels.values == (0, 255)
 
 

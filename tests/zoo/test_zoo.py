@@ -39,11 +39,11 @@ def test_each_fault_is_found_and_named(tmp_path: Path, case: Broken, capsys: pyt
         assert errors and errors <= case.finds.keys(), by_kind
         assert all(by_kind[kind].remedy or by_kind[kind].expected for kind in errors)
         with pytest.raises(UnetError) as caught:  # as training starts
-            read_source(about, None, 0, open_display())
+            read_source(about, None, 0, open_display(), Path("prepared"))
         assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
     else:
         assert not errors and {by_kind[kind].severity for kind in case.finds} == {case.severity}, by_kind
-        assert read_source(about, None, 0, open_display()).train
+        assert read_source(about, None, 0, open_display(), Path("prepared")).train
         assert ("warning:" in capsys.readouterr().err) == (case.severity == "warning")
 
 
@@ -112,7 +112,7 @@ def test_whatever_is_broken_nothing_but_a_word_comes_out(
         do_harm(root, *one)
     findings = findings_in(root)
     try:
-        read_source(DataConfig(root=str(root)), None, 0, open_display())
+        read_source(DataConfig(root=str(root)), None, 0, open_display(), Path("prepared"))
     except UnetError as error:
         assert error.exit_code == 2 and errors_in(findings)
     else:

@@ -20,7 +20,6 @@ from unet.commands.source import place, survey_of
 from unet.config import Config
 from unet.data.finding import SEVERITIES, shortened
 from unet.data.inspection.survey import Survey
-from unet.data.manifest import describe
 from unet.errors import InputError
 
 MARK = '<meta name="generator" content="unet inspect">'
@@ -80,8 +79,7 @@ def inspect(
     if json is not None:
         check_target(json, overwrite)
     display = open_display()
-    about = describe(settings.data)
-    survey = survey_of(about, settings.data, settings.training.seed, display, patient=True)
+    survey = survey_of(settings.data, settings.training.seed, display, patient=True)
     facts = facts_of(survey, where)
     print_facts(facts)
     if json is not None:

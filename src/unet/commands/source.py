@@ -48,13 +48,12 @@ def read_source(settings: DataConfig, classes: int | None, seed: int, display: D
     DataError
         Pictures or masks that cannot be used, all of them in one message.
     """
-    about = describe(settings)
-    found = survey_of(about, settings, seed, display)
+    found = survey_of(settings, seed, display)
     labels = own_labels = with_classes(found.usable_labels(place(settings)), classes)
     for finding in found.findings:
         if finding.severity == "warning":
             display.say(f"warning: {finding.line()}")
-    train, val, seen = found.train, found.val, found.scan
+    about, train, val, seen = found.about, found.train, found.val, found.scan
     if about.roi or about.tile or (about.file and labels.is_rgb):
         labels = index_labels(own_labels)
         parts = {"train": train, "val": val} if val else {"all": train}
@@ -105,9 +104,7 @@ def held_out(
     return split(pairs, val=share, group=about.group, seed=seed)
 
 
-def survey_of(
-    about: Description, settings: DataConfig, seed: int, display: Display, *, patient: bool = False
-) -> Survey:
+def survey_of(settings: DataConfig, seed: int, display: Display, *, patient: bool = False) -> Survey:
     """Find, split, read and check the pairs of a data set.
 
     Parameters
@@ -120,6 +117,7 @@ def survey_of(
     ConfigError, DataError
         There are no such folders, or no pairs, or no such split.
     """
+    about = describe(settings)
     if about.file is not None:
         display.say(f"the data set is as {about.file} says")
     paired = pair_up(about.root, images=about.images, masks=about.masks, mask_suffix=about.mask_suffix)

@@ -25,6 +25,8 @@ class Survey:
 
     Attributes
     ----------
+    about : Description
+        What the settings and a `dataset.toml` say.
     scan : Scan
         Of all pairs.
     train, val : tuple of Pair
@@ -35,6 +37,7 @@ class Survey:
         Errors first, then warnings, then notes.
     """
 
+    about: Description
     scan: Scan
     train: tuple[Pair, ...]
     val: tuple[Pair, ...]
@@ -93,4 +96,4 @@ def survey(
     elif not findings:
         findings.append(Finding("no-pairs", "error", "no pair of picture and mask", "at least two"))
     order = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
-    return Survey(scan, tuple(train), tuple(val), labels, tuple(order))
+    return Survey(about, scan, tuple(train), tuple(val), labels, tuple(order))
