@@ -6,8 +6,13 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from unet.config import Config
+from unet.config import Config, DataConfig
 from unet.errors import InputError
+
+
+def data_name(data: DataConfig) -> str:
+    """Return what a folder made from these data is called after."""
+    return Path(data.root or data.images or "data").resolve().name
 
 
 def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
@@ -19,8 +24,7 @@ def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
         The folder holds something already, or cannot be made.
     """
     if out is None:
-        name = Path(settings.data.root or settings.data.images or "data").resolve().name
-        out = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+        out = Path("runs") / f"{data_name(settings.data)}-{datetime.now():%Y%m%d-%H%M%S}"
     above = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         why = "may not be written to" if above.is_dir() else "is a file"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -16,13 +17,15 @@ from typing import Any
 import platformdirs
 
 from unet import raster
+from unet.data.objects import Shape
 from unet.data.pairs import Pair
 from unet.data.stats import MaskStats, PictureStats, mask_stats, picture_stats
 from unet.errors import RasterError
 from unet.labels import as_value
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
-_VERSION = 2  # of the cache
+_VERSION = 3  # of the cache
+_MEASURED = 200  # of so many masks the shapes are measured, evenly spread over the data set
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,9 @@ def scan(
     todo = [pair for pair in pairs if pair not in found]
     pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16))
     try:
-        futures = {pool.submit(_inspect, pair): pair for pair in todo}
+        every = math.ceil(len(pairs) / _MEASURED)
+        measured = set(pairs[::every])
+        futures = {pool.submit(_inspect, pair, pair in measured): pair for pair in todo}
         for future in as_completed(futures):
             found[futures[future]] = future.result()
             if progress is not None:
@@ -102,7 +107,7 @@ def scan(
     )
 
 
-def _inspect(pair: Pair) -> Found | str:
+def _inspect(pair: Pair, shapes: bool) -> Found | str:
     """Return what the two files hold, or what is wrong with them in one sentence."""
     faults = []
     try:
@@ -121,7 +126,7 @@ def _inspect(pair: Pair) -> Found | str:
         return "; ".join(faults)
     if picture.shape[:2] != mask.shape[:2]:
         return _size_fault(pair, picture.shape[:2], mask.shape[:2])
-    return picture_stats(picture), mask_stats(mask, lossy=info.format in _LOSSY, palette=palette)
+    return picture_stats(picture), mask_stats(mask, lossy=info.format in _LOSSY, palette=palette, shapes=shapes)
 
 
 def _size_fault(pair: Pair, picture: tuple[int, ...], mask: tuple[int, ...]) -> str:
@@ -165,7 +170,9 @@ def _from_json(entry: dict[str, Any]) -> Found:
     lists = {name: tuple(picture[name]) for name in ("mean", "std", "low", "high")}
     values = tuple((as_value(value), int(count)) for value, count in mask["values"])
     palette = None if mask["palette"] is None else tuple((r, g, b) for r, g, b in mask["palette"])
-    return PictureStats(**{**picture, **lists}), MaskStats(**{**mask, "values": values, "palette": palette})
+    shapes = tuple(Shape.from_dict(shape) for shape in mask["shapes"])
+    measured = MaskStats(**{**mask, "values": values, "palette": palette, "shapes": shapes})
+    return PictureStats(**{**picture, **lists}), measured
 
 
 def _recall(store: Path) -> dict[str, dict[str, Any]]:

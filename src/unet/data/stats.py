@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unet.data.objects import Shape, shapes_of
 from unet.labels import Color, Value, as_value
 
 MOST_VALUES = 1024
@@ -32,6 +33,8 @@ class PictureStats:
         `low` and `high` are the 1st and the 99.9th percentile.
     n_values : int
         How many different numbers there are in the sample: few in a mask that was given as a picture.
+    lean : float
+        How much brighter the lower half is than the upper one, in standard deviations.
     """
 
     height: int
@@ -43,6 +46,7 @@ class PictureStats:
     low: tuple[float, ...]
     high: tuple[float, ...]
     n_values: int
+    lean: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class MaskStats:
     objects : float or None
         The share of the values other than 0 that are one connected blob, as numbers of objects are and class
         numbers seldom. None where the values cannot be numbers of objects.
+    shapes : tuple of Shape
+        How thick and how large the regions of each value are; empty where they were not measured.
     """
 
     height: int
@@ -75,6 +81,7 @@ class MaskStats:
     lossy: bool
     palette: tuple[Color, ...] | None
     objects: float | None
+    shapes: tuple[Shape, ...] = ()
 
     @property
     def is_rgb(self) -> bool:
@@ -87,6 +94,7 @@ def picture_stats(picture: NDArray[Any]) -> PictureStats:
     height, width, bands = picture.shape
     step = max(1, int(np.ceil(np.sqrt(height * width / _SAMPLE))))
     sample = np.ascontiguousarray(picture[::step, ::step].reshape(-1, bands).T)
+    upper, lower = np.array_split(sample, 2, axis=1)
     low, high = np.percentile(sample, (1, 99.9), axis=1)
     return PictureStats(
         height=height,
@@ -98,14 +106,18 @@ def picture_stats(picture: NDArray[Any]) -> PictureStats:
         low=_floats(low),
         high=_floats(high),
         n_values=len(_count(sample)[0]) if picture.dtype.kind == "u" else len(np.unique(sample)),
+        lean=float(np.mean(lower) - np.mean(upper)) / max(float(np.std(sample)), 1e-6) if sample.shape[1] > 1 else 0.0,
     )
 
 
-def mask_stats(mask: NDArray[Any], *, lossy: bool = False, palette: Sequence[Color] | None = None) -> MaskStats:
-    """Return what a mask (H, W) or (H, W, 3) holds."""
+def mask_stats(
+    mask: NDArray[Any], *, lossy: bool = False, palette: Sequence[Color] | None = None, shapes: bool = True
+) -> MaskStats:
+    """Return what a mask (H, W) or (H, W, 3) holds; `shapes` of more than `MOST_VALUES` values are not measured."""
     values, counts = _count(mask)
     order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
     kept = tuple((as_value(values[index].tolist()), int(counts[index])) for index in order)
+    objects = _objects(mask, values) if mask.ndim == 2 else None
     return MaskStats(
         height=mask.shape[0],
         width=mask.shape[1],
@@ -114,7 +126,10 @@ def mask_stats(mask: NDArray[Any], *, lossy: bool = False, palette: Sequence[Col
         n_values=len(values),
         lossy=lossy,
         palette=None if palette is None else tuple(palette[: int(values.max()) + 1]),
-        objects=_objects(mask, values) if mask.ndim == 2 else None,
+        objects=objects,
+        shapes=shapes_of(mask, values, counts, numbered=(objects or 0) > 0.5)
+        if shapes and len(values) <= MOST_VALUES
+        else (),
     )
 
 
