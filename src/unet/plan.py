@@ -63,10 +63,8 @@ MOST_DEPTH, LEAST_LEVEL = 4, 8
 FEW_PICTURES = 10
 """Fewer are too few for the parameters of transposed convolutions, half of the network's."""
 
-STEPS = 800
-"""So many steps come before larger batches: while they are few, twice as many are worth more than calmer ones."""
-
-BATCHES = (2, 4, 8, 16)
+BATCHES = {2: 0, 4: 800, 8: 800, 16: 800, 32: 4000, 64: 4000}
+"""Sizes of a batch, and how many steps must be left for each: few steps are worth more than calm ones."""
 
 USUAL_BATCH = 4
 """Where the number of steps is given."""
@@ -200,10 +198,8 @@ def length(draft: Draft) -> Choice | None:
     training = draft.config.training
     if (training.seconds, training.epochs, training.steps) != (None, None, None):
         return None
-    minutes = f"{DEFAULT_SECONDS / 60:.0f} minutes"
-    return {
-        "training": {"seconds": DEFAULT_SECONDS}
-    }, f"Time: {minutes}, as none was given (--time, --epochs, --steps)."
+    reason = f"Time: {DEFAULT_SECONDS / 60:.0f} minutes, as none was given (--time, --epochs or --steps)."
+    return {"training": {"seconds": DEFAULT_SECONDS}}, reason
 
 
 def size(draft: Draft) -> Choice | None:
@@ -223,13 +219,13 @@ def size(draft: Draft) -> Choice | None:
     chosen = max((w for w in widths if w <= GOOD_WIDTH and view(draft, w) >= need), default=widths[0])
     why = "as set"
     if scale is None:
-        scale, why = scale_for(draft, view(draft, chosen), good)
+        scale, why = scale_for(draft, chosen, good)
     if scale == 1 or draft.config.data.scale:
         crop = math.prod(crop_at(draft, chosen, scale))
         chosen = max((w for w in widths if w > chosen and view(draft, w) >= crop), default=chosen)
     changes: dict[str, dict[str, object]] = {"model": {"width": chosen}, "data": {"scale": scale}}
     lost = [facts for facts in about.classes if facts.share and facts.detail * scale < LEAST_DETAIL]
-    if lost:
+    if lost and scale < 1:
         names = ", ".join(f"{facts.name} ({facts.detail * scale:.1f} px)" for facts in lost)
         why += f"; too fine there to be learned well: {names}"
     if draft.seconds is None:
@@ -248,7 +244,7 @@ def crop(draft: Draft) -> Choice | None:
     height, width = crop_at(draft, draft.width, draft.scale)
     changes: dict[str, dict[str, object]] = {"data": {"crop": (height, width)}}
     if (height, width) == draft.frame:
-        return changes, f"Crops of {width} x {height} px: the whole of the usual picture at this scale."
+        return changes, f"Whole pictures: {width} x {height} px at this scale."
     largest = extent(draft.about) * draft.scale
     if not largest:
         why = "there are no large objects that a crop would have to hold"
@@ -266,8 +262,8 @@ def depth(draft: Draft) -> Choice | None:
     across = min(draft.crop)
     levels = min(MOST_DEPTH, max(1, int(math.log2(max(across / LEAST_LEVEL, 1)))))
     return {"model": {"depth": levels}}, (
-        f"Depth {levels}: a crop is {across >> levels} px across at the coarsest level"
-        + (", as deep as the paper's network." if levels == MOST_DEPTH else f"; at least {LEAST_LEVEL} are wanted.")
+        f"Depth {levels}{', as in the paper' if levels == MOST_DEPTH else ''}: "
+        f"a crop is {across >> levels} px across at the coarsest level, and at least {LEAST_LEVEL} are wanted."
     )
 
 
@@ -288,17 +284,21 @@ def batch_size(draft: Draft) -> Choice | None:
     training = draft.config.training
     if training.batch_size is not None:
         return None
-    fitting = [batch for batch in BATCHES if batch * math.prod(draft.crop) <= room(draft, draft.width) * BATCHES[0]]
+    least = min(BATCHES)
+    fitting = [b for b in BATCHES if b * math.prod(draft.crop) <= least * room(draft, draft.width)] or [least]
     if training.steps is not None:
         batch, why = USUAL_BATCH, "calm enough for batch norm, and the number of steps is given"
     else:
         views = (training.epochs or 0) * draft.about.pictures
         if draft.seconds is not None:
             views = int(views_in_time(draft, draft.width, draft.crop))
-        batch = max((batch for batch in BATCHES if views / batch >= STEPS), default=BATCHES[0])
-        why = f"about {views / batch:.0f} steps; larger ones come when more than {STEPS} are left"
-    if batch > max(fitting, default=BATCHES[0]):
-        batch, why = max(fitting, default=BATCHES[0]), "the memory holds no more such crops"
+        batch = max(b for b, steps in BATCHES.items() if views / b >= steps)
+        why = f"about {views / batch:.0f} steps"
+        larger = [b for b in BATCHES if b > batch]
+        if larger:
+            why += f"; the next larger one would have to leave {BATCHES[larger[0]]}"
+    if batch > max(fitting):
+        batch, why = max(fitting), "the memory holds no more such crops"
     return {"training": {"batch_size": batch}}, f"Batch of {batch}: {why}."
 
 
@@ -317,7 +317,7 @@ def weights(draft: Draft) -> Choice | None:
         return None
     rare = rarer_than(draft.about, WEIGHTED)
     return {"training": {"class_weights": bool(rare)}}, (
-        f"Class weights: {_listed(rare)} of the pixels is less than a tenth of an even share."
+        f"Class weights: less than a tenth of an even share of the pixels for {_listed(rare)}."
         if rare
         else "No class weights: every class has at least a tenth of an even share of the pixels."
     )
@@ -330,11 +330,13 @@ def balance(draft: Draft) -> Choice | None:
     about, rare = draft.about, rarer_than(draft.about, SAMPLED)
     shown = min(1.0, math.prod(draft.crop) / math.prod(draft.frame))
     if all(len(facts.pictures) / about.pictures * shown >= MET for facts in rare):
-        return {"training": {"balance": 0.0}}, "Crops at random places: they meet every class often enough."
+        return {
+            "training": {"balance": 0.0}
+        }, "No search for rare classes: at random, training meets each often enough."
     share = round(min(MOST_BALANCED, len(rare) / len(about.classes)), 3)  # an even share for each
     return {"training": {"balance": share}}, (
-        f"{share:.0%} of the crops show a pixel of a rare class, {_listed(rare)} of the pixels: "
-        "crops at random places would seldom meet it."
+        f"{share:.0%} of the crops are laid over a pixel of a rare class, {_listed(rare)}: "
+        "at random places they would seldom meet it."
     )
 
 
@@ -406,7 +408,8 @@ def room(draft: Draft, width: int) -> float:
     """Return how many pixels one crop may have for the memory to hold the smallest batch of them."""
     depth = draft.config.model.depth or MOST_DEPTH
     free = draft.machine.memory - parameter_bytes(width, depth)
-    return max(0.0, free) / pixel_bytes(width, len(draft.about.classes)) / BATCHES[0]
+    # However little there is, a plan comes out; training then says that memory does not suffice.
+    return max(LEAST_SIDE**2 / 16, free / pixel_bytes(width, len(draft.about.classes)) / min(BATCHES))
 
 
 def view(draft: Draft, width: int) -> float:
@@ -450,22 +453,23 @@ def extent(about: Fingerprint) -> float:
     )
 
 
-def scale_for(draft: Draft, view: float, good: float) -> tuple[float, str]:
-    """Return the scale for views of so many pixels, and why.
+def scale_for(draft: Draft, width: int, good: float) -> tuple[float, str]:
+    """Return the scale for a network of that width, and why; `good` is enough where no time is given.
 
     It is at least what whole pictures allow. Where these would make objects small, crops take their place: as long
     as they hold the largest objects, or whatever that loses where lines would vanish.
     """
-    about = draft.about
+    about, pixels = draft.about, view(draft, width)
     area, side = about.height * about.width, max(about.height, about.width)
     name, detail = finest(about)
-    whole = good if draft.seconds is None else math.sqrt(view / area)
-    whole, why = max(whole, LEAST_SIDE / side), "what the time allows for whole pictures"
+    whole = good if draft.seconds is None else math.sqrt(pixels / area)
+    limit = "memory" if pixels >= room(draft, width) else "time"
+    whole, why = max(whole, LEAST_SIDE / side), f"what the {limit} allows for whole pictures"
     if draft.seconds is None:
         why = f"a longest side of {GOOD_SIDE} px is enough for most objects"
     if draft.config.data.whole:
         return _readable(whole), why
-    largest, across = extent(about), math.sqrt(max(view, LEAST_SIDE**2))
+    largest, across = extent(about), math.sqrt(max(pixels, LEAST_SIDE**2))
     roomy = min(GOOD_DETAIL / detail, across / (CONTEXT * largest) if largest else math.inf)
     needed = LEAST_DETAIL / detail
     if max(needed, roomy) > whole:
@@ -536,7 +540,7 @@ def _listed(classes: list[ClassFacts]) -> str:
     """Return the rarest classes by name and share."""
     rarest = sorted(classes, key=lambda facts: facts.share)
     more = f" (and {len(rarest) - 3} more)" if len(rarest) > 3 else ""
-    return ", ".join(f"{facts.name} with {facts.share:.2%}" for facts in rarest[:3]) + more
+    return ", ".join(f"{facts.name} ({facts.share:.2%})" for facts in rarest[:3]) + more
 
 
 def to_markdown(reasons: tuple[str, ...]) -> str:

@@ -100,6 +100,6 @@ def test_autocast_follows_the_precision(precision: str) -> None:
 def test_the_model_of_the_speed_passes_through_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "shortest", lambda tasks, rounds=3: [1.0, 4.0])
     speed = probe.speed_model(ModelSpec(), Compute(CPU))
-    pixels = 2 * probe.SIDE**2
+    pixels = probe.CPU_BATCH * probe.SPEED_SIDE**2
     assert speed(probe.NARROW) == pytest.approx(pixels) and speed(probe.WIDE) == pytest.approx(pixels / 4)
     assert speed(64) == pytest.approx(pixels / 16), "a power law beyond"

@@ -87,7 +87,7 @@ def scan(
     todo = [pair for pair in pairs if pair not in found]
     pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16))
     try:
-        every = math.ceil(len(pairs) / _MEASURED)
+        every = math.ceil(max(len(pairs), 1) / _MEASURED)
         measured = set(pairs[::every])
         futures = {pool.submit(_inspect, pair, pair in measured): pair for pair in todo}
         for future in as_completed(futures):
