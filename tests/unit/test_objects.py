@@ -33,7 +33,9 @@ def line(width: float, degrees: float, side: int = 300) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("degrees", [0, 10, 22.5, 30, 45, 67, 90])
 @pytest.mark.parametrize("width", [4, 10, 24])
 def test_lines_of_any_direction_are_as_thick_as_they_are(width: int, degrees: float) -> None:
-    assert thick(shape_of(line(width, degrees), 1)) == pytest.approx(width, abs=0.06 * width + 0.8), "up to the pixels it is drawn in"
+    assert thick(shape_of(line(width, degrees), 1)) == pytest.approx(width, abs=0.06 * width + 0.8), (
+        "up to the pixels it is drawn in"
+    )
 
 
 def test_the_finest_lines() -> None:

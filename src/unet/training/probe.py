@@ -68,7 +68,7 @@ def speed_model(spec: ModelSpec, compute: Compute) -> Callable[[int], float]:
     def measured() -> tuple[float, float]:
         batch = CPU_BATCH if compute.device.type == "cpu" else GPU_BATCH
         steps = [_step(replace(spec, width=width), batch, SPEED_SIDE) for width in (NARROW, WIDE)]
-        seconds = devices.shortest([partial(step, compute) for step in steps], rounds=2)
+        seconds = devices.shortest([partial(step, compute) for step in steps])
         narrow, wide = (batch * SPEED_SIDE**2 / each for each in seconds)
         return narrow, wide
 
