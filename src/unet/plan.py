@@ -220,7 +220,7 @@ def size(draft: Draft) -> Choice | None:
     why = "as set"
     if scale is None:
         scale, why = scale_for(draft, chosen, good)
-    if scale == 1 or draft.config.data.scale:
+    if draft.seconds is not None and (scale == 1 or draft.config.data.scale):
         crop = math.prod(crop_at(draft, chosen, scale))
         chosen = max((w for w in widths if w > chosen and view(draft, w) >= crop), default=chosen)
     changes: dict[str, dict[str, object]] = {"model": {"width": chosen}, "data": {"scale": scale}}

@@ -188,6 +188,8 @@ def test_large_objects_in_huge_pictures_keep_their_surroundings() -> None:
 def test_without_a_time_limit() -> None:
     chosen = plan.decide(parse({"training": {"epochs": 3}}), CARS, CPU).config
     assert (chosen.model.width, chosen.data.scale) == (plan.GOOD_WIDTH, 0.25)
+    whole = plan.decide(parse({"training": {"epochs": 3}, "data": {"scale": 1.0}}), CARS, CPU).config
+    assert whole.model.width == plan.GOOD_WIDTH
 
 
 # --- crop, depth, batch

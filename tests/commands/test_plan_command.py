@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from unet import cli, config
+from unet import cli, config, raster
+from unet.commands.display import open_display
+from unet.commands.source import read_source
+from unet.commands.train import balance_of, training_set
+from unet.data.preprocess import Preprocessing
 from unet.training import probe
 
 DataMaker = Callable[..., Path]
@@ -42,6 +47,21 @@ def test_a_plan_says_why_and_is_trained_without_planning_again(
     monkeypatch.setattr(probe.devices, "shortest", never)
     assert unet(f"train data --config {folder / 'config.toml'} --out run") == 0
     assert config.load_toml(Path("run/config.toml")) == planned
+
+
+def test_balanced_training_finds_its_classes(make_data: DataMaker) -> None:
+    folder = make_data(count=12, size=(60, 80))
+    masks = sorted((folder / "masks").iterdir())
+    for place in (1, 6, 9):
+        mask = raster.read_mask(masks[place]).astype(np.uint8)
+        mask[50:53, 70:73] = 2
+        raster.write_mask(masks[place], mask, [0, 0, 0, 200, 30, 30, 30, 200, 30])
+    wanted = config.parse({"data": {"root": "data"}, "training": {"balance": 0.5, "augment": "none"}})
+    source = read_source(wanted.data, None, 0, open_display())
+    balance = balance_of(wanted, source)
+    assert balance is not None and list(balance.pictures) == [2] and balance.pictures[2]
+    samples = training_set(wanted, source, Preprocessing())
+    assert all(len(samples.candidates(place, 2)) == 9 for place in balance.pictures[2])
 
 
 def test_time_decides_what_is_measured(make_data: DataMaker) -> None:
