@@ -53,8 +53,8 @@ class ModelConfig(Section):
     architecture: str = "unet"
     outputs: int | None = Field(None, ge=1, le=255)
     width: int | None = Field(None, ge=1, le=1024)
-    depth: int = Field(4, ge=1, le=8)
-    bilinear: bool = False
+    depth: int | None = Field(None, ge=1, le=8)
+    bilinear: bool | None = None
 
 
 class TrainingConfig(Section):
@@ -71,10 +71,12 @@ class TrainingConfig(Section):
     schedule: Literal["onecycle", "plateau", "constant"] = "onecycle"
     patience: int = Field(5, ge=0)
     best_by: Literal["mean_iou", "mean_dice", "mean_iou_foreground", "mean_dice_foreground"] = "mean_iou"
-    loss: str = "ce + dice"
+    loss: str | None = None
     class_weights: bool | None = None
     clip: float = Field(1.0, gt=0)
-    augment: Literal["none", "light"] = "light"
+    balance: float | None = Field(None, ge=0, le=1)
+    augment: Literal["none", "light", "medium", "strong"] | None = None
+    upright: bool | None = None
     validations: int | None = Field(None, ge=1)
     validations_per_epoch: int | None = Field(None, ge=1)
     device: str = "auto"

@@ -13,6 +13,9 @@ import torch
 
 from unet.errors import InputError
 
+ENOUGH_SECONDS = 1.5
+"""After so long no further round of a measurement begins."""
+
 
 @dataclass(frozen=True)
 class Compute:
@@ -116,10 +119,14 @@ def shortest(tasks: Sequence[Callable[[], Any]], rounds: int = 3) -> list[float]
     """Return the least seconds of each task, run in turns.
 
     The first run of each pays for set-up and is not counted. Turns, and the least of several: a moment in which
-    the machine is busy with something else must not decide a whole training.
+    the machine is busy with something else must not decide a whole training. A busy or slow machine does fewer
+    rounds, at least one: measuring must not use up the time that it is for.
     """
     least = [math.inf] * len(tasks)
+    begin = time.perf_counter()
     for number in range(rounds + 1):
+        if number > 1 and time.perf_counter() - begin > ENOUGH_SECONDS:
+            break
         for place, task in enumerate(tasks):
             start = time.perf_counter()
             task()

@@ -14,6 +14,9 @@ from unet.labels import IGNORED
 
 Loss = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
 
+USUAL = "ce + dice"
+"""Cross-entropy judges every pixel, Dice lets small classes count like large ones."""
+
 
 def cross_entropy(logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """Cross-entropy, averaged over the pixels that count.

@@ -71,3 +71,41 @@ def test_greys_change_only_when_asked() -> None:
     assert change_greys(image, Augmentation(), np.random.default_rng(0)) is image
     changed = change_greys(image, Augmentation(brightness=0.5, contrast=0.5), np.random.default_rng(0))
     assert not torch.allclose(changed, image)
+
+
+def test_a_sample_mirrored_top_to_bottom() -> None:
+    picture, target = picture_and_target()
+    image, labels = apply_warp(picture, target, Warp(row=10, col=15, mirror_rows=True), (20, 30))
+    torch.testing.assert_close(image, picture.flip(1).float(), atol=1e-2, rtol=0)
+    assert torch.equal(labels, target.flip(0))
+    rng = np.random.default_rng(0)
+    drawn = {draw_warp(Augmentation(flip_rows=True), (9, 9), (9, 9), rng).mirror_rows for _ in range(20)}
+    assert drawn == {True, False}
+    assert not any(draw_warp(PRESETS["strong"], (9, 9), (9, 9), rng).mirror_rows for _ in range(20))
+
+
+def test_an_elastic_shift_of_all_points_is_a_shift() -> None:
+    picture, target = picture_and_target(60, 70)
+    shifts = np.stack([np.full((3, 3), 4), np.full((3, 3), -6)]).astype(np.float32)
+    image, labels = apply_warp(picture, target, Warp(row=30, col=35, shifts=shifts), (20, 30))
+    torch.testing.assert_close(image, picture[:, 14:34, 24:54].float(), atol=2e-2, rtol=0)
+    assert torch.equal(labels, target[14:34, 24:54])
+
+
+def test_picture_and_target_are_deformed_alike() -> None:
+    rows = torch.arange(100).repeat_interleave(120).reshape(100, 120).to(torch.uint8)
+    for seed in range(5):
+        warp = draw_warp(PRESETS["strong"], (100, 120), (64, 64), np.random.default_rng(seed))
+        assert warp.shifts is not None and warp.shifts.std() > 0.3
+        image, labels = apply_warp(rows[None], rows, warp, (64, 64))
+        inside = (labels != IGNORED) & (labels > 1) & (labels < 98)
+        assert (image[0] - labels)[inside].abs().max() <= 0.51, "up to the rounding of the nearest pixel"
+
+
+def test_a_crop_lies_around_a_pixel_that_is_asked_for() -> None:
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        near = int(rng.integers(100)), int(rng.integers(200))
+        warp = draw_warp(Augmentation(), (100, 200), (32, 48), rng, near)
+        assert abs(near[0] + 0.5 - warp.row) <= 16 and abs(near[1] + 0.5 - warp.col) <= 24
+        assert 16 <= warp.row <= 84 and 24 <= warp.col <= 176

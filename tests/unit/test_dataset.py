@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from unet import models, raster
 from unet.config import TrainingConfig
 from unet.data.augment import PRESETS, Augmentation
-from unet.data.dataset import Batch, Numbers, Sample, SegmentationDataset, collate
+from unet.data.dataset import Balance, Batch, Numbers, Sample, SegmentationDataset, collate
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair, find_pairs
 from unet.data.preprocess import Preprocessing, prepare
@@ -101,6 +101,47 @@ def test_workers_of_a_training_leave_signals_to_it(make_data: DataMaker, tmp_pat
     assert [len(next(batches).names) for _ in range(8)] == [1] * 8, "they go on until their parent ends them"
     assert same(first, collate([training.dataset[0]]))
     assert torch.equal(torch.get_rng_state(), state), "a resumed training has the generator of its checkpoint"
+
+
+# --- rare classes
+
+
+@pytest.fixture
+def rare_data(make_data: DataMaker) -> SegmentationDataset:
+    """Six pictures of 100 x 100 px without objects; the third and the fifth have a speck of class 1."""
+    folder = make_data(count=6, size=(100, 100))
+    for number, path in enumerate(sorted((folder / "masks").iterdir())):
+        mask = np.zeros((100, 100), np.uint8)
+        if number in (2, 4):
+            mask[10 * number : 10 * number + 3, 70:73] = 1
+        Image.fromarray(mask).save(path)
+    return dataset(folder, balance=Balance(0.5, {1: (2, 4)}))
+
+
+def test_rare_classes_are_sampled(rare_data: SegmentationDataset) -> None:
+    shown = [bool((rare_data[number].target == 1).any()) for number in range(300)]
+    assert 0.45 < np.mean(shown) < 0.6, "half of the crops are laid over it"
+    rare_data.balance = None
+    assert np.mean([bool((rare_data[number].target == 1).any()) for number in range(300)]) < 0.1
+
+
+def test_samples_of_rare_classes_depend_on_seed_and_number_only(rare_data: SegmentationDataset) -> None:
+    fresh = dataset(rare_data.pairs[0].image.parents[1], balance=rare_data.balance, cache_bytes=0)
+    backwards = {number: fresh[number] for number in reversed(range(30))}
+    assert all(same(rare_data[number], backwards[number]) for number in range(30))
+
+
+def test_a_class_that_is_lost_in_scaling_is_no_fault(rare_data: SegmentationDataset) -> None:
+    rare_data.balance = Balance(1.0, {0: (0,), 1: (0,)})  # as if the first picture had held it
+    assert {rare_data[number].name for number in range(10)} == {"p00"}
+    assert len(rare_data.candidates(0, 1)) == 0
+
+
+def test_few_candidates_are_remembered(rare_data: SegmentationDataset) -> None:
+    assert rare_data.candidates(0, 0).shape == (64, 2)
+    target = rare_data.scaled(2)[1]
+    pixels = rare_data.candidates(2, 1)
+    assert pixels.shape == (9, 2) and all(target[row, column] == 1 for row, column in pixels)
 
 
 # --- the cache

@@ -79,6 +79,16 @@ def test_the_fastest_is_taken_and_the_first_run_does_not_count() -> None:
     assert "32-true channels-last" in chosen.why and "ms" in chosen.why
 
 
+def test_a_slow_machine_is_measured_in_fewer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[int] = []
+    devices.shortest([lambda: runs.append(0), lambda: runs.append(1)])
+    assert runs == [0, 1] * 4
+    runs.clear()
+    monkeypatch.setattr(devices, "ENOUGH_SECONDS", -1.0)
+    assert max(devices.shortest([lambda: runs.append(0), lambda: runs.append(1)])) < 1, "one round counts at least"
+    assert runs == [0, 1] * 2
+
+
 def test_one_option_is_not_measured() -> None:
     def run(option: Compute) -> None:
         raise AssertionError
@@ -98,8 +108,8 @@ def test_autocast_follows_the_precision(precision: str) -> None:
 
 
 def test_the_model_of_the_speed_passes_through_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "shortest", lambda tasks, rounds=3: [1.0, 4.0])
+    monkeypatch.setattr(devices, "shortest", lambda tasks: [1.0, 4.0])
     speed = probe.speed_model(ModelSpec(), Compute(CPU))
-    pixels = 2 * probe.SIDE**2
+    pixels = probe.CPU_BATCH * probe.SPEED_SIDE**2
     assert speed(probe.NARROW) == pytest.approx(pixels) and speed(probe.WIDE) == pytest.approx(pixels / 4)
     assert speed(64) == pytest.approx(pixels / 16), "a power law beyond"

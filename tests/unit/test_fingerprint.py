@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,60 @@ def test_shares_of_colours() -> None:
     mask[0, 0] = (200, 0, 0)
     table = Labels(("a", "b"), ((0, 0, 0), (200, 0, 0)), ((0, 0, 0), (200, 0, 0)))
     assert fingerprint(seen([np.zeros((2, 5, 3), np.uint8)], [mask]), table).class_shares == pytest.approx((0.9, 0.1))
+
+
+def test_objects_of_all_masks_together() -> None:
+    first, second = np.zeros((2, 80, 100), np.uint8)
+    first[10:14] = 1  # a line, 4 px thick
+    second[20:60, 20:60] = 2  # a square
+    second[70, 70] = 2  # a speck
+    table = Labels(("around", "line", "square", "absent"), ((0, 0, 0),) * 4, (0, 1, 2, 3))
+    about = fingerprint(seen([np.zeros((80, 100, 1), np.uint8)] * 2, [first, second]), table)
+    around, line, square, absent = about.classes
+    assert (around.pictures, line.pictures, square.pictures, absent.pictures) == ((0, 1), (0,), (1,), ())
+    assert line.thickness == pytest.approx(4, rel=0.08) and line.detail == line.thickness
+    assert line.smallest == line.largest == pytest.approx(20)  # sqrt(4 * 100)
+    assert square.smallest == square.largest == pytest.approx(40), "specks do not count"
+    assert (absent.share, absent.thickness, absent.smallest, absent.largest) == (0, math.inf, 0, 0)
+
+
+def test_what_is_ignored_has_no_objects() -> None:
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:20], mask[30:] = 1, 9
+    table = Labels(("a", "b"), ((0, 0, 0), (1, 1, 1)), (0, 1), ignored=(9,))
+    about = fingerprint(seen([np.zeros((40, 40, 1), np.uint8)], [mask]), table)
+    assert about.classes[1].largest == pytest.approx(20)
+    assert about.class_shares == pytest.approx((2 / 3, 1 / 3))
+
+
+def test_numbers_of_objects_become_one_class_of_many_objects() -> None:
+    mask = np.zeros((60, 60), np.uint16)
+    mask[0:10, 0:10], mask[10:20, 0:10], mask[40:50, 40:50] = 1, 2, 3  # two of them touch
+    table = Labels(("background", "object"), ((0, 0, 0), (1, 1, 1)), (0, 1), rule="nonzero")
+    assert fingerprint(seen([np.zeros((60, 60, 1), np.uint8)], [mask]), table).classes[1].largest == pytest.approx(10)
+
+
+def pictures_of(lean: float, noise: float, count: int = 12) -> list[NDArray[Any]]:
+    """Grey pictures whose lower half is brighter, and that differ."""
+    rng = np.random.default_rng(0)
+    ramps = [np.linspace(-1, 1, 40)[:, None, None] * (lean + noise * rng.normal()) for _ in range(count)]
+    return [(100 + 20 * (ramp + rng.normal(0, 1, (40, 30, 1)))).astype(np.uint8) for ramp in ramps]
+
+
+@pytest.mark.parametrize(("lean", "noise", "upright"), [(1.0, 0.2, True), (0.0, 0.0, False), (0.2, 1.0, False)])
+def test_brightness_tells_up_from_down(lean: float, noise: float, upright: bool) -> None:
+    assert fingerprint(seen(pictures_of(lean, noise)), Labels.numbered(2)).upright is upright
+
+
+def test_classes_tell_up_from_down() -> None:
+    flat = [np.zeros((40, 40, 1), np.uint8)] * 6
+    below, anywhere = np.zeros((2, 6, 40, 40), np.uint8)
+    for place in range(6):
+        below[place, 25 + place :] = 1
+        anywhere[place, 7 * place : 7 * place + 5] = 1
+    assert fingerprint(seen(flat, list(below)), Labels.numbered(2)).upright
+    assert not fingerprint(seen(flat, list(anywhere)), Labels.numbered(2)).upright
+    assert not fingerprint(seen(flat[:1], list(below[:1])), Labels.numbered(2)).upright, "one picture tells nothing"
 
 
 def test_sizes_are_medians(tmp_path: Path) -> None:

@@ -1,19 +1,39 @@
-"""Each rule of the plan on its own, with made-up machines: no measuring here."""
+"""Each rule of the plan on its own, with made-up data and machines: no measuring here."""
 
 from __future__ import annotations
 
+import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from unet import plan
 from unet.config import Config, parse
-from unet.data.fingerprint import Fingerprint
+from unet.data.fingerprint import ClassFacts, Fingerprint
+from unet.plan import Draft, Machine
 
-CARS = Fingerprint(
-    pictures=40, height=1280, width=1918, largest=(1280, 1918), same_size=True, bands=3, white=255.0,
-    mean=(0.5,) * 3, std=(0.2,) * 3, class_shares=(0.8, 0.2),
-)  # fmt: skip
+
+def dataset(pictures: int, height: int, width: int, *classes: ClassFacts, upright: bool = False) -> Fingerprint:
+    """Data of pictures of one size."""
+    every = tuple(range(pictures))
+    present = tuple(facts if facts.pictures else replace(facts, pictures=every) for facts in classes)
+    return Fingerprint(
+        pictures, height, width, (height, width), True, 3, 255.0, (0.5,) * 3, (0.2,) * 3, present, upright
+    )
+
+
+CARS = dataset(
+    40, 1280, 1918, ClassFacts("around", 0.8, (), 1138, 1380, 1461), ClassFacts("car", 0.2, (), 303, 625, 819)
+)
+VESSELS = dataset(
+    40, 584, 565, ClassFacts("around", 0.92, (), 60, 500, 540), ClassFacts("vessel", 0.08, (), 2.5, 20, 150)
+)
+SKETCHES = dataset(40, 1280, 1918, ClassFacts("a", 0.5), ClassFacts("b", 0.5))
+"""Nothing was measured: no thickness, no sizes."""
 
 
 def slow(width: int) -> float:
@@ -26,70 +46,209 @@ def fast(width: int) -> float:
     return 300 * slow(width)
 
 
+CPU, GPU = Machine(slow, 8e9), Machine(fast, 60e9)
+
+
+def planned(about: Fingerprint, machine: Machine = CPU, minutes: float = 10, **more: object) -> Config:
+    return plan.decide(parse({"training": {"seconds": 60 * minutes}, **more}), about, machine).config
+
+
+def draft(data: Fingerprint, **training: object) -> Draft:
+    """A draft in which all is set, but for what `training` opens again by None."""
+    usual = {"seconds": 600.0, "batch_size": 2, "loss": "ce", "augment": "none", "learning_rate": 1.0}
+    return Draft(
+        parse(
+            {
+                "data": {"scale": 0.25, "crop": (320, 479)},
+                "model": {"width": 16, "depth": 4, "bilinear": False},
+                "training": {**usual, **training},
+            }
+        ),
+        data,
+        CPU,
+    )
+
+
 def test_nothing_is_left_open_and_everything_has_a_reason() -> None:
-    decided = plan.decide(Config(), CARS, slow)
-    settings = decided.config
-    assert None not in (settings.model.width, settings.data.scale, settings.data.crop, settings.training.batch_size)
-    assert settings.training.seconds == plan.DEFAULT_SECONDS
+    decided = plan.decide(Config(), CARS, CPU)
+    values = decided.config.model_dump()
+    open_still = {key for section in values.values() for key, value in section.items() if value is None}
+    assert open_still == {
+        "images", "masks", "mask_suffix", "classes", "mask_values", "ignore", "val", "group", "root", "outputs",
+        "epochs",
+        "steps", "weight_decay", "momentum", "channels_last", "workers", "validations_per_epoch",
+    }  # fmt: skip
+    assert decided.config.training.seconds == plan.DEFAULT_SECONDS
+    assert len(decided.reasons) == len(plan.RULES)
     assert all(reason.endswith(".") for reason in decided.reasons)
 
 
-def test_what_the_user_set_stays() -> None:
-    wanted = parse(
-        {
-            "data": {"scale": 0.3, "crop": (64, 96)},
-            "model": {"width": 20},
-            "training": {"steps": 7, "batch_size": 2, "learning_rate": 0.5, "class_weights": False},
-        }
-    )
-    assert plan.decide(wanted, CARS, slow).config == wanted
+def test_a_plan_is_final() -> None:
+    decided = plan.decide(Config(), CARS, CPU).config
+    again = plan.decide(decided, VESSELS, GPU)
+    assert again.config == decided and not again.reasons
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("data", "scale", 0.3), ("data", "crop", (64, 96)), ("data", "whole", True), ("model", "width", 20),
+        ("model", "depth", 2), ("model", "bilinear", True), ("training", "batch_size", 3), ("training", "loss", "ce"),
+        ("training", "class_weights", True), ("training", "balance", 0.5), ("training", "augment", "none"),
+        ("training", "upright", True), ("training", "learning_rate", 0.5), ("training", "validations", 2),
+        ("training", "steps", 7), ("training", "epochs", 7),
+    ],
+)  # fmt: skip
+def test_what_the_user_set_stays_and_the_rest_follows(section: str, key: str, value: object) -> None:
+    decided = plan.decide(parse({section: {key: value}}), VESSELS, CPU).config
+    assert decided.model_dump()[section][key] == value
+    assert None not in (decided.model.width, decided.data.scale, decided.training.batch_size, decided.training.augment)
+
+
+# --- width and scale
 
 
 def test_little_time_means_a_narrow_network_and_small_pictures() -> None:
-    width, scale, _ = plan.size_for_time(None, None, CARS, 60, slow)
-    assert width == 16
-    assert 1918 * (scale + 0.01) >= plan.LEAST_SIDE and scale < 0.2
+    chosen = planned(CARS, minutes=1)
+    assert chosen.model.width == 16
+    assert chosen.data.scale == pytest.approx(plan.LEAST_SIDE / 1918, rel=0.1)
 
 
 def test_ten_minutes_on_a_small_cpu() -> None:
-    width, scale, why = plan.size_for_time(None, None, CARS, 600, slow)
-    assert width in (16, 24) and 0.2 <= scale <= 0.35
-    assert "views" in why
+    chosen = planned(CARS)
+    assert chosen.model.width == 16 and chosen.data.scale == pytest.approx(0.25)
+    assert chosen.data.crop == (320, 479), "whole pictures, as measured best"
 
 
 def test_a_fast_machine_gets_the_full_resolution_and_a_wide_network() -> None:
-    assert plan.size_for_time(None, None, CARS, 3600, fast)[:2] == (64, 1.0)
+    chosen = planned(CARS, GPU, 60)
+    assert (chosen.model.width, chosen.data.scale) == (64, 1.0)
 
 
-@pytest.mark.parametrize("seconds", [30, 100, 300, 1000, 3000, 10_000, 100_000])
-def test_more_time_never_means_less_detail_or_a_narrower_network(seconds: float) -> None:
-    width, scale, _ = plan.size_for_time(None, None, CARS, seconds, slow)
-    more_width, more_scale, _ = plan.size_for_time(None, None, CARS, 1.5 * seconds, slow)
-    assert more_width > width or more_scale >= scale
+@given(st.sampled_from([CARS, VESSELS, SKETCHES]), st.floats(20, 1e6), st.floats(1.2, 5))
+def test_more_time_never_means_less_detail_or_a_narrower_network(
+    data: Fingerprint, seconds: float, more: float
+) -> None:
+    little, much = (planned(data, minutes=s / 60) for s in (seconds, more * seconds))
+    assert (much.model.width or 0) >= (little.model.width or 0)
+    assert much.model.width != little.model.width or (much.data.scale or 0) >= (little.data.scale or 0)
+
+
+@given(st.sampled_from([CARS, VESSELS, SKETCHES]), st.floats(20, 1e6), st.floats(1e7, 1e11))
+def test_a_plan_can_run(data: Fingerprint, seconds: float, memory: float) -> None:
+    chosen = planned(data, Machine(slow, memory), seconds / 60)
+    crop, scale, depth = chosen.data.crop, chosen.data.scale, chosen.model.depth
+    assert crop is not None and scale is not None and depth is not None and chosen.training.balance is not None
+    assert 0 < scale <= 1 and 0 <= chosen.training.balance <= plan.MOST_BALANCED
+    assert all(1 <= side <= max(1, scale * most) for side, most in zip(crop, (data.height, data.width), strict=True))
+    assert min(crop) >> depth >= 1
 
 
 def test_many_pictures_are_all_seen_several_times() -> None:
-    many = replace(CARS, pictures=5000)
-    _, few_scale, _ = plan.size_for_time(None, None, CARS, 600, slow)
-    _, many_scale, _ = plan.size_for_time(None, None, many, 600, slow)
-    assert many_scale < few_scale
+    assert (planned(replace(SKETCHES, pictures=5000)).data.scale or 1) < (planned(SKETCHES).data.scale or 1)
 
 
 def test_small_pictures_are_not_scaled_when_there_is_time() -> None:
-    small = replace(CARS, height=100, width=120)
-    assert plan.size_for_time(None, None, small, 600, slow)[1] == 1.0
+    assert planned(replace(SKETCHES, height=100, width=120)).data.scale == 1.0
 
 
-def test_crops_fit_the_network_and_the_pictures() -> None:
-    assert plan.crop_for(CARS, 0.25) == (320, 479), "no crop reaches beyond the picture"
-    assert plan.crop_for(CARS, 1.0) == (plan.CROP, plan.CROP)
-    assert plan.crop_for(replace(CARS, height=7, width=9), 1.0) == (7, 9)
+def test_thin_lines_are_cropped_and_not_shrunk() -> None:
+    chosen = planned(VESSELS, minutes=2)
+    assert chosen.data.scale == 1.0
+    assert chosen.data.crop == (192, 192)
+    thicker = replace(VESSELS, classes=tuple(replace(f, thickness=40 * f.thickness) for f in VESSELS.classes))
+    assert (planned(thicker, minutes=2).data.scale or 1) < 0.5
+
+
+def test_one_thin_class_of_many_does_not_cost_the_others_their_views() -> None:
+    thick = [ClassFacts(f"c{n}", 0.1, (), 40, 40, 200) for n in range(9)]
+    street = dataset(40, 1280, 1918, *thick, ClassFacts("pole", 0.1, (), 2.5, 4, 50))
+    decided = plan.decide(parse({"training": {"seconds": 600}}), street, CPU)
+    assert (decided.config.data.scale or 1) < 0.3
+    assert "pole (0." in " ".join(decided.reasons), "what is lost is said"
+
+
+def test_small_objects_in_huge_pictures_are_cropped() -> None:
+    trees = dataset(
+        5, 6000, 8000, ClassFacts("around", 0.97, (), 900, 4e3, 5e3), ClassFacts("tree", 0.03, (), 12, 14, 40)
+    )
+    chosen = planned(trees)
+    assert chosen.data.scale == pytest.approx(plan.GOOD_DETAIL / 12, rel=0.02)
+
+
+def test_large_objects_in_huge_pictures_keep_their_surroundings() -> None:
+    fields = dataset(
+        5, 6000, 8000, ClassFacts("around", 0.7, (), 900, 4e3, 5e3), ClassFacts("field", 0.3, (), 800, 900, 2500)
+    )
+    for machine, minutes in ((CPU, 2), (CPU, 60), (GPU, 60)):
+        chosen = planned(fields, machine, minutes)
+        assert chosen.data.crop is not None and chosen.data.scale is not None
+        assert min(chosen.data.crop) >= min(0.98 * plan.CONTEXT * 2500, 6000) * chosen.data.scale - 16
+
+
+def test_without_a_time_limit() -> None:
+    chosen = plan.decide(parse({"training": {"epochs": 3}}), CARS, CPU).config
+    assert (chosen.model.width, chosen.data.scale) == (plan.GOOD_WIDTH, 0.25)
+    whole = plan.decide(parse({"training": {"epochs": 3}, "data": {"scale": 1.0}}), CARS, CPU).config
+    assert whole.model.width == plan.GOOD_WIDTH
+
+
+# --- crop, depth, batch
+
+
+def test_crops_are_even_or_whole() -> None:
+    crop = planned(CARS, data={"scale": 1.0}).data.crop
+    assert crop is not None and all(side % 16 == 0 for side in crop), "as much as the time allows"
+    assert planned(replace(SKETCHES, height=7, width=9)).data.crop == (7, 9)
+
+
+def test_large_objects_get_large_crops() -> None:
+    small = replace(CARS, classes=(CARS.classes[0], replace(CARS.classes[1], largest=100.0)))
+    unlimited = {"data": {"scale": 1.0}, "model": {"width": 16}}
+    assert planned(small, GPU, **unlimited).data.crop == (plan.CROP, plan.CROP)
+    assert min(planned(CARS, GPU, **unlimited).data.crop or (0,)) >= 819
+
+
+@pytest.mark.parametrize(("across", "depth"), [(7, 1), (16, 1), (32, 2), (64, 3), (127, 3), (128, 4), (2000, 4)])
+def test_depth_follows_the_crop(across: int, depth: int) -> None:
+    about_crop = parse({"data": {"crop": (across, 2 * across), "scale": 1.0}, "model": {"width": 16}})
+    changes, _ = plan.depth(Draft(about_crop, CARS, CPU)) or ({}, "")
+    assert changes == {"model": {"depth": depth}}
+
+
+def test_few_pictures_get_fewer_parameters() -> None:
+    assert planned(replace(CARS, pictures=5)).model.bilinear is True
+    assert planned(CARS).model.bilinear is False
+
+
+@pytest.mark.parametrize(
+    ("steps_of_two", "batch"), [(100, 2), (1599, 2), (1601, 4), (6500, 16), (65_000, 32), (1e6, 64)]
+)
+def test_batches_grow_only_when_there_are_steps_enough(steps_of_two: float, batch: int) -> None:
+    speed = steps_of_two * 2 * 320 * 479 / (plan.TRAINING_SHARE * 600) + 1
+    about_batch = replace(draft(CARS, batch_size=None), machine=Machine(lambda width: speed, 1e12))
+    changes, _ = plan.batch_size(about_batch) or ({}, "")
+    assert changes == {"training": {"batch_size": batch}}
+
+
+def test_memory_limits_batch_and_crop_and_width() -> None:
+    tight = planned(CARS, replace(GPU, memory=1e9), 60)
+    crop, batch, width = tight.data.crop or (0, 0), tight.training.batch_size or 0, tight.model.width or 0
+    needed = plan.pixel_bytes(width, 2) * batch * math.prod(crop) + plan.parameter_bytes(width, 4)
+    assert needed <= 1e9
+    assert (tight.data.scale or 1) < 1
+
+
+# --- the rest
 
 
 def test_class_weights_only_for_rare_classes() -> None:
-    assert not plan.wants_weights((0.8, 0.2))
-    assert plan.wants_weights((0.98, 0.019, 0.001))
-    assert not plan.wants_weights((0.5, 0.5, 0.0))
+    def weighted(*shares: float) -> bool | None:
+        return planned(dataset(40, 100, 100, *(ClassFacts(str(s), s) for s in shares))).training.class_weights
+
+    assert not weighted(0.8, 0.2)
+    assert weighted(0.98, 0.019, 0.001)
+    assert not weighted(0.5, 0.5, 0.0)
 
 
 def test_class_weights_leave_the_size_of_the_loss_alone() -> None:
@@ -100,7 +259,85 @@ def test_class_weights_leave_the_size_of_the_loss_alone() -> None:
     assert weights[3] == 0
 
 
-def test_batches_grow_only_when_there_are_steps_enough() -> None:
-    assert plan.batch_for(100) == plan.batch_for(plan.STEPS) == 2
-    assert plan.batch_for(4 * plan.STEPS) == 4
-    assert plan.batch_for(1e9) == 16
+def test_classes_that_crops_seldom_meet_are_looked_for() -> None:
+    even = [ClassFacts(f"c{n}", 0.999 / 20, (), 30, 40, 200) for n in range(20)]
+    rare = ClassFacts("rare", 0.001, tuple(range(4)), 8, 10, 40)
+    data = dataset(100, 512, 683, *even, rare)
+    assert planned(data).training.balance == pytest.approx(1 / 21, abs=1e-3), "its even share"
+    assert plan.looked_for(data) == {20: (0, 1, 2, 3)}
+    everywhere = dataset(100, 512, 683, *even, replace(rare, pictures=tuple(range(100))))
+    assert planned(everywhere).training.balance == 0
+    assert planned(dataset(100, 512, 683, *even)).training.balance == 0
+
+
+def test_two_rare_classes_take_no_more_than_their_part() -> None:
+    cracks = dataset(
+        100, 4000, 4000, ClassFacts("wall", 0.99, (), 500, 500, 900), ClassFacts("crack", 0.01, (), 3, 20, 90)
+    )
+    assert planned(cracks).training.balance == pytest.approx(plan.MOST_BALANCED, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "seen", "augment"),
+    [(40, 1, "light"), (40, 59, "light"), (40, 61, "medium"), (40, 201, "strong"), (5, 1, "medium"),
+     (5000, 1.5, "none"), (5000, 2.5, "light")],
+)  # fmt: skip
+def test_what_is_seen_often_is_changed_more(pictures: int, seen: float, augment: str) -> None:
+    data = replace(CARS, pictures=pictures)
+    steps = math.ceil(seen * pictures / 2)
+    changes, _ = plan.augmentation(draft(data, seconds=None, steps=steps, augment=None)) or ({}, "")
+    assert changes == {"training": {"augment": augment}}
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_pictures_without_up_and_down_are_mirrored(told: bool) -> None:
+    assert planned(replace(CARS, upright=told)).training.upright is told
+
+
+def test_wider_networks_learn_at_a_lower_rate() -> None:
+    narrow, wide = (planned(CARS, model={"width": width}).training.learning_rate for width in (16, 64))
+    assert (narrow, wide) == (2e-3, 1e-3)
+    assert planned(CARS, training={"seconds": 600, "optimizer": "sgd"}).training.learning_rate == 1e-2
+
+
+@pytest.mark.parametrize(("steps", "count"), [(30, 4), (600, 10), (100_000, 20)])
+def test_validations_are_spread_over_the_steps(steps: int, count: int) -> None:
+    changes, _ = plan.validations(draft(CARS, seconds=None, steps=steps)) or ({}, "")
+    assert changes == {"training": {"validations": count}}
+
+
+# --- memory
+
+
+MEASURE = """
+import resource, sys, torch
+from unet import losses, models
+from unet.models import ModelSpec
+width, batch, side, classes = map(int, sys.argv[1:])
+loss = losses.parse("ce + dice")
+network = models.build(ModelSpec(width=width, classes=classes)).train().to(memory_format=torch.channels_last)
+optimizer = torch.optim.AdamW(network.parameters())
+def step(side, batch):
+    images = torch.randn(batch, 3, side, side).to(memory_format=torch.channels_last)
+    targets = torch.randint(0, classes, (batch, side, side))
+    optimizer.zero_grad()
+    loss(network(images), targets, None).backward()
+    optimizer.step()
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+step(32, 1)
+before = peak()
+step(side, batch)
+step(side, batch)
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource module there")
+@pytest.mark.parametrize(("width", "batch", "side", "classes"), [(16, 2, 256, 2), (16, 2, 256, 21), (32, 1, 384, 2)])
+def test_the_memory_of_a_step_is_as_estimated(width: int, batch: int, side: int, classes: int) -> None:
+    given = [str(number) for number in (width, batch, side, classes)]
+    done = subprocess.run([sys.executable, "-c", MEASURE, *given], check=True, capture_output=True, text=True)
+    estimate = plan.pixel_bytes(width, classes) * batch * side**2
+    assert 0.6 * estimate < float(done.stdout) < 1.25 * estimate

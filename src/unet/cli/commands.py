@@ -30,7 +30,8 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"unet {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_inspect, _add_train, _add_evaluate, _add_predict, _add_convert, _add_import):
+    parsers = (_add_demo, _add_inspect, _add_plan, _add_train, _add_evaluate, _add_predict, _add_convert, _add_import)
+    for add in parsers:
         command, run = add(commands)
         # SUPPRESS: a --debug before the command's name must not be undone by the command's default.
         hidden = argparse.SUPPRESS
@@ -116,6 +117,38 @@ def _add_inspect(commands: Any) -> Added:
     return parser, run
 
 
+def _add_plan(commands: Any) -> Added:
+    parser = _add_command(
+        commands,
+        "plan",
+        "say how a training would be set up, and why",
+        "Looks at the data and at this machine, decides what `unet train` would decide,\n"
+        "and writes it down: plan.md with a sentence for each choice, and config.toml to\n"
+        "train from. What you set stays, and the rest follows from it.",
+        "  unet plan data --time 30m\n"
+        "  unet plan data --time 10m --set scale=0.5 --out plan-half\n"
+        "  unet train data --config plan-half/config.toml",
+    )
+    _add_data(parser)
+    _add_length(parser)
+    _add_split(parser)
+    _add_masks(parser)
+    plan_group = parser.add_argument_group("the plan")
+    plan_group.add_argument("--out", "-o", type=Path, metavar="FOLDER", help="for the two files (default: plan-NAME)")
+    plan_group.add_argument("--overwrite", action="store_true", help="replace a plan that lies there")
+    _add_settings(plan_group)
+    _add_compute(plan_group)
+
+    def run(args: argparse.Namespace) -> object:
+        if args.config_file is None:
+            _require_data(parser, args)
+        from unet.commands.plan import plan
+
+        return plan(**_given(args) | {"settings": dict(args.settings)})
+
+    return parser, run
+
+
 def _add_train(commands: Any) -> Added:
     parser = _add_command(
         commands,
@@ -132,30 +165,13 @@ def _add_train(commands: Any) -> Added:
         "  unet train --resume runs/cars",
     )
     _add_data(parser)
-    length = parser.add_argument_group("how long (one of)")
-    exclusive = length.add_mutually_exclusive_group()
-    exclusive.add_argument(
-        "--time", metavar="T", help="be done in this time, evaluation included: 90s, 10m, 1h30m (default: 30m)"
-    )
-    exclusive.add_argument("--epochs", type=values.positive, metavar="N", help="passes over the data")
-    exclusive.add_argument("--steps", type=values.positive, metavar="N", help="steps of the optimiser")
+    _add_length(parser)
     _add_split(parser)
     _add_masks(parser)
     run_group = parser.add_argument_group("the run")
     run_group.add_argument("--out", "-o", type=Path, metavar="RUN", help="its folder (default: a new one in runs)")
     run_group.add_argument("--overwrite", action="store_true", help="use the folder even if it holds a run")
-    run_group.add_argument(
-        "--config", dest="config_file", type=Path, metavar="FILE", help="settings, such as a run's config.toml"
-    )
-    run_group.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        type=values.assignment,
-        default=[],
-        metavar="KEY=VALUE",
-        help="one setting; may be repeated",
-    )
+    _add_settings(run_group)
     run_group.add_argument("--resume", type=Path, metavar="RUN", help="go on where that run stopped")
     run_group.add_argument("--load", type=Path, metavar="MODEL", help="start from the weights of a model")
     run_group.add_argument(
@@ -166,13 +182,7 @@ def _add_train(commands: Any) -> Added:
         default=[],
         help="log there as well; may be repeated",
     )
-    _add_device(run_group, default=None)  # None: what --config says
-    run_group.add_argument(
-        "--precision",
-        type=values.precision,
-        metavar="P",
-        help="auto (measured), fp32, bf16 or fp16 (default: auto)",
-    )
+    _add_compute(run_group)
 
     def run(args: argparse.Namespace) -> object:
         if args.resume is None and args.config_file is None:
@@ -361,6 +371,16 @@ def _add_data(parser: Parser) -> None:
     )
 
 
+def _add_length(parser: Parser) -> None:
+    length = parser.add_argument_group("how long (one of)")
+    exclusive = length.add_mutually_exclusive_group()
+    exclusive.add_argument(
+        "--time", metavar="T", help="be done in this time, evaluation included: 90s, 10m, 1h30m (default: 30m)"
+    )
+    exclusive.add_argument("--epochs", type=values.positive, metavar="N", help="passes over the data")
+    exclusive.add_argument("--steps", type=values.positive, metavar="N", help="steps of the optimiser")
+
+
 def _add_split(parser: Parser) -> None:
     split = parser.add_argument_group("what it is checked on")
     split.add_argument("--val", metavar="V", help="a share such as 0.1, a folder, or a file of names (default: 0.15)")
@@ -385,6 +405,31 @@ def _add_masks(parser: Parser) -> None:
     )
     masks.add_argument("--ignore", type=values.numbers, metavar="V", help="values that do not count: 255 or 11,255")
     masks.add_argument("--instances", action="store_true", help="values number objects: learn object or not")
+
+
+def _add_settings(group: Any) -> None:
+    group.add_argument(
+        "--config", dest="config_file", type=Path, metavar="FILE", help="settings, such as a run's config.toml"
+    )
+    group.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        type=values.assignment,
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting; may be repeated",
+    )
+
+
+def _add_compute(group: Any) -> None:
+    _add_device(group, default=None)  # None: what --config says
+    group.add_argument(
+        "--precision",
+        type=values.precision,
+        metavar="P",
+        help="auto (measured), fp32, bf16 or fp16 (default: auto)",
+    )
 
 
 def _add_device(parser: Any, default: str | None = "auto") -> None:

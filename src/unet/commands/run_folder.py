@@ -6,13 +6,19 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from unet.config import Config
+from unet.config import Config, DataConfig
 from unet.data.manifest import FILE_NAME
 from unet.data.prepare import INDEX
 from unet.errors import InputError
 
 SIGNS = ("checkpoints", f"prepared/{INDEX}")
 """What shows that a folder is that of a run, if only of one that failed before its first step."""
+
+
+def data_name(data: DataConfig) -> str:
+    """Return what a folder made from these data is called after."""
+    path = Path(data.root or data.images or "data").resolve()
+    return path.parent.name if path.name == FILE_NAME else path.stem if path.suffix == ".toml" else path.name
 
 
 def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
@@ -24,8 +30,7 @@ def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
         The folder holds something already, or cannot be made.
     """
     if out is None:
-        name = _name(Path(settings.data.root or settings.data.images or "data").resolve())
-        out = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+        out = Path("runs") / f"{data_name(settings.data)}-{datetime.now():%Y%m%d-%H%M%S}"
     above = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         why = "may not be written to" if above.is_dir() else "is a file"
@@ -39,10 +44,6 @@ def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
         hint = f"go on with it by --resume {out}, or " if resumable else ""
         raise InputError(f"{out} holds a run", "a new folder", f"{hint}choose another --out, or allow --overwrite")
     return out  # perhaps of a run that failed before its first step
-
-
-def _name(data: Path) -> str:
-    return data.parent.name if data.name == FILE_NAME else data.stem if data.suffix == ".toml" else data.name
 
 
 def open_run(run: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,49 @@ from unet.models import ModelSpec
 
 RIVALS = (("training", {"seconds", "epochs", "steps"}), ("data", {"root", "images", "masks"}))
 """Settings of which one leaves no room for the others: how long, and where the data are."""
+
+
+def from_flags(
+    *,
+    data: Path | None,
+    images: Path | None,
+    masks: Path | None,
+    mask_suffix: str | None,
+    val: str | None,
+    group: str | None,
+    classes: Path | None,
+    mask_values: Sequence[Any] | None,
+    ignore: Sequence[int] | None,
+    instances: bool,
+    time: str | float | None,
+    epochs: int | None,
+    steps: int | None,
+    device: str | None,
+    precision: str | None,
+    trackers: Sequence[str] = (),
+) -> dict[str, dict[str, Any]]:
+    """Return what the flags of `unet train` and `unet plan` say, as {section: {key: value}}; None: not said.
+
+    Raises
+    ------
+    ConfigError
+        The time is none.
+    """
+    return {
+        "data": {
+            "root": _text(data), "images": _text(images), "masks": _text(masks), "mask_suffix": mask_suffix,
+            "val": val, "group": group, "classes": _text(classes), "mask_values": mask_values,
+            "ignore": ignore, "instances": instances or None,
+        },
+        "training": {
+            "seconds": None if time is None else config.parse_duration(str(time)), "epochs": epochs,
+            "steps": steps, "device": device, "precision": precision, "trackers": trackers or None,
+        },
+    }  # fmt: skip
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def gather(given: Mapping[str, Mapping[str, Any]], config_file: Path | None, assignments: Mapping[str, str]) -> Config:
@@ -79,7 +122,7 @@ def check(wanted: Config) -> None:
     MissingExtraError
         A tracker's package is not installed.
     """
-    losses.parse(wanted.training.loss)
+    losses.parse(wanted.training.loss or losses.USUAL)
     trackers.require(wanted.training.trackers)
     devices.candidates(devices.pick(wanted.training.device), wanted.training.precision)
     if wanted.model.architecture not in models.ARCHITECTURES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,26 +15,24 @@ import torch
 from torch import Tensor, nn
 
 import unet
-from unet import bundle, config, devices, models, plan
+from unet import bundle, models, plan
 from unet.bundle import Bundle
 from unet.commands.conclude import conclude, sample
-from unet.commands.display import Display, open_display
+from unet.commands.display import open_display
 from unet.commands.json_file import write_json
 from unet.commands.run_folder import open_run, run_folder
-from unet.commands.settings import check, gather, of_model, settings_of_run
+from unet.commands.settings import check, from_flags, gather, of_model, settings_of_run
+from unet.commands.settle import settle, spec_of, write_plan
 from unet.commands.source import Source, read_source
 from unet.commands.table import print_scores
 from unet.config import Config
-from unet.data.augment import PRESETS
-from unet.data.dataset import SegmentationDataset
+from unet.data.augment import PRESETS, Augmentation
+from unet.data.dataset import Balance, SegmentationDataset
 from unet.data.preprocess import Preprocessing
-from unet.devices import Compute
 from unet.errors import ConfigError, InputError
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
-from unet.models import ModelSpec
 from unet.trackers import open_trackers
-from unet.training import probe
 from unet.training.checkpoint import Progress, read_progress
 from unet.training.loop import Training, Validation, fit
 
@@ -44,12 +41,6 @@ REPORT_SECONDS = 6.0
 
 CACHE_SHARE = 0.4
 """Share of the free memory that decoded training pictures may take."""
-
-MOST_WORKERS = 8
-"""Processes that prepare samples for a GPU."""
-
-PROBE_WIDTH = 32
-"""Width of the network by which precision and memory layout are chosen: wide enough to tell, quick to run."""
 
 
 @dataclass(frozen=True)
@@ -137,17 +128,11 @@ def train(
     TrainingError
         The training cannot go on.
     """
-    given: dict[str, dict[str, Any]] = {
-        "data": {
-            "root": _text(data), "images": _text(images), "masks": _text(masks), "mask_suffix": mask_suffix,
-            "val": val, "group": group, "classes": _text(classes), "mask_values": mask_values,
-            "ignore": ignore, "instances": instances or None,
-        },
-        "training": {
-            "seconds": None if time is None else config.parse_duration(str(time)), "epochs": epochs,
-            "steps": steps, "device": device, "precision": precision, "trackers": trackers or None,
-        },
-    }  # fmt: skip
+    given = from_flags(
+        data=data, images=images, masks=masks, mask_suffix=mask_suffix, val=val, group=group, classes=classes,
+        mask_values=mask_values, ignore=ignore, instances=instances, time=time, epochs=epochs, steps=steps,
+        device=device, precision=precision, trackers=trackers,
+    )  # fmt: skip
     if resume is not None:
         said = {key: value for section in given.values() for key, value in section.items()}
         said |= {"out": out, "load": load, "config": config_file, **(settings or {})}
@@ -183,7 +168,9 @@ def train_settings(
     source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display, run / "prepared")
     if not resume:
         open_run(run)
-    settled, compute = settle(wanted, source, run, display, resume)
+    settled, compute, reasons = settle(wanted, source, display)
+    if not resume or settled != wanted:  # else the first session's reasons would be lost
+        write_plan(run, settled, reasons)
     template = starting_point(loaded, settled, source)
     torch.manual_seed(settled.training.seed)
     network = models.build(template.spec)
@@ -251,40 +238,6 @@ def train_settings(
     return TrainResult(run, run / "model.safetensors", page, scores, finished)
 
 
-def settle(wanted: Config, source: Source, run: Path, display: Display, resume: bool) -> tuple[Config, Compute]:
-    """Decide what the user left open, say why, and write both into the run folder."""
-    device = devices.pick(wanted.training.device)
-    outline = replace(spec_of(wanted, source), width=PROBE_WIDTH)
-    compute = probe.best_compute(outline, device, wanted.training.precision, wanted.training.channels_last)
-    decided = plan.decide(wanted, source.fingerprint, probe.speed_model(outline, compute))
-    workers = wanted.training.workers
-    if workers is None:
-        # A CPU that trains has no core to spare for reading ahead; a GPU must not wait for it.
-        workers = 0 if device.type == "cpu" else min(MOST_WORKERS, os.cpu_count() or 1)
-    settled = decided.config.updated(
-        {"training": {"precision": compute.precision, "channels_last": compute.channels_last, "workers": workers}}
-    )
-    reasons = (f"Computing on {device.type} in {devices.describe(compute)}: {compute.why}.", *decided.reasons)
-    for reason in reasons:
-        display.say(reason)
-    if not resume or settled != wanted:  # else the first session's reasons would be lost
-        (run / "config.toml").write_text(config.to_toml(settled), encoding="utf-8")
-        (run / "plan.md").write_text(plan.to_markdown(reasons), encoding="utf-8")
-    return settled, compute
-
-
-def spec_of(settings: Config, source: Source) -> ModelSpec:
-    """Return the network that the settings ask for and the data need."""
-    return ModelSpec(
-        architecture=settings.model.architecture,
-        bands=source.fingerprint.bands,
-        classes=settings.model.outputs or len(source.labels),
-        width=settings.model.width or PROBE_WIDTH,
-        depth=settings.model.depth,
-        bilinear=settings.model.bilinear,
-    )
-
-
 def starting_point(loaded: Bundle | None, settled: Config, source: Source) -> Bundle:
     """Return the bundle that training fills: of the settings, or of a model to go on from.
 
@@ -319,7 +272,8 @@ def training_set(settled: Config, source: Source, preprocessing: Preprocessing) 
         source.labels,
         preprocessing,
         crop=None if settled.data.whole else settled.data.crop,
-        augmentation=PRESETS[settled.training.augment],
+        augmentation=augmentation_of(settled),
+        balance=balance_of(settled, source),
         seed=settled.training.seed,
         cache_bytes=int(CACHE_SHARE * psutil.virtual_memory().available / ((settled.training.workers or 0) + 1)),
     )
@@ -330,6 +284,18 @@ def kept_score(run: Path, settled: Config) -> float:
     path = run / "model.safetensors"
     scores = bundle.load(path).scores if path.exists() else {}
     return float(scores.get(settled.training.best_by) or -1.0)
+
+
+def augmentation_of(settled: Config) -> Augmentation:
+    """Return how samples are changed; only pictures without up and down are mirrored top to bottom."""
+    preset = PRESETS[settled.training.augment or "none"]
+    return replace(preset, flip_rows=preset.flip and settled.training.upright is False)
+
+
+def balance_of(settled: Config, source: Source) -> Balance | None:
+    """Return how rare classes are looked for, or None where they are not."""
+    share = settled.training.balance
+    return Balance(share, plan.looked_for(source.fingerprint)) if share else None
 
 
 def weights_of(settled: Config, source: Source) -> Tensor | None:
@@ -352,7 +318,3 @@ def provenance(settled: Config, progress: Progress, source: Source) -> dict[str,
         "val_pictures": len(source.val),
         "config": settled.model_dump(mode="json", exclude_none=True),
     }
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

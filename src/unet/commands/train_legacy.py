@@ -55,7 +55,7 @@ def train_legacy(
                 "epochs": epochs, "batch_size": batch_size, "learning_rate": lr, "optimizer": "rmsprop",
                 "weight_decay": 1e-8, "momentum": 0.999, "schedule": "plateau", "patience": 5,
                 "best_by": "mean_dice_foreground", "loss": "ce + micro_dice", "class_weights": False, "clip": 1.0,
-                "augment": "none", "validations_per_epoch": 5,
+                "augment": "none", "upright": True, "balance": 0.0, "validations_per_epoch": 5,
                 "precision": "32-true" if on_gpu and not amp else "auto",
             },
         }

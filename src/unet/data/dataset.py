@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -16,6 +17,25 @@ from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
 from unet.data.preprocess import Preprocessing, normalise, shrink
 from unet.labels import IGNORED, Labels
+
+CANDIDATES = 64
+"""So many pixels of a rare class are remembered of each picture."""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How rare classes are looked for.
+
+    Attributes
+    ----------
+    share : float
+        Of the samples that show a pixel of a rare class.
+    pictures : mapping of int to tuple of int
+        The rare classes, and for each the places of the pairs in which it occurs.
+    """
+
+    share: float
+    pictures: Mapping[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,8 @@ class SegmentationDataset(Dataset[Sample]):
     crop : (int, int) or None
         Height and width of a sample in scaled pixels; None takes whole pictures.
     augmentation : Augmentation
+    balance : Balance, optional
+        Without it every epoch has every picture once; with it some samples are of other pictures instead.
     seed : int
     cache_bytes : int
         Scaled pictures are kept in memory up to this size, and read again from there on.
@@ -54,6 +76,7 @@ class SegmentationDataset(Dataset[Sample]):
         *,
         crop: tuple[int, int] | None,
         augmentation: Augmentation,
+        balance: Balance | None = None,
         seed: int = 0,
         cache_bytes: int = 0,
     ) -> None:
@@ -62,9 +85,11 @@ class SegmentationDataset(Dataset[Sample]):
         self.preprocessing = preprocessing
         self.crop = crop
         self.augmentation = augmentation
+        self.balance = balance
         self.seed = seed
         self._room = cache_bytes
         self._cache: dict[int, tuple[Tensor, Tensor]] = {}
+        self._candidates: dict[tuple[int, int], NDArray[np.intp]] = {}
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -91,16 +116,41 @@ class SegmentationDataset(Dataset[Sample]):
         epoch, position = divmod(number, len(self.pairs))
         index = int(np.random.default_rng((self.seed, epoch)).permutation(len(self.pairs))[position])
         rng = np.random.default_rng((self.seed, epoch, position))
+        index, near = self._look_for_rare(index, rng)
         picture, target = self.scaled(index)
         crop = self.crop or (target.shape[0], target.shape[1])
         if self.crop is None and self.augmentation == Augmentation():
             image = picture.float()  # whole and unchanged: no resampling at all
         else:
-            warp = draw_warp(self.augmentation, (target.shape[0], target.shape[1]), crop, rng)
+            warp = draw_warp(self.augmentation, (target.shape[0], target.shape[1]), crop, rng, near)
             image, target = apply_warp(picture, target, warp, crop)
         image = torch.from_numpy(normalise(image.numpy().transpose(1, 2, 0), self.preprocessing))
         image = change_greys(image, self.augmentation, rng)
         return Sample(image, target.long(), self.pairs[index].name)
+
+    def _look_for_rare(self, index: int, rng: np.random.Generator) -> tuple[int, tuple[int, int] | None]:
+        """Return the picture to take, and a pixel of a rare class in it where one is looked for."""
+        if self.balance is None or rng.random() >= self.balance.share:
+            return index, None
+        rare = list(self.balance.pictures)
+        wanted = rare[rng.integers(len(rare))]
+        holders = self.balance.pictures[wanted]
+        index = holders[rng.integers(len(holders))]
+        pixels = self.candidates(index, wanted)
+        if not len(pixels):  # lost in scaling
+            return index, None
+        row, column = pixels[rng.integers(len(pixels))]
+        return index, (int(row), int(column))
+
+    def candidates(self, index: int, wanted: int) -> NDArray[np.intp]:
+        """Return up to `CANDIDATES` pixels (row, column) of a class in a scaled picture, the same ones every time."""
+        if (index, wanted) not in self._candidates:
+            target = self.scaled(index)[1].numpy()
+            places = np.flatnonzero(target == wanted)
+            if places.size > CANDIDATES:
+                places = np.random.default_rng((self.seed, index, wanted)).choice(places, CANDIDATES, replace=False)
+            self._candidates[index, wanted] = np.stack(np.unravel_index(places, target.shape), axis=1)
+        return self._candidates[index, wanted]
 
 
 class Numbers(Sampler[int]):

@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from unet.data.class_counts import class_counts
+from unet.data.objects import Shape, thickness
 from unet.data.scan import Scan
-from unet.labels import IGNORED, Labels
+from unet.labels import IGNORED, Labels, Value
+
+SMALLEST, LARGEST = 0.05, 0.95
+"""Shares of a class's pixels that lie in smaller objects than its smallest and its largest: specks do not count."""
+
+LEANING = 0.05
+"""Pictures have an up and a down where a class lies so far off the middle on average, in heights of a picture, or one
+half is so much brighter, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """What the objects of a class are like, in pixels of the files.
+
+    Attributes
+    ----------
+    name : str
+    share : float
+        Of the pixels that are not ignored.
+    pictures : tuple of int
+        The pictures in which it occurs, by their place in the scan.
+    thickness : float
+        The width of lines, half the diameter of discs; infinite where it was not measured.
+    smallest, largest : float
+        Sides of squares as large as its smallest and largest objects; 0 where they were not measured.
+    """
+
+    name: str
+    share: float
+    pictures: tuple[int, ...] = ()
+    thickness: float = math.inf
+    smallest: float = 0.0
+    largest: float = 0.0
+
+    @property
+    def detail(self) -> float:
+        """What is lost first when pictures shrink: the thickness of lines or the size of small objects."""
+        return min(self.thickness, self.smallest or math.inf)
 
 
 @dataclass(frozen=True)
@@ -29,8 +69,9 @@ class Fingerprint:
         What becomes 1.0; in 8-bit pictures always 255.
     mean, std : tuple of float
         Per band, of pictures divided by `white`.
-    class_shares : tuple of float
-        Of the pixels that are not ignored.
+    classes : tuple of ClassFacts
+    upright : bool
+        Pictures have an up and a down: some class lies higher or lower than the middle, or one half is brighter.
     """
 
     pictures: int
@@ -42,7 +83,13 @@ class Fingerprint:
     white: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    class_shares: tuple[float, ...]
+    classes: tuple[ClassFacts, ...]
+    upright: bool
+
+    @property
+    def class_shares(self) -> tuple[float, ...]:
+        """Share of each class of the pixels that are not ignored."""
+        return tuple(facts.share for facts in self.classes)
 
 
 def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
@@ -56,11 +103,6 @@ def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
     squares = (np.array([_spread(picture.std, bands) for picture in scan.pictures]) / whites) ** 2 + means**2
     mean = means.mean(axis=0)
     std = np.sqrt(np.maximum(squares.mean(axis=0) - mean**2, 1e-8))
-    counts = np.zeros(256)
-    for mask in scan.masks:
-        counts += class_counts(mask, labels)
-    counts[IGNORED] = 0
-    shares = counts[: len(labels)] / max(counts.sum(), 1)
     return Fingerprint(
         pictures=len(scan.pairs),
         height=int(np.median(heights)),
@@ -71,8 +113,75 @@ def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
         white=white,
         mean=tuple(float(value) for value in mean),
         std=tuple(float(value) for value in std),
-        class_shares=tuple(float(share) for share in shares),
+        classes=_classes(scan, labels),
+        upright=_upright(scan, labels),
     )
+
+
+def _classes(scan: Scan, labels: Labels) -> tuple[ClassFacts, ...]:
+    counts = np.zeros((len(scan.masks), 256))
+    areas, perimeters = np.zeros(256), np.zeros(256)
+    regions = np.zeros((256, 64, 2))  # class, power of two of the area; number and area of all
+    for place, mask in enumerate(scan.masks):
+        indices = _encode([value for value, _ in mask.values], labels)
+        counts[place] = np.bincount(indices, weights=[count for _, count in mask.values], minlength=256)
+        for shape, index in zip(mask.shapes, _encode([shape.value for shape in mask.shapes], labels), strict=True):
+            areas[index] += shape.area
+            perimeters[index] += shape.perimeter
+            for number, area in shape.regions:
+                regions[index, int(math.log2(area / number))] += number, area
+    counts[:, IGNORED] = 0
+    shares = counts.sum(axis=0) / max(counts.sum(), 1)
+    return tuple(
+        ClassFacts(
+            name=name,
+            share=float(shares[index]),
+            pictures=tuple(np.flatnonzero(counts[:, index]).tolist()),
+            thickness=thickness(areas[index], perimeters[index]),
+            smallest=_size(regions[index], SMALLEST),
+            largest=_size(regions[index], LARGEST),
+        )
+        for index, name in enumerate(labels.names)
+    )
+
+
+def _encode(values: Sequence[Value], labels: Labels) -> NDArray[np.uint8]:
+    """Return the class of each value."""
+    if not values:
+        return np.zeros(0, np.uint8)
+    found = np.array(values)
+    return labels.encode(found[:, None] if found.ndim == 1 else found[:, None, :])[:, 0]
+
+
+def _size(regions: NDArray[np.float64], share: float) -> float:
+    """Return the side of a square as large as the object below which that share of all objects' pixels lies."""
+    numbers, areas = regions[regions[:, 0] > 0].T
+    if not areas.size:
+        return 0.0
+    place = int(np.searchsorted(np.cumsum(areas), share * areas.sum()))
+    return float(math.sqrt(areas[place] / numbers[place]))
+
+
+def _upright(scan: Scan, labels: Labels) -> bool:
+    leaning: list[list[float]] = [[] for _ in labels.names]
+    for mask in scan.masks:
+        indices = _encode([shape.value for shape in mask.shapes], labels)
+        for index in set(indices.tolist()) - {IGNORED}:
+            found = [shape for shape, other in zip(mask.shapes, indices, strict=True) if other == index]
+            leaning[index].append(_mean_row(found) - 0.5)
+    return any(map(_is_systematic, [*leaning, [picture.lean for picture in scan.pictures]]))
+
+
+def _is_systematic(values: Sequence[float]) -> bool:
+    """Tell whether the mean of the values is not near 0, nor by chance where it is: three standard errors off."""
+    if len(values) < 2:
+        return False
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return abs(float(np.mean(values))) > max(LEANING, 3 * error)
+
+
+def _mean_row(shapes: Sequence[Shape]) -> float:
+    return sum(shape.row * shape.area for shape in shapes) / sum(shape.area for shape in shapes)
 
 
 def _bands(found: set[int]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -17,13 +18,15 @@ import numpy as np
 import platformdirs
 
 from unet import raster
+from unet.data.objects import Shape
 from unet.data.pairs import Pair
 from unet.data.stats import MaskStats, PictureStats, mask_stats, picture_stats
 from unet.errors import RasterError
 from unet.labels import as_value
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
-_VERSION = 3  # of the cache
+_VERSION = 4  # of the cache
+_MEASURED = 200  # of so many masks the shapes are measured, evenly spread over the data set
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,9 @@ def scan(
     todo = [pair for pair in pairs if pair not in found]
     pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16))
     try:
-        futures = {pool.submit(_inspect, pair): pair for pair in todo}
+        every = math.ceil(max(len(pairs), 1) / _MEASURED)
+        measured = set(pairs[::every])
+        futures = {pool.submit(_inspect, pair, pair in measured): pair for pair in todo}
         for future in as_completed(futures):
             found[futures[future]] = future.result()
             if progress is not None:
@@ -126,7 +131,7 @@ def scan(
     )
 
 
-def _inspect(pair: Pair) -> Found | list[Fault]:
+def _inspect(pair: Pair, shapes: bool) -> Found | list[Fault]:
     """Return what the two files hold, or what is wrong with each of them."""
     faults = []
     try:
@@ -134,13 +139,13 @@ def _inspect(pair: Pair) -> Found | list[Fault]:
     except RasterError as error:
         faults.append(Fault(error.kind or "unreadable", pair, error.found))
     try:
-        mask = _read_mask(pair)
+        mask = _read_mask(pair, shapes)
     except RasterError as error:
         faults.append(Fault(error.kind or "unreadable", pair, error.found))
     return faults or (picture, mask)
 
 
-def _read_mask(pair: Pair) -> MaskStats:
+def _read_mask(pair: Pair, shapes: bool) -> MaskStats:
     info = raster.probe(pair.mask)
     stacked = None
     try:
@@ -155,7 +160,8 @@ def _read_mask(pair: Pair) -> MaskStats:
             raise RasterError(f"{pair.mask} has a band for each of {bands.shape[2]} classes", kind="one-hot")
     if stacked:
         raise stacked
-    return mask_stats(mask, info, lossy=info.format in _LOSSY, palette=raster.mask_palette(pair.mask))
+    palette = raster.mask_palette(pair.mask)
+    return mask_stats(mask, info, lossy=info.format in _LOSSY, palette=palette, shapes=shapes)
 
 
 def size_faults(scan: Scan) -> list[Fault]:
@@ -217,6 +223,7 @@ def _from_json(entry: dict[str, Any]) -> Found:
     mask["values"] = tuple((as_value(value), int(count)) for value, count in mask["values"])
     if mask["palette"] is not None:
         mask["palette"] = tuple((r, g, b) for r, g, b in mask["palette"])
+    mask["shapes"] = tuple(Shape.from_dict(shape) for shape in mask["shapes"])
     return PictureStats(**picture), MaskStats(**mask)
 
 

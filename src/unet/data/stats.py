@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
+from unet.data.objects import Shape, from_key, shapes_of
 from unet.labels import Color, Value
 from unet.raster import PictureInfo
 
@@ -48,6 +49,8 @@ class PictureStats:
     looks : int or None
         A perceptual hash of 64 bits: few of them differ between pictures that look alike. None where there is
         hardly anything to see.
+    lean : float
+        How much brighter the lower half is than the upper one, in standard deviations.
     """
 
     height: int
@@ -67,6 +70,7 @@ class PictureStats:
     constant: bool = False
     digest: int = 0
     looks: int | None = None
+    lean: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class MaskStats:
         As in `raster.PictureInfo`.
     frames, orientation : int
     alpha : bool
+    shapes : tuple of Shape
+        How thick and how large the regions of each value are; empty where they were not measured.
     """
 
     height: int
@@ -111,6 +117,7 @@ class MaskStats:
     frames: int = 1
     orientation: int = 1
     alpha: bool = False
+    shapes: tuple[Shape, ...] = ()
 
     @property
     def is_rgb(self) -> bool:
@@ -123,6 +130,7 @@ def picture_stats(picture: NDArray[Any], info: PictureInfo | None = None) -> Pic
     height, width, bands = picture.shape
     step = max(1, int(np.ceil(np.sqrt(height * width / _SAMPLE))))
     sample = np.ascontiguousarray(picture[::step, ::step].reshape(-1, bands).T)
+    upper, lower = np.array_split(sample, 2, axis=1)
     low, high = np.percentile(sample, (1, 99.9), axis=1)
     return PictureStats(
         height=height,
@@ -137,6 +145,7 @@ def picture_stats(picture: NDArray[Any], info: PictureInfo | None = None) -> Pic
         constant=bool(np.ptp(sample, axis=1).max() == 0 and (picture == picture[0, 0]).all()),
         digest=zlib.crc32(sample.tobytes(), zlib.crc32(repr(picture.shape).encode())),
         looks=_looks(picture),
+        lean=float(np.mean(lower) - np.mean(upper)) / max(float(np.std(sample)), 1e-6) if sample.shape[1] > 1 else 0.0,
         **_header(info),
     )
 
@@ -166,23 +175,30 @@ def mask_stats(
     *,
     lossy: bool = False,
     palette: Sequence[Color] | None = None,
+    shapes: bool = True,
 ) -> MaskStats:
-    """Return what a mask (H, W) or (H, W, 3) holds and what its file's header says."""
+    """Return what a mask (H, W) or (H, W, 3) holds and what its file's header says.
+
+    Shapes of more than `MOST_VALUES` values are not measured.
+    """
     codes = _codes(mask)
     values, counts = _count(codes)
     order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
     inside, inner = _count(_alike(codes))
     within = dict(zip(inside.tolist(), inner.tolist(), strict=True))
+    objects = _objects(mask, values) if mask.ndim == 2 else None
+    measured = shapes and len(values) <= MOST_VALUES
     return MaskStats(
         height=mask.shape[0],
         width=mask.shape[1],
         dtype=mask.dtype.name,
-        values=tuple((_value(int(values[index]), mask.ndim == 3), int(counts[index])) for index in order),
+        values=tuple((from_key(int(values[index]), mask.ndim == 3), int(counts[index])) for index in order),
         n_values=len(values),
         lossy=lossy,
         palette=None if palette is None else tuple(palette[: int(values.max()) + 1]),
-        objects=_objects(mask, values) if mask.ndim == 2 else None,
+        objects=objects,
         inner=tuple(within.get(int(values[index]), 0) for index in order),
+        shapes=shapes_of(codes, values, counts, rgb=mask.ndim == 3, numbered=(objects or 0) > 0.5) if measured else (),
         **_header(info),
     )
 
@@ -207,10 +223,6 @@ def _codes(mask: NDArray[Any]) -> NDArray[Any]:
         return mask
     wide = mask.astype(np.int32)
     return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-
-
-def _value(code: int, is_rgb: bool) -> Value:
-    return (code >> 16, code >> 8 & 255, code & 255) if is_rgb else code
 
 
 def _alike(codes: NDArray[Any]) -> NDArray[Any]:

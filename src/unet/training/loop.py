@@ -208,7 +208,7 @@ class _Session:
     def __init__(self, training: Training) -> None:
         self.training, self.settings, self.compute = training, training.settings, training.compute
         self.peak = training.settings.learning_rate or 1e-3
-        self.loss_of = losses.parse(training.settings.loss)
+        self.loss_of = losses.parse(training.settings.loss or losses.USUAL)
         device = self.compute.device
         self.fabric = Fabric(
             accelerator=device.type,

@@ -1,4 +1,4 @@
-"""How fast this machine trains: a few real steps on random numbers, a second or two in all."""
+"""How fast this machine trains and with how much memory: a few real steps on random numbers, seconds in all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 
+import psutil
 import torch
 
 from unet import devices, losses, models
@@ -14,13 +15,24 @@ from unet.devices import Compute
 from unet.models import ModelSpec
 
 SIDE = 128
+"""Of the two pictures by which precisions and layouts are compared: small, as only the order counts."""
+
+SPEED_SIDE = 256
+"""Of the pictures by which speed is measured. Fixed costs of a step weigh far more on smaller ones than in training."""
+
+CPU_BATCH, GPU_BATCH = 1, 8
+"""Pictures of a step whose speed is measured: one keeps a CPU busy."""
+
 NARROW, WIDE = 16, 32
 
+MEMORY_SHARE = {"cpu": 0.4, "cuda": 0.8, "mps": 0.5}
+"""Of the free memory that a step may take. On a CPU decoded pictures lie in the same memory."""
 
-def _step(spec: ModelSpec, side: int = SIDE) -> Callable[[Compute], None]:
+
+def _step(spec: ModelSpec, batch: int = 2, side: int = SIDE) -> Callable[[Compute], None]:
     network = models.build(spec).train()
-    images = torch.randn(2, spec.bands, side, side)
-    targets = torch.zeros(2, side, side, dtype=torch.int64)
+    images = torch.randn(batch, spec.bands, side, side)
+    targets = torch.zeros(batch, side, side, dtype=torch.int64)
 
     def run(compute: Compute) -> None:
         network.to(compute.device)
@@ -54,8 +66,10 @@ def speed_model(spec: ModelSpec, compute: Compute) -> Callable[[int], float]:
 
     @cache
     def measured() -> tuple[float, float]:
-        tasks = [partial(_step(replace(spec, width=width)), compute) for width in (NARROW, WIDE)]
-        narrow, wide = (2 * SIDE * SIDE / seconds for seconds in devices.shortest(tasks))
+        batch = CPU_BATCH if compute.device.type == "cpu" else GPU_BATCH
+        steps = [_step(replace(spec, width=width), batch, SPEED_SIDE) for width in (NARROW, WIDE)]
+        seconds = devices.shortest([partial(step, compute) for step in steps])
+        narrow, wide = (batch * SPEED_SIDE**2 / each for each in seconds)
         return narrow, wide
 
     def speed(width: int) -> float:
@@ -64,3 +78,12 @@ def speed_model(spec: ModelSpec, compute: Compute) -> Callable[[int], float]:
         return narrow * math.exp(slope * math.log(width / NARROW))
 
     return speed
+
+
+def free_memory(device: torch.device) -> float:
+    """Return how many bytes a training step may take."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+    else:  # Apple's GPU works in the same memory as the processor
+        free = psutil.virtual_memory().available
+    return MEMORY_SHARE[device.type] * free
