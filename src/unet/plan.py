@@ -104,7 +104,7 @@ def decide(config: Config, fingerprint: Fingerprint, speed: Speed) -> Plan:
         if weighted:
             reasons.append("Class weights: the rarest class has less than a tenth of an even share of the pixels.")
     if training.learning_rate is None:
-        rate = 2e-3 if training.optimizer in ("adamw", "adam") else 1e-2 if training.optimizer == "sgd" else 1e-4
+        rate = usual_rate(training.optimizer)
         changes["training"]["learning_rate"] = rate
         reasons.append(f"Learning rate {rate:g}: the usual peak of {training.optimizer} for a network with batch norm.")
     return Plan(config.updated(changes), tuple(reasons))
@@ -167,6 +167,11 @@ def crop_for(fingerprint: Fingerprint, scale: float) -> tuple[int, int]:
     """
     height, width = scaled_size(fingerprint.height, fingerprint.width, scale)
     return min(CROP, height), min(CROP, width)
+
+
+def usual_rate(optimizer: str) -> float:
+    """Return the usual peak learning rate of an optimiser, for a network with batch norm."""
+    return 2e-3 if optimizer in ("adamw", "adam") else 1e-2 if optimizer == "sgd" else 1e-4
 
 
 def wants_weights(shares: tuple[float, ...]) -> bool:
