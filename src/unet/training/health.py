@@ -281,19 +281,20 @@ class Health:
     @property
     def is_good(self) -> bool:
         """Tell whether the state is worth going back to."""
-        sane = not self.losses or self.losses[-1] <= ABOVE * max(self.untrained, COIN)
+        # By the very first loss: the weights had not been changed yet.
+        sane = not self.losses or self.losses[-1] <= ABOVE * max(*self.first[:1], COIN)
         return sane and not self.bad and not self.exploded
 
     @property
     def untrained(self) -> float:
-        """Loss of the untrained network."""
-        return median(self.first) if self.first else math.nan
+        """Loss of the untrained network, as far as the first steps had not spoilt it already."""
+        return min(median(self.first), RISEN * self.first[0]) if self.first else math.nan
 
     def _rate(self, now: Check, about: Circumstances) -> list[Remark]:
         start, lowest = self.untrained, min(self.losses)
         if not start > COIN:  # a network that was trained before, or no step yet
             return []
-        too_high = f"learning rate {now.peak:.2g} is too high"
+        too_high = f"learning rate {now.peak:.3g} is too high"
         lower = f"set learning_rate={_lower(now.peak, about.usual_rate)}"
         if now.rate >= PEAK * now.peak:
             if now.loss > ABOVE * start:
@@ -308,9 +309,10 @@ class Health:
         if now.share >= 1 / 3 and now.loss > max((1 - FALLEN) * self.losses[0], (1 - LEARNED) * start):
             text = f"the loss has hardly fallen, from {start:.3g} to {now.loss:.3g}"
             if now.peak < about.usual_rate / FAR:
-                text = f"learning rate {now.peak:.2g} is too low: {text}"
+                text = f"learning rate {now.peak:.3g} is too low: {text}"
                 return [Remark("rate too low", text, f"set learning_rate={about.usual_rate:g}, as is usual", now.step)]
-            if now.peak > about.usual_rate * FAR:
+            known = any(remark.kind == "rate too high" for remark in self.remarks)
+            if known or now.peak > about.usual_rate * FAR:
                 return [Remark("rate too high", f"{too_high}: {text}", lower, now.step)]
             remedy = "see in the report whether the masks fit the pictures, or train longer"
             return [Remark("nothing learned", text, remedy, now.step)]
@@ -339,17 +341,17 @@ def _classes(now: Check, about: Circumstances) -> list[Remark]:
     main = int(predicted.argmax())
     rest = 1 - truth[main]
     if now.share >= JUDGED_FROM and rest > 0 and 1 - predicted[main] < NEARLY * rest:
-        others = _listed(about.names, truth, [k for k in range(len(truth)) if k != main and truth[k] > 0])
+        others = _listed(about.names, truth, [k for k in range(len(truth)) if k != main and truth[k] > 0], 3)
         text = f"nearly every pixel is predicted as {about.names[main]}, and hardly any as {others}"
         remedy = _more_of_rare(about)
         if now.peak > FAR * about.usual_rate:
-            remedy = f"set learning_rate={_lower(now.peak, about.usual_rate)}: {now.peak:.2g} is high"
+            remedy = f"set learning_rate={_lower(now.peak, about.usual_rate)}: {now.peak:.3g} is high"
         return [Remark("one class", text, remedy, now.step)]
     never = [k for k in range(len(truth)) if predicted[k] < HARDLY * truth[k]]
     if now.share < 0.5 or not never:
         return []
     unseen = [k for k in never if about.shares and not about.shares[k]]
-    text = f"never or hardly predicted: {_listed(about.names, truth, never)}"
+    text = f"never or hardly predicted: {_listed(about.names, truth, never, 6)}"
     remedy = _more_of_rare(about)
     if unseen:
         names = ", ".join(about.names[k] for k in unseen)
@@ -357,7 +359,7 @@ def _classes(now: Check, about: Circumstances) -> list[Remark]:
     return [Remark("never predicted", text, remedy, now.step)]
 
 
-def _listed(names: Sequence[str], shares: NDArray[np.float64], which: list[int], most: int = 6) -> str:
+def _listed(names: Sequence[str], shares: NDArray[np.float64], which: list[int], most: int) -> str:
     """Return "pole (truly 0.9 %), sign (truly 0.2 %)", the largest first."""
     which = sorted(which, key=lambda k: -shares[k])
     said = ", ".join(f"{names[k]} (truly {100 * shares[k]:.2g} %)" for k in which[:most])

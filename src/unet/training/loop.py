@@ -44,6 +44,9 @@ for them, but for hundreds of steps the running statistics would fit no other pi
 MOST_RETURNS = 4
 """A run that is lost goes back to its last good state so often, each time with half the learning rate."""
 
+COMPARISON_SHARE = 0.03
+"""Training pictures are scored at the end if that takes at most this share of the time that a run was given."""
+
 COLD_SHARE = 0.25
 """The first epoch, in which files are read for the first time, does not tell how fast samples come, up to this share
 of the training."""
@@ -290,8 +293,14 @@ class _Session:
             return min(1.0, self.progress.step / self.total)
         # The validation that ends the run is part of the time, and takes about as long as the last one.
         training = self.training
-        last = 1.1 * (1 + training.score_share) * training.validation_seconds
+        last = 1.1 * (training.validation_seconds + self.comparison_seconds())
         return min(1.0, self.progress.seconds / max(1e-3, (training.seconds or 0) - last))
+
+    def comparison_seconds(self) -> float:
+        """Return how long it takes to score training pictures, 0 where it is not done."""
+        seconds = self.training.score_share * self.training.validation_seconds
+        dear = self.training.seconds is not None and seconds > COMPARISON_SHARE * self.training.seconds
+        return 0.0 if dear else seconds
 
     def step(self, batch: Batch, waited: float) -> None:
         """Do one step, on a batch that took so many seconds to come, and tell of it.
@@ -361,8 +370,8 @@ class _Session:
         rate = self.optimizer.param_groups[0]["lr"]  # a plateau may have lowered it since
         load_checkpoint(self.good, self.network, self.optimizer)
         if useless or progress.returns >= MOST_RETURNS:
-            lower = f"set learning_rate far below {self.rate_peak():.2g}"
-            files = "look for values in these files that are huge or no numbers"
+            lower = f"set learning_rate far below {self.rate_peak():.3g}"
+            files = "look for values in these files that are huge or no numbers, or lower learning_rate"
             remedy = files if useless and not progress.returns else lower
             remark = Remark("lost", why, f"{remedy}; the best model so far is kept", progress.step)
             self.tell(self.health.go_on(remark))
@@ -375,7 +384,7 @@ class _Session:
             progress.precision, remedy = "32-true", "in float32"
         else:
             progress.rate_factor /= 2
-            rate, remedy = rate / 2, f"with the learning rate halved to {self.rate_peak():.2g}"
+            rate, remedy = rate / 2, f"with the learning rate halved to {self.rate_peak():.3g}"
         set_rate(self.optimizer, rate)
         self.set_up()
         back = f"going on from the last good state {remedy}"
@@ -493,7 +502,7 @@ class _Session:
             counts=result.counts,
         )
         self.tell(self.health.check(now, self.about))
-        if last and self.training.score_trained is not None:
+        if last and self.training.score_trained is not None and self.comparison_seconds():
             self.tell(self.health.compare(now.step, self.training.score_trained(self.network), result.images))
         if not last and self.health.is_good:
             self.save_good()
