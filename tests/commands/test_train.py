@@ -154,6 +154,7 @@ def test_a_loss_that_cannot_be_saved_ends_in_one_line(make_data: DataMaker, caps
     assert said[-1].startswith("unet: error: no finite loss in 10 steps in a row, the last with p0")
     assert said[-1].endswith("the best model so far is kept")
     assert bundle.load(Path("run/model.safetensors")).provenance["step"] >= 1
+    assert "No finite loss in 10 steps in a row" in Path("run/report.html").read_text(encoding="utf-8")
 
 
 def test_what_is_not_said_is_measured_and_planned(make_data: DataMaker) -> None:

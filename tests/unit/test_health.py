@@ -153,6 +153,7 @@ def test_a_score_that_swings_at_the_peak() -> None:
     assert [remark.kind for remark in said] == ["rate too high"]
     assert "the score swings (0.40, 0.10, 0.50, 0.10, 0.10)" in said[0].text
     assert run(FALLING, scores=[0.4, 0.1, *[0.5] * 8])[1] == [], "once may happen"
+    assert run(FALLING, scores=[0.04, 0.01, 0.05, 0.01, 0.01, *[0.5] * 5])[1] == [], "a start near zero"
 
 
 def test_a_loss_that_rises_once_or_in_a_trained_network_is_no_fault() -> None:
@@ -180,6 +181,14 @@ def test_bad_steps_end_after_many_in_a_row_only() -> None:
     for loss in ([None] * (MOST_BAD_STEPS - 1) + [1.0]) * 2 + [None] * (MOST_BAD_STEPS - 1):
         assert health.take(loss) == ""
     assert health.take(None) == f"no finite loss in {MOST_BAD_STEPS} steps in a row"
+
+
+def test_a_state_that_never_had_a_finite_loss_is_not_good() -> None:
+    health = Health()
+    health.take(None)
+    assert health.check(Check(40, 0.1, math.nan, 0.0, 1e-3, 2e-3), ABOUT) == []
+    assert not health.is_good
+    assert Health().is_good, "an untouched network"
 
 
 def test_the_picture_that_was_in_all_bad_batches_is_named() -> None:

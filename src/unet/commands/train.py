@@ -31,7 +31,7 @@ from unet.data.augment import PRESETS
 from unet.data.dataset import SegmentationDataset
 from unet.data.preprocess import Preprocessing
 from unet.devices import Compute
-from unet.errors import ConfigError, InputError
+from unet.errors import ConfigError, InputError, TrainingError
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
 from unet.models import ModelSpec
@@ -252,6 +252,10 @@ def train_settings(
     try:
         with display:
             finished = fit(training)
+    except TrainingError:
+        if (run / "model.safetensors").exists():
+            conclude(run, source, str(compute.device))
+        raise
     finally:
         for tracker in training.trackers:
             tracker.close()

@@ -44,7 +44,10 @@ RISEN = 2.0
 """The loss has risen to so many times its lowest."""
 
 DROP, BACK = 0.5, 0.8
-"""A score that swings falls below the one share of the best so far, comes back above the other, and falls again."""
+"""A score that swings falls below the one share of the best so far, comes back above the other, and falls again ..."""
+
+LEAST_DROP = 0.1
+"""... by so much at least: scores near zero mean nothing yet."""
 
 PEAK = 0.5
 """From this share of its peak on, the rate is to blame for what the loss does."""
@@ -282,7 +285,7 @@ class Health:
     def is_good(self) -> bool:
         """Tell whether the state is worth going back to."""
         # By the very first loss: the weights had not been changed yet.
-        sane = not self.losses or self.losses[-1] <= ABOVE * max(*self.first[:1], COIN)
+        sane = not self.losses or self.losses[-1] <= ABOVE * max([COIN, *self.first[:1]])
         return sane and not self.bad and not self.exploded
 
     @property
@@ -396,7 +399,7 @@ def _swings(scores: Sequence[float]) -> bool:
         best = max(best, score)
         if low:
             low = score < BACK * best
-        elif score < DROP * best:
+        elif score < min(DROP * best, best - LEAST_DROP):
             low = True
             falls += 1
     return falls > 1
