@@ -283,7 +283,7 @@ def test_health_is_shown_with_what_is_over_and_that_nothing_was_found(full_run: 
     (full_run / "health.json").write_text("[]", encoding="utf-8")
     page = page_of(full_run)
     assert "health" in page.values("id")
-    assert "Health Nothing to complain of" in page.words()
+    assert "Health Nothing was found" in page.words()
 
     remarks = [
         Remark("rate too high", "learning rate 1 is too high: <b>", "set learning_rate=0.002", 40),
@@ -293,7 +293,7 @@ def test_health_is_shown_with_what_is_over_and_that_nothing_was_found(full_run: 
     said = page_of(full_run).words()
     assert "step 40 Learning rate 1 is too high: <b>. Set learning_rate=0.002." in said
     assert "step 50, over by step 80 Never or hardly predicted: 水. Train longer." in said
-    assert "Nothing to complain of" not in said
+    assert "Nothing was found" not in said
 
 
 @pytest.mark.parametrize("text", ["{", "[{}]", "7"])
