@@ -95,8 +95,8 @@ def test_a_run_folder_holds_all_that_it_should(make_data: DataMaker, capsys: pyt
     run = Path("run")
     printed = capsys.readouterr()
     assert sorted(path.name for path in run.iterdir()) == [
-        "checkpoints", "config.toml", "evaluation.json", "metrics.csv", "model.safetensors", "plan.md", "report.html",
-        "samples",
+        "checkpoints", "config.toml", "evaluation.json", "health.json", "metrics.csv", "model.safetensors", "plan.md",
+        "report.html", "samples",
     ]  # fmt: skip
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.safetensors"]
     assert not list(run.rglob("*.part"))
@@ -135,6 +135,27 @@ def test_a_run_folder_holds_all_that_it_should(make_data: DataMaker, capsys: pyt
     assert width > 2 * height, "picture, truth and prediction side by side"
     assert "<html" in (run / "report.html").read_text(encoding="utf-8")
     assert "foreground" in printed.out and "run/model.safetensors" in printed.err
+
+
+def test_what_does_not_go_well_is_said_and_reported(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
+    make_data(count=8)
+    unet(f"train data --val 0.25 --steps 40 --out run {TINY} --set learning_rate=1e-7")
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("health: learning rate")]
+    assert len(said) == 1 and "learning rate 1e-07 is too low" in said[0]
+    remarks = json.loads(Path("run/health.json").read_text(encoding="utf-8"))
+    assert "rate too low" in {remark["kind"] for remark in remarks}
+    assert "Learning rate 1e-07 is too low" in Path("run/report.html").read_text(encoding="utf-8")
+
+
+def test_a_loss_that_cannot_be_saved_ends_in_one_line(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
+    make_data(count=8)
+    wild = "--set learning_rate=1e30 --set optimizer=sgd --set clip=1e30 --set validations=100"
+    assert cli.main(f"train data --out run {TINY} --steps 400 {wild}".split()) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("unet: error: no finite loss in 10 steps in a row, the last with p0")
+    assert said[-1].endswith("the best model so far is kept")
+    assert bundle.load(Path("run/model.safetensors")).provenance["step"] >= 1
+    assert "No finite loss in 10 steps in a row" in Path("run/report.html").read_text(encoding="utf-8")
 
 
 def test_what_is_not_said_is_measured_and_planned(make_data: DataMaker) -> None:

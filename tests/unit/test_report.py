@@ -24,6 +24,7 @@ from unet.report.charts import Series, line_chart, scale, short
 from unet.report.panels import mistakes, panels_of
 from unet.report.sections import MOST_DRAWN, MOST_NUMBERED
 from unet.report.words import command_line, counted, duration, file_size, large, listed, percent, score
+from unet.training.health import Remark, write_remarks
 
 NASTY = ("<b>street</b>", "O'Brien's \"house\" & garden", "水", "<script>alert(1)</script>")
 HEADER = "step,epoch,seconds,lr,train_loss,val_mean_iou,val_mean_dice,val_pixel_accuracy,pictures_per_second"
@@ -274,3 +275,29 @@ def test_words() -> None:
         "900 bytes", "17.5 MB", "2.1 GB", "640", "820,000", "31.0 million",
         "", "a", "a, b and c", "a, b, c, d, e, f and 2 more",
     ]  # fmt: skip
+
+
+def test_health_is_shown_with_what_is_over_and_that_nothing_was_found(full_run: Path) -> None:
+    assert "Health" not in page_of(full_run).words(), "nothing is known"
+
+    (full_run / "health.json").write_text("[]", encoding="utf-8")
+    page = page_of(full_run)
+    assert "health" in page.values("id")
+    assert "Health Nothing was found" in page.words()
+
+    remarks = [
+        Remark("rate too high", "learning rate 1 is too high: <b>", "set learning_rate=0.002", 40),
+        Remark("never predicted", "never or hardly predicted: 水", "train longer", 50, over=80),
+    ]
+    write_remarks(full_run / "health.json", remarks)
+    said = page_of(full_run).words()
+    assert "step 40 Learning rate 1 is too high: <b>. Set learning_rate=0.002." in said
+    assert "step 50, over by step 80 Never or hardly predicted: 水. Train longer." in said
+    assert "Nothing was found" not in said
+
+
+@pytest.mark.parametrize("text", ["{", "[{}]", "7"])
+def test_a_broken_file_of_remarks_is_named(full_run: Path, text: str) -> None:
+    (full_run / "health.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"health\.json"):
+        write_report(full_run)

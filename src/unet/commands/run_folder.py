@@ -58,7 +58,7 @@ def open_run(run: Path) -> None:
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{run}: {error.strerror}", "a place to write", "choose another --out") from None
-    results = ("model.safetensors", "evaluation.json", "metrics.csv", "report.html")
+    results = ("model.safetensors", "evaluation.json", "metrics.csv", "health.json", "report.html")
     for pattern in (*results, "checkpoints/last.safetensors", "samples/*.png", "tensorboard/events.*"):
         for old in run.glob(pattern):
             old.unlink()

@@ -6,10 +6,12 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from math import ceil
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
 from torch import Tensor, nn
@@ -29,7 +31,7 @@ from unet.config import Config
 from unet.data.augment import PRESETS, Augmentation
 from unet.data.dataset import Balance, SegmentationDataset
 from unet.data.preprocess import Preprocessing
-from unet.errors import ConfigError, InputError
+from unet.errors import ConfigError, InputError, TrainingError
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
 from unet.trackers import open_trackers
@@ -41,6 +43,9 @@ REPORT_SECONDS = 6.0
 
 CACHE_SHARE = 0.4
 """Share of the free memory that decoded training pictures may take."""
+
+MOST_COMPARED = 8
+"""Training pictures that are scored beside the validation pictures, to tell what was learned by heart."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,16 @@ def train_settings(
         scores = latest["scores"] = evaluation.summarise(counts, source.val, source.labels)
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
         pictures = {"validation": sample(predictor, source.val[0], source.labels)} if settled.training.trackers else {}
-        return Validation(scores[settled.training.best_by] or 0.0, values, pictures)
+        images = tuple(image["mean_iou"] for image in scores["images"] if image["mean_iou"] is not None)
+        return Validation(scores[settled.training.best_by] or 0.0, values, pictures, np.sum(counts, axis=0), images)
+
+    compared = source.train[:: ceil(len(source.train) / min(MOST_COMPARED, len(source.val)))]
+
+    def score_trained(network: nn.Module) -> list[float]:
+        predictor = Predictor(as_bundle(network), device=str(compute.device), exact=compute.precision == "32-true")
+        counts = evaluation.count(predictor, compared, source.labels, display.validating)
+        images = evaluation.summarise(counts, compared, source.labels)["images"]
+        return [image["mean_iou"] for image in images if image["mean_iou"] is not None]
 
     def keep(network: nn.Module, progress: Progress) -> None:
         scores = {key: value for key, value in latest["scores"].items() if key not in ("images", "confusion")}
@@ -219,10 +233,18 @@ def train_settings(
         resume=resume,
         kept=kept_score(run, settled) if resume else -1.0,
         epoch_ended=None if epoch_ended is None else lambda network, epoch: epoch_ended(as_bundle(network), epoch),
+        class_shares=source.fingerprint.class_shares,
+        score_trained=score_trained,
+        score_share=len(compared) / len(source.val),
+        remarks=run / "health.json",
     )
     try:
         with display:
             finished = fit(training)
+    except TrainingError:
+        if (run / "model.safetensors").exists():
+            conclude(run, source, str(compute.device))
+        raise
     finally:
         for tracker in training.trackers:
             tracker.close()

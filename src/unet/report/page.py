@@ -63,6 +63,7 @@ def render(record: Record) -> str:
         matrix=sections.matrix(record),
         confusions=sections.confusions(record),
         charts=sections.charts(record),
+        health=record.health,
         columns={key: title for key, title in sections.COLUMNS.items() if any(key in row for row in record.rows)},
         rows=record.rows,
         images=images[:MOST_LISTED],

@@ -32,6 +32,8 @@ class Record:
         evaluation.json.
     model : Bundle or None
         The model file.
+    health : list of dict or None
+        health.json: what did not go well, oldest first.
     samples : tuple of Path
         Pictures side by side with truth and prediction, the worst first.
     """
@@ -43,6 +45,7 @@ class Record:
     rows: tuple[dict[str, float], ...]
     scores: dict[str, Any] | None
     model: Bundle | None
+    health: list[dict[str, Any]] | None
     samples: tuple[Path, ...]
 
     @property
@@ -71,6 +74,7 @@ def read_run(run: Path) -> Record:
         rows=_rows(run / "metrics.csv"),
         scores=_scores(run / "evaluation.json"),
         model=_model(model) if model.exists() else None,
+        health=_health(run / "health.json"),
         samples=tuple(sorted((run / "samples").glob("*.png"))),
     )
 
@@ -109,6 +113,16 @@ def _scores(path: Path) -> dict[str, Any] | None:
     if not complete:
         raise InputError(f"{path} holds no scores", "the evaluation of a run", f"remove {path} to go without")
     return dict(scores)
+
+
+def _health(path: Path) -> list[dict[str, Any]] | None:
+    text = _text(path)
+    if not text:
+        return None
+    try:
+        return [{key: remark[key] for key in ("text", "remedy", "step", "over")} for remark in json.loads(text)]
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f"{path} holds no remarks", "those of a training", f"remove {path} to go without") from None
 
 
 def _model(path: Path) -> Bundle | None:

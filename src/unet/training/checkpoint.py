@@ -36,6 +36,12 @@ class Progress:
         Best validation score so far (-1: none) and its step.
     plateau : dict
         State of the plateau schedule.
+    returns : int
+        How often the run went back to its last good state ...
+    precision, rate_factor : str, float
+        ... and what it changed for that: the precision (empty: as the settings say), the factor on learning rates.
+    health : dict
+        What was seen of the training, see `Health`.
     """
 
     step: int = 0
@@ -45,6 +51,10 @@ class Progress:
     best: float = -1.0
     best_step: int = 0
     plateau: dict[str, Any] = field(default_factory=dict)
+    returns: int = 0
+    precision: str = ""
+    rate_factor: float = 1.0
+    health: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(

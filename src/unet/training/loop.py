@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
-from unet import losses
+from unet import losses, plan
 from unet.config import TrainingConfig
 from unet.data.dataset import Batch, Numbers, SegmentationDataset, collate
 from unet.devices import Compute
 from unet.errors import ConfigError, TrainingError
 from unet.trackers import Tracker
 from unet.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from unet.training.health import Check, Circumstances, Health, Remark, write_remarks
 from unet.training.optim import build_optimizer, one_cycle, set_rate
 
 CHECKPOINT_SECONDS = (10.0, 300.0)
@@ -36,8 +37,19 @@ CHECKPOINT_SECONDS = (10.0, 300.0)
 CHECKPOINT_SHARE = 0.03
 """... which takes at most this share of the time."""
 
-MOST_BAD_STEPS = 10
-"""So many steps in a row without a finite loss end the training."""
+LARGEST = 1e15
+"""Batch statistics beyond are those of a picture with huge values. The loss looks fine then, as batch norm makes up
+for them, but for hundreds of steps the running statistics would fit no other picture."""
+
+MOST_RETURNS = 4
+"""A run that is lost goes back to its last good state so often, each time with half the learning rate."""
+
+COMPARISON_SHARE = 0.03
+"""Training pictures are scored at the end if that takes at most this share of the time that a run was given."""
+
+COLD_SHARE = 0.25
+"""The first epoch, in which files are read for the first time, does not tell how fast samples come, up to this share
+of the training."""
 
 VALIDATIONS = 10
 """As a rule, evenly spread over the run."""
@@ -72,11 +84,16 @@ class Display(Protocol):
 
 @dataclass(frozen=True)
 class Validation:
-    """The outcome of one validation: the score that decides, numbers for the log, pictures for trackers."""
+    """The outcome of one validation: the score that decides, numbers for the log, pictures for trackers.
+
+    `counts` is the confusion matrix (K, K), rows true, and `images` the mean IoU of each picture.
+    """
 
     score: float
     values: dict[str, float]
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    counts: NDArray[np.int64] | None = None
+    images: tuple[float, ...] = ()
 
 
 @dataclass
@@ -106,6 +123,14 @@ class Training:
         Time for the training, its validations included and earlier sessions counted in.
     epoch_ended : callable, optional
         Called with the network and the number of the epoch that has ended.
+    class_shares : tuple of float
+        Share of each class in the training pictures, where it is known.
+    score_trained : callable, optional
+        Returns the mean IoU of some training pictures, as `validate` does of validation pictures; called at the end.
+    score_share : float
+        How long that takes, as a share of a validation.
+    remarks : Path, optional
+        File for what does not go well.
     """
 
     network: nn.Module
@@ -122,6 +147,10 @@ class Training:
     resume: bool = False
     kept: float = -1.0
     epoch_ended: Callable[[nn.Module, int], None] | None = None
+    class_shares: tuple[float, ...] = ()
+    score_trained: Callable[[nn.Module], Sequence[float]] | None = None
+    score_share: float = 0.0
+    remarks: Path | None = None
     progress: Progress = field(default_factory=Progress)
     validation_seconds: float = 0.0
 
@@ -176,16 +205,16 @@ def fit(training: Training) -> bool:
     Raises
     ------
     TrainingError
-        The loss is not finite any more, or memory does not suffice.
+        The loss is not finite any more and going back does not help, or memory does not suffice.
     """
     session = _Session(training)
     per_epoch = training.steps_per_epoch()
     progress = session.progress
     with _graceful_stop(training.display) as stop:
-        for batch in _batches(training):
+        for batch, waited in _timed(_batches(training)):
             if session.share_done() >= 1 and progress.step > 0:
                 break
-            session.step(batch)
+            session.step(batch, waited)
             if session.validation_is_due(per_epoch):
                 session.validate()
             if training.epoch_ended is not None and progress.step % per_epoch == 0:
@@ -196,9 +225,10 @@ def fit(training: Training) -> bool:
             if session.save_is_due():
                 session.save()
         if progress.validated_at < 1:
-            session.validate()
+            session.validate(last=True)
         progress.validated_at = 1.0
         session.save()
+        session.good.unlink(missing_ok=True)
     return True
 
 
@@ -210,11 +240,6 @@ class _Session:
         self.peak = training.settings.learning_rate or 1e-3
         self.loss_of = losses.parse(training.settings.loss or losses.USUAL)
         device = self.compute.device
-        self.fabric = Fabric(
-            accelerator=device.type,
-            devices=[device.index or 0] if device.type == "cuda" else 1,
-            precision=self.compute.precision,  # type: ignore[arg-type]  # a Literal of Fabric's
-        )
         self.network = training.network.to(device)
         self.network.to(memory_format=self.compute.memory_format)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(self.network.parameters(), self.settings)
@@ -226,20 +251,46 @@ class _Session:
                 self.plateau.load_state_dict(training.progress.plateau)
         self.progress = training.progress
         self.progress.best = max(self.progress.best, training.kept)
-        self.model, self.wrapped = self.fabric.setup(self.network, self.optimizer)
+        self.health = Health.of(self.progress.health)
+        self.set_up()
         if scaler:
             self.fabric.strategy.precision.load_state_dict(scaler)
         weights = training.class_weights
         self.weights = None if weights is None else weights.to(device)
         self.total = training.total_steps()
         self.losses: list[float] = []  # since the last validation
-        self.bad_steps = self.seen = 0
+        self.seen = 0
         self.started = time.monotonic()
-        self.saved, self.save_seconds = -math.inf, 0.0
+        self.saved = self.good_saved = -math.inf
+        self.save_seconds = 0.0
         self.before = self.progress.seconds
         # A finished run may have been given more time or steps since.
         self.progress.validated_at = min(self.progress.validated_at, self.share_done())
+        self.about = Circumstances(
+            names=training.dataset.labels.names,
+            pictures=len(training.dataset),
+            shares=training.class_shares,
+            weighted=weights is not None,
+            usual_rate=plan.RATES[training.settings.optimizer],
+            workers=training.settings.workers or 0,
+            device=device.type,
+        )
+        self.good = training.checkpoint.with_name("good.safetensors")
+        if not training.resume or not self.good.exists():
+            self.save_good()
+        self.tell([])
         self.network.train()
+
+    def set_up(self) -> None:
+        """Wrap network and optimiser for the precision that the settings name, or that the run had to change to."""
+        device = self.compute.device
+        self.compute = replace(self.compute, precision=self.progress.precision or self.compute.precision)
+        self.fabric = Fabric(
+            accelerator=device.type,
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            precision=self.compute.precision,  # type: ignore[arg-type]  # a Literal of Fabric's
+        )
+        self.model, self.wrapped = self.fabric.setup(self.network, self.optimizer)
 
     def share_done(self) -> float:
         """Return how much of the training is done, 0..1."""
@@ -247,28 +298,40 @@ class _Session:
             return min(1.0, self.progress.step / self.total)
         # The validation that ends the run is part of the time, and takes about as long as the last one.
         training = self.training
-        return min(1.0, self.progress.seconds / max(1e-3, (training.seconds or 0) - 1.1 * training.validation_seconds))
+        last = 1.1 * (training.validation_seconds + self.comparison_seconds())
+        return min(1.0, self.progress.seconds / max(1e-3, (training.seconds or 0) - last))
 
-    def step(self, batch: Batch) -> None:
-        """Do one step and tell of it.
+    def comparison_seconds(self) -> float:
+        """Return how long it takes to score training pictures, 0 where it is not done."""
+        seconds = self.training.score_share * self.training.validation_seconds
+        dear = self.training.seconds is not None and seconds > COMPARISON_SHARE * self.training.seconds
+        return 0.0 if dear else seconds
+
+    def step(self, batch: Batch, waited: float) -> None:
+        """Do one step, on a batch that took so many seconds to come, and tell of it.
 
         Raises
         ------
         TrainingError
-            Many steps in a row had no finite loss.
+            The loss is lost, and going back to the last good state does not help.
         """
+        begin = time.monotonic()
         if self.settings.schedule == "onecycle":
-            set_rate(self.optimizer, self.peak * one_cycle(self.share_done()))
+            set_rate(self.optimizer, self.rate_peak() * one_cycle(self.share_done()))
         loss = self._update(batch)
         self.progress.step += 1
         self.progress.samples += len(batch.names)
         self.seen += len(batch.names)
         self.progress.seconds = self.before + time.monotonic() - self.started
         if loss is None:
-            self._complain(batch)
+            self.tell(self.health.leave_out(self.progress.step, batch.names, self.about))
         else:
-            self.bad_steps = 0
             self.losses.append(loss)
+        if why := self.health.take(loss):
+            self._go_back(f"{why}, the last with {', '.join(batch.names)}")
+        warm = self.progress.samples > len(self.training.dataset) or self.share_done() > COLD_SHARE
+        if warm and self.seen > len(batch.names):  # the first batch also waits for the processes to start
+            self.health.time(waited, time.monotonic() - begin)
         share, elapsed = self.share_done(), time.monotonic() - self.started
         left = elapsed * (1 - share) / max(share, 1e-9)
         if self.training.seconds is not None:
@@ -286,16 +349,51 @@ class _Session:
             )
         )
 
-    def _complain(self, batch: Batch) -> None:
-        self.bad_steps += 1
-        names = ", ".join(batch.names)
-        self.training.display.say(f"step {self.progress.step}: loss or gradient not finite, left out ({names})")
-        if self.bad_steps >= MOST_BAD_STEPS:
+    def rate_peak(self) -> float:
+        """Return the highest learning rate, as the run had to change it."""
+        return self.peak * self.progress.rate_factor
+
+    def tell(self, remarks: Sequence[Remark]) -> None:
+        """Say what is new, and write all remarks down."""
+        for remark in remarks:
+            self.training.display.say(str(remark))
+        if self.training.remarks is not None:
+            write_remarks(self.training.remarks, self.health.remarks)
+
+    def _go_back(self, why: str) -> None:
+        """Go on from the last good state, in float32, or with half the learning rate if that is in use already.
+
+        Steps, samples and time go on: the same pictures do not come again at once, and the run ends when it was to.
+
+        Raises
+        ------
+        TrainingError
+            It was tried often enough, or would change nothing.
+        """
+        progress, shorter = self.progress, self.compute.precision != "32-true"
+        useless = not (shorter or self.health.updates)  # the weights are those of the last good state
+        rate = self.optimizer.param_groups[0]["lr"]  # a plateau may have lowered it since
+        load_checkpoint(self.good, self.network, self.optimizer)
+        if useless or progress.returns >= MOST_RETURNS:
+            lower = f"set learning_rate far below {self.rate_peak():.3g}"
+            files = "look for values in these files that are huge or no numbers, or lower learning_rate"
+            remedy = files if useless and not progress.returns else lower
+            remark = Remark("lost", why, f"{remedy}; the best model so far is kept", progress.step)
+            self.tell(self.health.go_on(remark))
+            # Whoever resumes will have changed something: a new run from here.
+            progress.returns, progress.rate_factor, progress.precision = 0, 1.0, ""
             self.save()
-            raise TrainingError(
-                f"no finite loss in {self.bad_steps} steps in a row, the last with {names}",
-                remedy="lower learning_rate, or set precision=32-true; the best model so far is kept",
-            )
+            raise TrainingError(why, remedy=remark.remedy)
+        progress.returns += 1
+        if shorter:
+            progress.precision, remedy = "32-true", "in float32"
+        else:
+            progress.rate_factor /= 2
+            rate, remedy = rate / 2, f"with the learning rate halved to {self.rate_peak():.3g}"
+        set_rate(self.optimizer, rate)
+        self.set_up()
+        back = f"going on from the last good state {remedy}"
+        self.tell(self.health.go_on(Remark("went back", why, back, progress.step)))
 
     def _update(self, batch: Batch) -> float | None:
         """Update the weights; return the loss, or None where it was not finite and nothing was changed."""
@@ -307,8 +405,8 @@ class _Session:
         try:
             self.wrapped.zero_grad(set_to_none=True)
             loss = self.loss_of(self.model(images), targets, self.weights)
-            value = float(loss.item())
-            if not math.isfinite(value):
+            value, statistics = torch.stack([loss.detach(), _total(buffers, loss)]).tolist()
+            if not (math.isfinite(value) and statistics < LARGEST):
                 _restore(buffers, before)
                 return None
             self.fabric.backward(loss)
@@ -332,7 +430,7 @@ class _Session:
             _restore(buffers, before)
             return None
         self.wrapped.step()
-        return value
+        return float(value)
 
     def _save_memory(self, images: Tensor) -> None:
         """Turn gradient checkpointing on, once.
@@ -363,13 +461,12 @@ class _Session:
             gap = max(gap, self.training.validation_seconds / (VALIDATION_SHARE * max(self.training.seconds, 1)))
         return share - self.progress.validated_at >= gap - 1e-9 and share < 1 - gap / 2
 
-    def validate(self) -> None:
-        """Validate, keep the weights if they are the best so far, log."""
+    def validate(self, last: bool = False) -> None:
+        """Validate, keep the weights if they are the best so far, log, judge."""
         training, progress = self.training, self.progress
         begin = time.monotonic()
         self.network.eval()
         result = training.validate(self.network)
-        self.network.train()
         training.validation_seconds = time.monotonic() - begin
         progress.seconds = self.before + time.monotonic() - self.started
         progress.validated_at = self.share_done()
@@ -394,6 +491,32 @@ class _Session:
                 tracker.picture(progress.step, name, picture)
             tracker.histograms(progress.step, _distributions(self.network) if tracker.wants_histograms else {})
         training.display.say(_line(progress.step, values, best))
+        self._check(result, values["train_loss"], last)
+        self.network.train()
+
+    def _check(self, result: Validation, loss: float, last: bool) -> None:
+        """Judge from a validation how the training goes, and keep the state if it is a good one."""
+        now = Check(
+            step=self.progress.step,
+            share=1.0 if last else self.share_done(),
+            loss=loss,
+            score=result.score,
+            rate=self.optimizer.param_groups[0]["lr"],
+            peak=self.rate_peak(),
+            counts=result.counts,
+        )
+        self.tell(self.health.check(now, self.about))
+        if last and self.training.score_trained is not None and self.comparison_seconds():
+            self.tell(self.health.compare(now.step, self.training.score_trained(self.network), result.images))
+        since = time.monotonic() - self.good_saved
+        if not last and self.health.is_good and since > self.save_seconds / CHECKPOINT_SHARE:
+            self.save_good()
+
+    def save_good(self) -> None:
+        """Keep the state to go back to: in a file, as a resumed run has to go back to the same one."""
+        save_checkpoint(self.good, self.network, self.optimizer, self.progress, {})
+        self.good_saved = time.monotonic()
+        self.health.updates = 0
 
     def save_is_due(self) -> bool:
         """Tell whether to write a checkpoint; the first one is due at once, and tells how long it takes."""
@@ -404,6 +527,7 @@ class _Session:
         """Write the checkpoint."""
         begin = time.monotonic()
         self.progress.plateau = self.plateau.state_dict() if self.settings.schedule == "plateau" else {}
+        self.progress.health = asdict(self.health)
         scaler = self.fabric.strategy.precision.state_dict()
         save_checkpoint(self.training.checkpoint, self.network, self.optimizer, self.progress, scaler)
         self.saved = time.monotonic()
@@ -423,6 +547,20 @@ def _distributions(network: nn.Module) -> dict[str, Tensor]:
 def _restore(tensors: list[Tensor], values: list[Tensor]) -> None:
     for tensor, value in zip(tensors, values, strict=True):
         tensor.copy_(value)
+
+
+def _total(statistics: Sequence[Tensor], like: Tensor) -> Tensor:
+    """Return the sum of all batch statistics, 0 for a network without."""
+    floating = [tensor for tensor in statistics if tensor.is_floating_point()]
+    return torch.cat(floating).sum() if floating else torch.zeros_like(like)
+
+
+def _timed(batches: DataLoader[Any]) -> Iterator[tuple[Batch, float]]:
+    """Give each batch with the seconds that it was waited for."""
+    begin = time.monotonic()
+    for batch in batches:
+        yield batch, time.monotonic() - begin
+        begin = time.monotonic()
 
 
 def _batches(training: Training) -> DataLoader[Any]:
