@@ -6,7 +6,16 @@
 """
 
 from unet.raster.lettering import caption
-from unet.raster.reading import PICTURE_SUFFIXES, PictureInfo, mask_palette, probe, read, read_bands, read_mask
+from unet.raster.reading import (
+    PICTURE_SUFFIXES,
+    PictureInfo,
+    mask_palette,
+    probe,
+    read,
+    read_bands,
+    read_mask,
+    upright,
+)
 from unet.raster.resizing import resize
 from unet.raster.writing import as_jpeg, write_grey, write_mask, write_picture
 
@@ -21,6 +30,7 @@ __all__ = [
     "read_bands",
     "read_mask",
     "resize",
+    "upright",
     "write_grey",
     "write_mask",
     "write_picture",
