@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unet.commands.evaluate import evaluate
     from unet.commands.inspect import inspect
     from unet.commands.predict import predict
+    from unet.commands.repair import repair
     from unet.commands.train import train
     from unet.errors import (
         ConfigError,
@@ -54,6 +55,7 @@ __all__ = [
     "inspect",
     "load",
     "predict",
+    "repair",
     "save",
     "train",
 ]
@@ -77,6 +79,7 @@ _HOMES = {
     "inspect": "unet.commands.inspect",
     "load": "unet.bundle",
     "predict": "unet.commands.predict",
+    "repair": "unet.commands.repair",
     "save": "unet.bundle",
     "train": "unet.commands.train",
 }

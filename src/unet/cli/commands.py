@@ -30,8 +30,10 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"unet {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    parsers = (_add_demo, _add_inspect, _add_plan, _add_train, _add_evaluate, _add_predict, _add_convert, _add_import)
-    for add in parsers:
+    for add in (
+        _add_demo, _add_inspect, _add_repair, _add_import, _add_plan, _add_train, _add_evaluate, _add_predict,
+        _add_convert,
+    ):  # fmt: skip
         command, run = add(commands)
         # SUPPRESS: a --debug before the command's name must not be undone by the command's default.
         hidden = argparse.SUPPRESS
@@ -113,6 +115,42 @@ def _add_inspect(commands: Any) -> Added:
             kinds = ", ".join(finding.kind for finding in errors)
             raise DataError(f"the data cannot be trained on as they are ({kinds})", remedy="see what is said above")
         return survey
+
+    return parser, run
+
+
+def _add_repair(commands: Any) -> Added:
+    parser = _add_command(
+        commands,
+        "repair",
+        "write a clean copy of a data set",
+        "What `unet inspect` finds is mended where there is one way to do it: names, sizes,\n"
+        "palettes, masks bent by JPEG or by blending, stacks of bands, numbers of objects.\n"
+        "What cannot be mended is left out and listed. The original is not touched; every\n"
+        "change is in repair.csv, and repair.md sums them up.",
+        "  unet repair data --out clean --dry-run\n"
+        "  unet repair data --out clean --mask-values '0,0,0;128,0,0'\n"
+        "  unet repair cells --out clean --instances borders",
+    )
+    _add_data(parser)
+    masks = _add_mask_values(parser)
+    masks.add_argument(
+        "--instances",
+        choices=("objects", "borders"),
+        help="values number objects: learn object or not, or also the borders between objects that touch",
+    )
+    result = parser.add_argument_group("the copy")
+    result.add_argument("--out", "-o", type=Path, required=True, metavar="FOLDER", help="a new folder for it")
+    result.add_argument(
+        "--drop-duplicates", action="store_true", help="leave out pictures that are in another part too, or twice"
+    )
+    result.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+    def run(args: argparse.Namespace) -> object:
+        _require_data(parser, args)
+        from unet.commands.repair import repair
+
+        return repair(**_given(args))
 
     return parser, run
 
@@ -390,6 +428,11 @@ def _add_split(parser: Parser) -> None:
 
 
 def _add_masks(parser: Parser) -> None:
+    masks = _add_mask_values(parser)
+    masks.add_argument("--instances", action="store_true", help="values number objects: learn object or not")
+
+
+def _add_mask_values(parser: Parser) -> Any:
     masks = parser.add_argument_group("what the masks mean")
     masks.add_argument(
         "--classes",
@@ -404,7 +447,7 @@ def _add_masks(parser: Parser) -> None:
         help="the true values, others go to the nearest: 0,255 or '0,0,0;128,0,0'",
     )
     masks.add_argument("--ignore", type=values.numbers, metavar="V", help="values that do not count: 255 or 11,255")
-    masks.add_argument("--instances", action="store_true", help="values number objects: learn object or not")
+    return masks
 
 
 def _add_settings(group: Any) -> None:

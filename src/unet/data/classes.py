@@ -77,8 +77,7 @@ def judge(
         if not scan.masks:
             raise DataError("no pair of picture and mask that can be used", "at least one", kind="no-pairs")
         seen = Seen(scan)
-        found = classes or find_table(_folders(scan, root))
-        table = read_table(found) if isinstance(found, Path) else found
+        table = table_of(scan, classes, root)
         skipped = ignored_values(ignore or (), seen.is_rgb, scan)
         if instances:
             return _objects(seen), findings
@@ -90,6 +89,18 @@ def judge(
         return _found(seen, skipped, table), findings
     except DataError as error:
         return None, [*findings, Finding.of(error)]
+
+
+def table_of(scan: Scan, classes: Path | ClassTable | None, root: Path | None) -> ClassTable | None:
+    """Return the class file of a data set, or None where there is none; the parameters are those of `labels_of`.
+
+    Raises
+    ------
+    DataError
+        It cannot be read.
+    """
+    found = classes or find_table(_folders(scan, root))
+    return read_table(found) if isinstance(found, Path) else found
 
 
 def _found(seen: Seen, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
@@ -237,12 +248,12 @@ def _strange_colors(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> 
 
 def _numbered_by(seen: Seen, skipped: tuple[Value, ...], table: ClassTable) -> Labels:
     """Return the table for masks of numbers that a class file names."""
-    values, ignored = _values_by(seen, skipped, table)
+    values, ignored = values_by(seen, skipped, table)
     kept = [(row, value) for row, value in zip(table.rows, values, strict=True) if value not in ignored]
     return _labels(tuple(value for _, value in kept), ignored, [row for row, _ in kept], seen)
 
 
-def _values_by(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> tuple[list[int], tuple[Value, ...]]:
+def values_by(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> tuple[list[int], tuple[Value, ...]]:
     """Return the mask value of each line of a class file, and the values that do not count."""
     rows, count = table.rows, len(table.rows)
     found = sorted(value for value in seen.counts if value not in skipped and isinstance(value, int))
@@ -270,7 +281,7 @@ def _values_by(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> tuple
 
 def _strange_numbers(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> list[Finding]:
     """Return the numbers in the masks that a class file does not name, or why they are none."""
-    values, ignored = _values_by(seen, skipped, table)
+    values, ignored = values_by(seen, skipped, table)
     strange = sorted((value for value in seen.counts if value not in values and value not in ignored), key=order_of)
     if not strange:
         return []
@@ -299,7 +310,7 @@ def _values_by_color(seen: Seen, table: ClassTable) -> list[int] | None:
 def _numbered(seen: Seen, skipped: tuple[Value, ...]) -> Labels:
     """Return the table for masks of numbers that nothing names."""
     found = sorted(value for value in seen.counts if value not in skipped and isinstance(value, int))
-    if IGNORED in found and len(found) > 2 and found[-2] < 200:
+    if IGNORED in found and len(found) > 2 and found[-2] < 200 and not checks.spread(found, len(found) - 1):
         skipped = (*skipped, IGNORED)
     if found[0] == -1:
         skipped = (*skipped, -1)

@@ -49,21 +49,30 @@ class Pairing:
         As `find_pairs` returns them.
     without_mask, without_picture : tuple of Path
         Pictures without a mask, and masks without a picture.
-    near : dict of Path to Path
-        Of these, the pictures and the masks that are probably meant for each other.
+    nearly : dict of str to tuple of Pair
+        By part, those of these files that are probably meant for each other.
     doubled : tuple of str
         A sentence for each file that is one too many, which begins with its path.
+    rivals : dict of Path to Path
+        Of the doubled files those that share a name, with the file that is paired.
     """
 
     parts: dict[str, tuple[Pair, ...]]
     without_mask: tuple[Path, ...] = ()
     without_picture: tuple[Path, ...] = ()
-    near: Mapping[Path, Path] = field(default_factory=dict)
+    nearly: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)
     doubled: tuple[str, ...] = ()
+    rivals: Mapping[Path, Path] = field(default_factory=dict)
+
+    @property
+    def near(self) -> dict[Path, Path]:
+        """The pictures and the masks of `nearly`."""
+        return {pair.image: pair.mask for pairs in self.nearly.values() for pair in pairs}
 
     def faults(self) -> list[str]:
         """Return a sentence for each file that does not pair."""
-        nearest = {**self.near, **{mask: image for image, mask in self.near.items()}}
+        near = self.near
+        nearest = {**near, **{mask: image for image, mask in near.items()}}
         faults = list(self.doubled)
         for files, lack in ((self.without_mask, "mask"), (self.without_picture, "picture")):
             for path in files:
@@ -133,10 +142,14 @@ def pair_up(
         return Pairing({"all": (Pair(images.stem, images, masks),)})
     loose = _Loose()
     parts: dict[str, list[Pair]] = {}
+    nearly: dict[str, list[Pair]] = {}
     for part, prefix, image_folder, mask_folder in layout(root, images, masks):
-        for pair in _pair_folders(image_folder, mask_folder, mask_suffix, loose):
-            found, name = split_part(pair.name) if part == "all" else (part, pair.name)
-            parts.setdefault(found, []).append(Pair(prefix + name, pair.image, pair.mask))
+        pairs = _pair_folders(image_folder, mask_folder, mask_suffix, loose)
+        for kept, some in ((parts, pairs), (nearly, loose.nearly)):
+            for pair in some:
+                found, name = split_part(pair.name) if part == "all" else (part, pair.name)
+                kept.setdefault(found, []).append(Pair(prefix + name, pair.image, pair.mask))
+        loose.nearly.clear()
     if "all" in parts and len(parts) > 1:
         raise DataError(
             f"{parts['all'][0].image} lies beside the folders {', '.join(sorted(set(parts) - {'all'}))}",
@@ -147,8 +160,9 @@ def pair_up(
         {part: tuple(sorted(pairs)) for part, pairs in parts.items()},
         tuple(loose.images.values()),
         tuple(loose.masks.values()),
-        loose.near,
+        {part: tuple(pairs) for part, pairs in nearly.items()},
         tuple(loose.doubled),
+        loose.rivals,
     )
 
 
@@ -158,8 +172,9 @@ class _Loose:
 
     images: dict[tuple[Path, str], Path] = field(default_factory=dict)
     masks: dict[tuple[Path, str], Path] = field(default_factory=dict)
-    near: dict[Path, Path] = field(default_factory=dict)
+    nearly: list[Pair] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
+    rivals: dict[Path, Path] = field(default_factory=dict)
 
 
 def _pair_folders(images: Path, masks: Path, suffix: str | None, loose: _Loose) -> list[Pair]:
@@ -238,13 +253,15 @@ def _join(
         if key in mask_by_key:
             both = f"{mask_of[mask_by_key[key]].name} and {mask_of[stem].name}"
             loose.doubled.append(f"{mask_of[stem]}: two masks for one picture, {both}; remove one")
+            loose.rivals[mask_of[stem]] = mask_of[mask_by_key[key]]
         mask_by_key.setdefault(key, stem)
     image_keys = set(key_of_image.values())
     images = {key: image_of[stem] for stem, key in key_of_image.items() if key not in mask_by_key}
     masks = {key: mask_of[stem] for stem, key in key_of_mask.items() if key not in image_keys}
     loose.images.update({(folder, key): path for key, path in images.items()})
     loose.masks.update({(folder, key): path for key, path in masks.items()})
-    loose.near.update({images[image]: masks[mask] for image, mask in _near(images, masks).items()})
+    near = _near(images, masks)
+    loose.nearly += [Pair(stem, image_of[stem], masks[near[key]]) for stem, key in key_of_image.items() if key in near]
     return [
         Pair(stem, image_of[stem], mask_of[mask_by_key[key]])
         for stem, key in key_of_image.items()
@@ -256,26 +273,27 @@ def _near(images: Iterable[str], masks: Iterable[str]) -> dict[str, str]:
     """Return for names of pictures the nearest name of a mask: the same numbers in it, and almost the same words."""
     by_numbers: dict[tuple[int, ...], list[str]] = {}
     for mask in masks:
-        by_numbers.setdefault(_numbers(mask), []).append(mask)
+        by_numbers.setdefault(numbers_in(mask), []).append(mask)
     near: dict[str, str] = {}
     for image in images:
-        rivals = by_numbers.get(_numbers(image), [])[:_MOST_COMPARED]
-        plain = {_plain(mask): mask for mask in reversed(rivals)}
-        name = _plain(image)
+        rivals = by_numbers.get(numbers_in(image), [])[:_MOST_COMPARED]
+        plain = {plain_name(mask): mask for mask in reversed(rivals)}
+        name = plain_name(image)
         match = get_close_matches(name, plain, n=1)
-        if not match and _numbers(image):  # the end of the mask's name is misspelt
+        if not match and numbers_in(image):  # the end of the mask's name is misspelt
             match = [other for other in plain if other.startswith(name)]
         if match:
             near[image] = plain[match[0]]
-            by_numbers[_numbers(image)].remove(near[image])
+            by_numbers[numbers_in(image)].remove(near[image])
     return near
 
 
-def _numbers(name: str) -> tuple[int, ...]:
+def numbers_in(name: str) -> tuple[int, ...]:
+    """Return the numbers in a name."""
     return tuple(int(digits) for digits in re.findall(r"[0-9]+", name))
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name without what people mistype: capitals, blanks, dashes, leading zeros."""
     return re.sub(r"[\W_]+|(?<![0-9])0+(?=[0-9])", "", name.casefold())
 
@@ -292,6 +310,7 @@ def _by_name(files: Iterable[Path], folder: Path, kind: str, loose: _Loose) -> d
         stem = name_in(path, folder)
         if stem in found:
             loose.doubled.append(f"{path}: two {kind} of one name, {found[stem].name} and {path.name}; remove one")
+            loose.rivals[path] = found[stem]
         found.setdefault(stem, path)
     return found
 

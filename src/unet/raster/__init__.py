@@ -7,7 +7,16 @@ or not at all. Every failure is a `RasterError` that names the file.
 
 from unet.raster.filling import fill_polygons
 from unet.raster.lettering import caption
-from unet.raster.reading import PICTURE_SUFFIXES, PictureInfo, mask_palette, probe, read, read_bands, read_mask
+from unet.raster.reading import (
+    PICTURE_SUFFIXES,
+    PictureInfo,
+    mask_palette,
+    probe,
+    read,
+    read_bands,
+    read_mask,
+    upright,
+)
 from unet.raster.resizing import resize
 from unet.raster.writing import as_jpeg, write_grey, write_lossless, write_mask, write_picture
 
@@ -23,6 +32,7 @@ __all__ = [
     "read_bands",
     "read_mask",
     "resize",
+    "upright",
     "write_grey",
     "write_lossless",
     "write_mask",

@@ -99,7 +99,7 @@ def read(path: str | Path) -> NDArray[Any]:
         with _opened(path) as picture:
             if picture is None:
                 return as_picture(_read_with_rasterio(path), path)
-            return as_picture(_upright(_pixels(picture), _orientation(picture)), path)
+            return as_picture(upright(_pixels(picture), _orientation(picture)), path)
 
 
 def read_mask(path: str | Path) -> NDArray[Any]:
@@ -124,7 +124,7 @@ def read_mask(path: str | Path) -> NDArray[Any]:
             if picture is None:
                 return as_mask(_read_with_rasterio(path), path)
             array = np.asarray(picture) if picture.mode == "P" else _pixels(picture)
-            return as_mask(_upright(array, _orientation(picture)), path)
+            return as_mask(upright(array, _orientation(picture)), path)
 
 
 def read_bands(path: str | Path) -> NDArray[Any]:
@@ -255,7 +255,7 @@ def _orientation(picture: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Undo an EXIF orientation (1..8, TIFF 6.0 page 36) of an array (H, W, ...)."""
     if orientation >= 5:
         array = array.swapaxes(0, 1)

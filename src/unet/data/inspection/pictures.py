@@ -19,8 +19,7 @@ def picture_findings(scan: Scan) -> list[Finding]:
 
 def bands(scan: Scan) -> Finding | None:
     """Pictures that cannot be given the others' number of bands, as grey and RGB can (alpha is dropped)."""
-    usual, _ = Counter(picture.bands for picture in scan.pictures).most_common(1)[0]
-    good = {usual} if usual > 4 else {1, 2, 3, 4}
+    usual, good = usual_bands(scan)
     return _about(
         scan,
         lambda picture: picture.bands not in good,
@@ -30,6 +29,12 @@ def bands(scan: Scan) -> Finding | None:
         "remove or replace them",
         lambda picture: f"has {counted(picture.bands, 'band')}, most others have {usual}",
     )
+
+
+def usual_bands(scan: Scan) -> tuple[int, set[int]]:
+    """Return how many bands most pictures have, and how many others may have beside them."""
+    usual, _ = Counter(picture.bands for picture in scan.pictures).most_common(1)[0]
+    return usual, {usual} if usual > 4 else {1, 2, 3, 4}
 
 
 def mixed_bands(scan: Scan) -> Finding | None:

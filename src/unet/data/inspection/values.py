@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from unet.data.finding import Finding, counted
 from unet.data.seen import Seen, listed, option, order_of
-from unet.data.stats import MaskStats
+from unet.data.stats import MaskStats, PictureStats
 from unet.labels import IGNORED, Color, Value
 
 MOST_CLASSES = 64
@@ -32,7 +32,7 @@ def swapped(seen: Seen) -> Finding | None:
     files = tuple(
         f"{pair.mask} holds {_many(mask)}, its picture {pair.image} {picture.n_values}"
         for pair, picture, mask in rows
-        if 2 <= picture.n_values <= _FEW and mask.n_values > MOST_CLASSES
+        if seems_swapped(picture, mask)
     )
     if not files:
         return None
@@ -45,6 +45,11 @@ def swapped(seen: Seen) -> Finding | None:
         "masks of few values",
         f"{what} to be swapped; if not, name the true values with --mask-values",
     )
+
+
+def seems_swapped(picture: PictureStats, mask: MaskStats) -> bool:
+    """Tell whether a picture holds as few values as a mask, and its mask as many as a picture."""
+    return 2 <= picture.n_values <= _FEW and mask.n_values > MOST_CLASSES
 
 
 def palettes(seen: Seen) -> Finding | None:
@@ -101,7 +106,7 @@ def two_scales(seen: Seen) -> Finding | None:
     """Some masks count 0, 1, ..., others spread the same classes from 0 to 255, which is then no ignored value."""
     sets = [{value for value, _ in mask.values if isinstance(value, int)} for mask in seen.scan.masks]
     small = [bool(values - {0}) and max(values) < _FEW for values in sets]
-    wide = [IGNORED in values and not any(0 < value < _FEW for value in values) for values in sets]
+    wide = [is_wide(values) for values in sets]
     holding = sum(IGNORED in values for values in sets)
     if not any(small) or not any(wide) or sum(wide) < holding:
         return None
@@ -121,6 +126,19 @@ def two_scales(seen: Seen) -> Finding | None:
         "the same values in all masks",
         "save them alike, or add --ignore 255 if 255 is to be left out",
     )
+
+
+def is_wide(values: Collection[Value]) -> bool:
+    """Tell whether values look as if classes were spread from 0 to 255."""
+    return IGNORED in values and not any(isinstance(value, int) and 0 < value < _FEW for value in values)
+
+
+def spread(values: Collection[Value], top: int) -> dict[Value, int] | None:
+    """Return the class number of each value where the numbers 0 to `top` were spread evenly from 0 to 255."""
+    places: dict[Value, int] = {
+        round(255 * number / top) + near: number for number in range(top + 1) for near in (-1, 0, 1)
+    }
+    return {value: places[value] for value in values} if all(value in places for value in values) else None
 
 
 def instances(seen: Seen) -> Finding | None:

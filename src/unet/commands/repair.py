@@ -1,0 +1,173 @@
+"""`unet repair`: a clean copy of a data set, and a log of what was changed; the original stays as it is."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from unet.commands.display import Display, open_display
+from unet.commands.source import place
+from unet.config import Config
+from unet.data.finding import counted, shortened
+from unet.data.pairs import pair_up
+from unet.data.repairing.carry_out import carry_out, remarks, rewritten
+from unet.data.repairing.names import sure_pairs
+from unet.data.repairing.plan import Plan, make_plan
+from unet.data.repairing.record import write_record
+from unet.data.scan import scan
+from unet.errors import InputError
+from unet.labels import IGNORED, Labels
+
+_MARK = "unfinished.txt"
+"""In a folder that `repair` has not finished writing: it may be replaced."""
+
+_MOST = 50  # files that are listed
+
+
+def repair(
+    data: Path | None = None,
+    *,
+    out: Path,
+    images: Path | None = None,
+    masks: Path | None = None,
+    mask_suffix: str | None = None,
+    classes: Path | None = None,
+    mask_values: Sequence[Any] | None = None,
+    ignore: Sequence[int] | None = None,
+    instances: str | None = None,
+    drop_duplicates: bool = False,
+    dry_run: bool = False,
+) -> Plan:
+    """Write a copy of a data set that can be trained on; what cannot be repaired safely is left out and listed.
+
+    Parameters
+    ----------
+    data, images, masks, mask_suffix, classes, mask_values, ignore
+        As in `unet.train`.
+    out : Path
+        The new folder: images, masks (class numbers in PNG files with a palette), classes.csv, dataset.toml,
+        repair.csv and repair.md. Parts (train, val, test) are kept as folders in images and in masks.
+    instances : {"objects", "borders"}, optional
+        The masks number objects: make two classes of them, or three, with borders between objects that touch.
+    drop_duplicates : bool
+        Leave out pictures that are in another part too, pixel for pixel (or twice, where there are no parts).
+    dry_run : bool
+        Only say what would be done.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    InputError
+        There are no such folders, there is no telling what the masks mean, or `out` exists.
+    """
+    given = {
+        "root": data, "images": images, "masks": masks, "mask_suffix": mask_suffix, "classes": classes,
+        "mask_values": mask_values, "ignore": ignore,
+    }  # fmt: skip
+    said = {key: str(value) if isinstance(value, Path) else value for key, value in given.items() if value is not None}
+    settings = Config().updated({"data": said}).data
+    _check_out(out, [path for path in (data, images, masks) if path is not None])
+    display = open_display()
+    pairing = pair_up(data, images=images, masks=masks, mask_suffix=mask_suffix)
+    sure = sure_pairs(pairing)
+    everything = [pair for parts in (pairing.parts, sure) for pairs in parts.values() for pair in pairs]
+    with display.counting("reading masks and pictures") as progress:
+        found = scan(everything, progress=progress)
+    plan = make_plan(pairing, sure, found, settings, instances, drop_copies=drop_duplicates)
+    print_plan(plan)
+    if not dry_run:
+        print_classes(plan.labels, write_copy(plan, out, place(settings), display))
+        display.say(f"clean copy: {out}, what was changed: {out / 'repair.md'}")
+    return plan
+
+
+def _check_out(out: Path, data: Sequence[Path]) -> None:
+    """Make sure, before anything is read, that the copy can be written.
+
+    Raises
+    ------
+    InputError
+        The folder exists, or lies among the data.
+    """
+    if out.exists():
+        raise InputError(f"{out} exists", "a new folder", "choose another --out, or remove it")
+    for path in data:
+        if path.resolve() in out.resolve().parents:
+            raise InputError(f"{out} lies in {path}", "a folder outside of the data", "choose another --out")
+    draft = _draft(out)
+    if draft.exists() and not (draft / _MARK).is_file():
+        raise InputError(f"{draft} exists", "no such folder", "choose another --out, or rename it")
+
+
+def _draft(out: Path) -> Path:
+    return out.with_name(f"{out.name}.part")
+
+
+def write_copy(plan: Plan, out: Path, source: str, display: Display) -> NDArray[np.int64]:
+    """Write the clean copy beside its place, and put it there when it is whole.
+
+    Returns
+    -------
+    int array (256,)
+        How many pixels of the clean masks have each value.
+
+    Raises
+    ------
+    InputError
+        A file cannot be written, or has changed since it was looked at.
+    """
+    draft = _draft(out)
+    shutil.rmtree(draft, ignore_errors=True)  # ours, of a call that was stopped
+    try:
+        draft.mkdir(parents=True)
+        (draft / _MARK).write_text("unet repair has not finished this folder; it can be removed.\n", encoding="utf-8")
+        with display.counting("writing the clean copy") as progress:
+            done = carry_out(plan, draft, progress)
+        write_record(draft, plan, done, source)
+        (draft / _MARK).unlink()
+        draft.rename(out)
+        return np.asarray(np.sum([one.pixels for one in done], axis=0))
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def print_plan(plan: Plan) -> None:
+    """Print what is done to how many files and what is left out, to standard output."""
+    console = Console(highlight=False, soft_wrap=True)
+    steps = [what for job in plan.jobs for what in dict.fromkeys((*remarks(job), *(step.what for step in job.steps)))]
+    pictures = [why for job in plan.jobs if (why := rewritten(job.picture))]
+    for what, count in Counter([*steps, *pictures]).items():
+        console.print(f"{counted(count, 'file')}: {what}", markup=False)
+    for note in plan.notes:
+        console.print(f"note: {note}", markup=False)
+    for line in shortened([f"{copy} is {first}" for copy, first in plan.copies], _MOST):
+        console.print(f"twice: {line}", markup=False)
+    for line in shortened([f"{left.file}: {left.why}" for left in plan.left_out], _MOST):
+        console.print(f"left out: {line}", markup=False)
+    console.print(f"{counted(len(plan.jobs), 'pair')} kept, {counted(len(plan.left_out), 'file')} left out")
+
+
+def print_classes(labels: Labels, pixels: NDArray[np.int64]) -> None:
+    """Print the classes with their shares of the pixels (256,) to standard output."""
+    table = Table("value", "name", Column("pixels", justify="right"))
+    ignored = [(IGNORED, "(ignored)")] if labels.ignored else []
+    for value, name in [*enumerate(labels.names), *ignored]:
+        table.add_row(str(value), Text(name), f"{pixels[value] / pixels.sum():.2%}")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    for name, count in zip(labels.names, pixels, strict=False):
+        if count == 0:
+            console.print(f"note: {name} occurs in no mask", markup=False)

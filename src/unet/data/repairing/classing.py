@@ -1,0 +1,192 @@
+"""From what masks hold to class numbers: the same values in all masks, only true ones, from 0 on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from unet.config import DataConfig
+from unet.data.class_table import ClassTable
+from unet.data.classes import judge, table_of, values_by
+from unet.data.finding import Finding, errors_in
+from unet.data.inspection import values as checks
+from unet.data.repairing.gathering import Gathered
+from unet.data.repairing.job import Job, LeftOut, Step, scan_of
+from unet.data.repairing.objects import REACH, objects, objects_and_borders
+from unet.data.repairing.palettes import common_palette, translated, translation
+from unet.data.repairing.snapping import nearest, snap
+from unet.data.repairing.stacks import indices_of
+from unet.data.repairing.truth import stranger, true_values, unexplained
+from unet.data.seen import Seen, listed
+from unet.errors import DataError
+from unet.labels import IGNORED, Labels, Value, default_colors
+
+_BENT = ("lossy-mask", "blended-mask", "photo-mask", "colors-not-in-table", "values-not-in-table")
+"""Kinds of findings after which some masks can be mended."""
+
+_UNEXPLAINED = 1e-4  # share of the pixels that is worth a word; 20 times more than where no class was missed
+
+
+def numbered(jobs: list[Job], kind: str) -> tuple[list[Job], Labels]:
+    """Make classes of masks that number objects.
+
+    Parameters
+    ----------
+    jobs : list of Job
+    kind : {"objects", "borders"}
+
+    Raises
+    ------
+    DataError
+        The masks hold colours, or no objects.
+    """
+    seen = Seen(scan_of(jobs))
+    if seen.is_rgb or set(seen.counts) <= {0} or min(value for value in seen.counts if isinstance(value, int)) < 0:
+        what = "colours" if seen.is_rgb else f"the values {listed(sorted(seen.counts, key=str), 3)}"
+        raise DataError(f"the masks hold {what}", "numbers of objects, 0 for none", "leave out --instances")
+    names: tuple[str, ...]
+    if kind == "objects":
+        step, names = Step("numbers of objects to classes", objects), ("background", "object")
+        jobs = [job.then(step) for job in jobs]
+    else:
+        what = f"numbers of objects to classes, with borders {2 * REACH} pixels wide between those that touch"
+        step, names = Step(what, objects_and_borders), ("background", "object", "border")
+        jobs = [job.then(step, objects) for job in jobs]
+    return jobs, Labels(names, default_colors(len(names)), tuple(range(len(names))))
+
+
+def classed(jobs: list[Job], settings: DataConfig) -> tuple[list[Job], Labels, list[LeftOut], list[str]]:
+    """Give all masks the same values, and only true ones.
+
+    Returns
+    -------
+    (jobs, labels, left out, notes)
+        `labels` are those of the values that the jobs' masks end with.
+
+    Raises
+    ------
+    DataError
+        There is no telling what the masks mean.
+    """
+    left_out: list[LeftOut] = []
+    notes: list[str] = []
+    if settings.mask_values is None:
+        jobs, strange = _alike(jobs, settings)
+        jobs, bent, notes = _mended(jobs, settings)
+        left_out = [*strange, *bent]
+    else:
+        labels = _labels(jobs, settings)
+        jobs = _snapped(jobs, (*labels.values, *labels.ignored))
+    return jobs, _labels(jobs, settings), left_out, notes
+
+
+def _alike(jobs: list[Job], settings: DataConfig) -> Gathered:
+    """Bring masks with other palettes, with none, or with spread values to the values of most."""
+    seen = Seen(scan_of(jobs))
+    if checks.one_hot(seen):
+        step = Step("bands to class numbers", indices_of)
+        return [job.then(step) for job in jobs], []
+    spreading = IGNORED not in (settings.ignore or ()) and _table(jobs, settings) is None
+    if not (checks.palettes(seen) or checks.palette_and_plain(seen) or (spreading and checks.two_scales(seen))):
+        return jobs, []
+    common = common_palette([job.mask for job in jobs])
+    palette = tuple(common.get(value, (0, 0, 0)) for value in range(max(common, default=-1) + 1)) or None
+    numbers = common or {value for job in jobs if not checks.is_wide(job.values) for value in job.values}
+    top = max((value for value in numbers if isinstance(value, int) and value != IGNORED), default=0)
+    done, left_out = [], []
+    for job in jobs:
+        table = translation(job.mask, common, top)
+        if table is None:
+            why = f"holds {listed(job.values, 4)}, and which of the values in other masks these are is not known"
+            left_out.append(LeftOut(str(job.pair.mask), why))
+            continue
+        if any(old != new for old, new in table.items()):
+            job = job.then(Step("values brought to those of most masks", partial(translated, table=table)))
+            job = replace(job, mask=replace(job.mask, palette=palette))
+        elif job.mask.palette is not None:
+            job = replace(job, mask=replace(job.mask, palette=palette))
+        done.append(job)
+    return done, left_out
+
+
+def _mended(jobs: list[Job], settings: DataConfig) -> tuple[list[Job], list[LeftOut], list[str]]:
+    """Put bent values back, where there are some, and leave out masks that hold something else."""
+    labels, findings = _judged(jobs, settings)
+    if labels is not None:
+        return jobs, [], []
+    errors = errors_in(findings)
+    true = _truth(jobs, settings, errors)
+    foreign = {job.pair: why for job in jobs if (why := stranger(job.mask, true))}
+    if len(foreign) == len(jobs):
+        raise errors[0].error()
+    if foreign:  # what is true may show more clearly without them
+        rest, left_out, notes = _mended([job for job in jobs if job.pair not in foreign], settings)
+        return rest, [*(LeftOut(str(pair.mask), why) for pair, why in foreign.items()), *left_out], notes
+    share = unexplained(Seen(scan_of(jobs)), true)
+    note = (
+        f"{share:.2%} of the pixels are near none of {listed(true)}, nor between two of them: if a class is missing, "
+        "name all true values with --mask-values or in a class file"
+    )
+    return _snapped(jobs, true), [], [note] if share > _UNEXPLAINED else []
+
+
+def _truth(jobs: list[Job], settings: DataConfig, errors: Sequence[Finding]) -> list[Value]:
+    """Return the values that masks hold which have the faults named.
+
+    Raises
+    ------
+    DataError
+        Faults of another kind, or no telling.
+    """
+    for error in errors:
+        if error.kind == "instances":
+            ways = "say --instances objects or --instances borders, or name the classes with --mask-values"
+            raise replace(error, remedy=ways).error()
+        if error.kind not in _BENT or (error.kind == "photo-mask" and error.count == len(jobs)):
+            raise error.error()
+    seen, table, skipped = Seen(scan_of(jobs)), _table(jobs, settings), settings.ignore or ()
+    if table is not None and seen.is_rgb:
+        return [*(row.color for row in table.rows if row.color is not None), *skipped]
+    if table is not None and (table.has_values or errors[0].kind == "values-not-in-table"):
+        values, ignored = values_by(seen, skipped, table)
+        return [*dict.fromkeys((*values, *ignored))]
+    return true_values(seen)
+
+
+def _snapped(jobs: list[Job], true: Sequence[Value]) -> list[Job]:
+    step = Step(f"snapped to {listed(true)}", partial(snap, values=true), bends=True)
+    return [job.then(step, partial(nearest, values=true)) for job in jobs]
+
+
+def _labels(jobs: list[Job], settings: DataConfig) -> Labels:
+    """Return the class table of what the masks now hold.
+
+    Raises
+    ------
+    DataError
+        There is none.
+    """
+    labels, findings = _judged(jobs, settings)
+    if labels is None:
+        raise errors_in(findings)[0].error()
+    return labels
+
+
+def _judged(jobs: list[Job], settings: DataConfig) -> tuple[Labels | None, list[Finding]]:
+    return judge(
+        scan_of(jobs),
+        classes=_path(settings.classes),
+        mask_values=settings.mask_values,
+        ignore=settings.ignore,
+        root=_path(settings.root),
+    )
+
+
+def _table(jobs: list[Job], settings: DataConfig) -> ClassTable | None:
+    return table_of(scan_of(jobs), _path(settings.classes), _path(settings.root))
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)

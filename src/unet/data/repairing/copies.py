@@ -1,0 +1,33 @@
+"""Pictures that are in a data set twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from unet import raster
+from unet.data.repairing.job import Job
+
+_KEPT_FIRST = ("test", "val", "train", "all")
+
+
+def copies(jobs: Iterable[Job]) -> list[tuple[Job, Job]]:
+    """Return the pictures that are in another part too, pixel for pixel, or twice where there are no parts yet.
+
+    Each with the one to keep: that of test before that of val before that of train, else the first by name.
+    """
+    by_digest: dict[int, list[Job]] = {}
+    for job in sorted(jobs, key=lambda job: (_KEPT_FIRST.index(job.part), job.pair)):
+        by_digest.setdefault(job.picture.digest, []).append(job)
+    return [
+        (copy, first)
+        for first, *others in by_digest.values()
+        for copy in others
+        if (copy.part != first.part or copy.part == "all") and _same(copy, first)
+    ]
+
+
+def _same(one: Job, other: Job) -> bool:
+    """Compare all pixels, of which the digest knows some."""
+    return np.array_equal(raster.read(one.pair.image), raster.read(other.pair.image))

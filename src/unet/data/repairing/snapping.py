@@ -1,0 +1,121 @@
+"""Values that JPEG or blending has bent, put back to the true ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet.labels import Value
+
+_NEARBY = 3  # pixels from a doubtful one within which a class must have an inside to be present there
+_DETOUR = 1.1  # a value lies between two others if the way by it is at most so much longer than the straight one
+_ASTRAY = 0.25  # of the way to the second nearest value: pixels farther out say that edges were blurred
+_BLURRED = 0.1  # share of such pixels at edges from which on edges are looked at
+_AT_ONCE = 50_000  # doubtful pixels
+
+
+def snap(mask: NDArray[Any], values: Sequence[Value]) -> NDArray[Any]:
+    """Return a mask with true values only.
+
+    Every pixel takes the nearest value. Where edges are blurred, the pixels between two classes may come nearest to a
+    third one that lies between these in grey or colour. It counts there only if it has an inside nearby, which is a
+    pixel whose eight neighbours are alike; else the pixel takes the nearest of the classes that have one.
+    (Measured by benchmarks/bench_snapping.py.)
+
+    Parameters
+    ----------
+    mask : integer array (H, W), or uint8 array (H, W, 3)
+    values : sequence of int or of (int, int, int)
+        Two or more; colours if the mask holds colours.
+
+    Returns
+    -------
+    array
+        Of the mask's shape and dtype, where these can hold the values. A mask that holds true values only comes back
+        as it is.
+    """
+    true, mask = _points(values, mask)
+    codes, inverse = _distinct(mask)
+    apart = np.sqrt(((codes[:, None] - true[None]) ** 2).sum(axis=2))
+    if not apart.min(axis=1).any():
+        return mask
+    chosen = apart.argmin(axis=1)[inverse].astype(np.int16)
+    if len(values) > 2:
+        between = _between(true)
+        if between.any():
+            chosen = _settled(chosen, apart, inverse, between)
+    return _filled(mask, true[chosen])
+
+
+def nearest(mask: NDArray[Any], values: Sequence[Value]) -> NDArray[Any]:
+    """Return a mask in which every pixel has the nearest of the values; parameters as in `snap`."""
+    true, mask = _points(values, mask)
+    codes, inverse = _distinct(mask)
+    chosen = ((codes[:, None] - true[None]) ** 2).sum(axis=2).argmin(axis=1)[inverse]
+    return _filled(mask, true[chosen])
+
+
+def _points(values: Sequence[Value], mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return the values (K, 1) or (K, 3), and the mask in colours where the values are some."""
+    true = np.array([np.atleast_1d(value) for value in values], dtype=np.int64)
+    is_grey = true.shape[1] == 3 and mask.ndim == 2
+    return true, np.repeat(mask[..., None], 3, axis=2) if is_grey else mask
+
+
+def _filled(mask: NDArray[Any], pixels: NDArray[np.int64]) -> NDArray[Any]:
+    limits = np.iinfo(mask.dtype)
+    fits = limits.min <= pixels.min() and pixels.max() <= limits.max
+    return pixels.reshape(mask.shape).astype(mask.dtype if fits else np.int32)
+
+
+def _distinct(mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return the different values (N, 1) or (N, 3) of a mask, and the place of each pixel among them, (H, W)."""
+    wide = mask.astype(np.int64)
+    numbers = wide if mask.ndim == 2 else wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+    present, inverse = np.unique(numbers, return_inverse=True)
+    bands = (present,) if mask.ndim == 2 else (present >> 16, present >> 8 & 255, present & 255)
+    return np.stack(bands, axis=1), inverse.reshape(numbers.shape)
+
+
+def _between(true: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return (K, K, K): whether class i lies between the classes j and k."""
+    apart = np.sqrt(((true[:, None] - true[None]) ** 2).sum(axis=2))
+    between: NDArray[np.bool_] = apart[:, :, None] + apart[:, None, :] <= _DETOUR * apart[None]
+    for index in range(len(true)):
+        between[index, index] = between[index, :, index] = False
+    return between
+
+
+def _settled(
+    chosen: NDArray[np.int16], apart: NDArray[np.float64], inverse: NDArray[np.intp], between: NDArray[np.bool_]
+) -> NDArray[np.int16]:
+    """Return the classes (H, W) without those that only seem to be there, because they lie between two that are."""
+    from scipy import ndimage  # slow to import
+
+    alike = ndimage.minimum_filter(chosen, 3) == ndimage.maximum_filter(chosen, 3)
+    first, second = np.sort(apart, axis=1)[:, :2].T
+    astray = first > _ASTRAY * (first + second)
+    at_edges = astray[inverse[~alike]]
+    if not at_edges.size or at_edges.mean() < _BLURRED:
+        return chosen
+    inside = np.pad(np.where(alike, chosen, -1), _NEARBY, constant_values=-1)
+    windows = np.lib.stride_tricks.sliding_window_view(inside, (2 * _NEARBY + 1, 2 * _NEARBY + 1))
+    settled = chosen.copy()
+    doubtful = np.asarray(between.any(axis=(1, 2)))
+    rows, columns = np.nonzero(doubtful[chosen] & ~alike)
+    for start in range(0, len(rows), _AT_ONCE):
+        row, column = rows[start : start + _AT_ONCE], columns[start : start + _AT_ONCE]
+        window = windows[row, column].reshape(len(row), -1)
+        present = np.stack([(window == index).any(axis=1) for index in range(len(between))], axis=1)
+        seeming = chosen[row, column]
+        wrong = np.zeros(len(row), dtype=np.bool_)
+        for index in np.unique(seeming):
+            here = seeming == index
+            pairs = present[here].astype(np.float32) @ between[index].astype(np.float32)
+            wrong[here] = (pairs * present[here]).any(axis=1) & ~present[here, index]
+        costs = np.where(present, apart[inverse[row, column]], np.inf)
+        settled[row[wrong], column[wrong]] = costs[wrong].argmin(axis=1)
+    return settled
