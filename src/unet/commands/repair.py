@@ -18,6 +18,7 @@ from unet.commands.display import Display, open_display
 from unet.commands.source import place
 from unet.config import Config
 from unet.data.finding import counted, shortened
+from unet.data.manifest import describe
 from unet.data.pairs import pair_up
 from unet.data.repairing.carry_out import carry_out, remarks, rewritten
 from unet.data.repairing.names import sure_pairs
@@ -80,7 +81,11 @@ def repair(
     settings = Config().updated({"data": said}).data
     _check_out(out, [path for path in (data, images, masks) if path is not None])
     display = open_display()
-    pairing = pair_up(data, images=images, masks=masks, mask_suffix=mask_suffix)
+    about = describe(settings)
+    if about.file is not None:
+        display.say(f"of {about.file} the folders, the suffix and the ignored values count here")
+    settings = settings.model_copy(update={"ignore": about.ignore})
+    pairing = pair_up(about.root, images=about.images, masks=about.masks, mask_suffix=about.mask_suffix)
     sure = sure_pairs(pairing)
     everything = [pair for parts in (pairing.parts, sure) for pairs in parts.values() for pair in pairs]
     with display.counting("reading masks and pictures") as progress:

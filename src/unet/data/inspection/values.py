@@ -134,11 +134,12 @@ def is_wide(values: Collection[Value]) -> bool:
 
 
 def spread(values: Collection[Value], top: int) -> dict[Value, int] | None:
-    """Return the class number of each value where the numbers 0 to `top` were spread evenly from 0 to 255."""
+    """Return the class number of each value if numbers from 0 to `top` were spread evenly from 0 to 255, else None."""
     places: dict[Value, int] = {
         round(255 * number / top) + near: number for number in range(top + 1) for near in (-1, 0, 1)
     }
-    return {value: places[value] for value in values} if all(value in places for value in values) else None
+    numbers = {value: places[value] for value in values if value in places}
+    return numbers if len(set(numbers.values())) == len(values) else None
 
 
 def instances(seen: Seen) -> Finding | None:

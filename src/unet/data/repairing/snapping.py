@@ -23,7 +23,7 @@ def snap(mask: NDArray[Any], values: Sequence[Value]) -> NDArray[Any]:
     Every pixel takes the nearest value. Where edges are blurred, the pixels between two classes may come nearest to a
     third one that lies between these in grey or colour. It counts there only if it has an inside nearby, which is a
     pixel whose eight neighbours are alike; else the pixel takes the nearest of the classes that have one.
-    (Measured by benchmarks/bench_snapping.py.)
+    (Measured by benchmarks/snapping.py, docs/decisions/011-repair.md.)
 
     Parameters
     ----------
