@@ -10,6 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --retries 10 --timeout 60
 INSTALL := $(PIP) install -c constraints.txt
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8
 
 CODE := src tests $(wildcard *.py) $(wildcard benchmarks)
 
@@ -26,14 +27,14 @@ demo: $(VENV)/.done ## the whole path in about two minutes, on made-up data
 	$(BIN)/unet demo
 
 test: $(VENV)/.done-dev ## the whole suite
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/.done-dev ## style, types, layers and the fast tests: before every commit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -q -m "not slow"
 
 format: $(VENV)/.done-dev ## put the code into shape
 	$(BIN)/ruff check --fix .

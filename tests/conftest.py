@@ -13,6 +13,8 @@ from unet import raster
 
 # Before torch is loaded, as the command line does: test runs share their machine, see docs/decisions/007-threads.md.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as processors run already
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -134,6 +134,7 @@ def test_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
         "ignore": [11],
         "instances": True,
         "json": Path("facts.json"),
+        "init": None,
         "out": Path("look"),
         "overwrite": True,
     }

@@ -137,3 +137,19 @@ def test_real_street_scenes(shared_data: Path) -> None:
     survey = inspect(shared_data / "camvid")
     assert survey.labels is not None and survey.labels.ignored == (11,) and len(survey.labels) == 11
     assert [finding.kind for finding in survey.findings] == ["ignored"]
+
+
+@pytest.mark.parametrize("layout", ["data", "data/train and data/val"])
+def test_what_was_found_as_a_dataset_toml(
+    make_data: DataMaker, layout: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in layout.split(" and "):
+        make_data(folder, count=4)
+    assert cli.main(["inspect", "data", "--init", "found/set.toml", "--val", "0.25"]) == 0
+    assert cli.main(["inspect", "data", "--init", "found/set.toml"]) == 2
+    assert "found/set.toml exists" in capsys.readouterr().err
+    text = Path("found/set.toml").read_text(encoding="utf-8")
+    assert 'name = "foreground"' in text and str(Path("data").resolve().as_posix()) in text
+    tiny = "--steps 1 --set width=2 --set depth=1 --set batch_size=1"
+    assert cli.main(f"train found/set.toml --out run {tiny}".split()) == 0
+    assert "set.toml says" in capsys.readouterr().err

@@ -101,6 +101,7 @@ def _add_inspect(commands: Any) -> Added:
     results.add_argument(
         "--out", "-o", type=Path, metavar="FOLDER", help="for contact.png and inspect.html (default: inspect-NAME)"
     )
+    results.add_argument("--init", type=Path, metavar="FILE", help="write a dataset.toml there, to edit and train from")
     results.add_argument("--overwrite", action="store_true", help="replace files that are already there")
 
     def run(args: argparse.Namespace) -> object:

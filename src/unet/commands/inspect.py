@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from unet.commands.source import place, survey_of
 from unet.config import Config
 from unet.data.finding import SEVERITIES, shortened
 from unet.data.inspection.survey import Survey
+from unet.data.manifest import to_toml
 from unet.errors import InputError
 
 MARK = '<meta name="generator" content="unet inspect">'
@@ -42,6 +44,7 @@ def inspect(
     instances: bool = False,
     json: Path | None = None,
     out: Path | None = None,
+    init: Path | None = None,
     overwrite: bool = False,
 ) -> Survey:
     """Check a data set as `train` does, print all that is found, and draw pictures with their masks.
@@ -54,8 +57,10 @@ def inspect(
         A file for all facts and findings, with all files.
     out : Path, optional
         The folder for contact.png and inspect.html; by default inspect-NAME where the command is run.
+    init : Path, optional
+        A `dataset.toml` to write there, which says what was found: to edit, and to train from.
     overwrite : bool
-        Replace the JSON file, and pages that `inspect` has not written.
+        Replace the JSON file, the `dataset.toml`, and pages that `inspect` has not written.
 
     Returns
     -------
@@ -76,8 +81,9 @@ def inspect(
     where = place(settings.data)
     folder = out or Path(f"inspect-{Path(where).resolve().name}")
     _check_folder(folder, [path for path in (data, images, masks) if path is not None], overwrite)
-    if json is not None:
-        check_target(json, overwrite)
+    for target, flag in ((json, "--json"), (init, "--init")):
+        if target is not None:
+            check_target(target, overwrite, flag)
     display = open_display()
     survey = survey_of(settings.data, settings.training.seed, display, patient=True)
     facts = facts_of(survey, where)
@@ -85,6 +91,9 @@ def inspect(
     if json is not None:
         write_json(json, facts)
         display.say(f"facts {json}")
+    if init is not None:
+        write_manifest(init, survey)
+        display.say(f"data  {init}; train from it: unet train {init}")
     shown = gallery(survey)
     folder.mkdir(parents=True, exist_ok=True)
     write_page(facts, shown, folder / "inspect.html")
@@ -93,6 +102,24 @@ def inspect(
         write_sheet(shown, folder / "contact.png")
         display.say(f"sheet {folder / 'contact.png'}")
     return survey
+
+
+def write_manifest(path: Path, survey: Survey) -> None:
+    """Write a `dataset.toml` that says what was found.
+
+    Raises
+    ------
+    InputError
+        The masks hold other values than those of classes.
+    """
+    if survey.labels is None or survey.labels.rule != "exact":
+        raise InputError("masks with other values than those of classes", "exact ones for --init", "unet repair first")
+    root, val = survey.about.root, survey.about.val
+    split = {} if val is None else {"val": val if isinstance(val, float) else val.resolve().as_posix()}
+    text = to_toml((*survey.train, *survey.val), survey.labels, split, path.parent)
+    if root is not None and root.resolve() != path.parent.resolve():
+        text = f"root = {dumps(root.resolve().as_posix(), ensure_ascii=False)}\n{text}"
+    path.write_text(text, encoding="utf-8")
 
 
 def _check_folder(folder: Path, data: Sequence[Path], overwrite: bool) -> None:

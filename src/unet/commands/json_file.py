@@ -10,22 +10,22 @@ from typing import Any
 from unet.errors import InputError
 
 
-def check_target(json: Path, overwrite: bool) -> None:
-    """Make sure, before anything is computed, that the file can be written.
+def check_target(path: Path, overwrite: bool, flag: str = "--json") -> None:
+    """Make sure, before anything is computed, that the file that was named by a flag can be written.
 
     Raises
     ------
     InputError
         It cannot, or would replace another.
     """
-    if json.is_dir():
-        raise InputError(f"{json} is a folder", "a file", f"give {json / 'result.json'}")
-    if json.exists() and not overwrite:
-        raise InputError(f"{json} exists", "a new file", "choose another --json, or allow --overwrite")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", "a file", f"give a name in it to {flag}")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists", "a new file", f"choose another {flag}, or allow --overwrite")
     try:
-        json.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{json}: {error.strerror}", "a place to write", "choose another --json") from None
+        raise InputError(f"{path}: {error.strerror}", "a place to write", f"choose another {flag}") from None
 
 
 def write_json(path: Path, data: Any) -> None:
