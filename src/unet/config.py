@@ -153,7 +153,8 @@ def faults_in(error: ValidationError, keys: Iterable[str], skip: Collection[str]
         elif fault["type"] == "value_error":
             text = fault["msg"].removeprefix("Value error, ")
         else:
-            text = f"{fault['input']!r}: {fault['msg']}"
+            words = {"missing": "too few values", "tuple_type": "expected a list, in brackets"}
+            text = f"{fault['input']!r}: {words.get(fault['type'], fault['msg'])}"
         faults.append(f"{'.'.join(place)}: {text}")
     return faults
 
