@@ -217,7 +217,7 @@ def test_convert(calls: Calls) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["demo", "train data", "evaluate m data", "predict -m m -i a", "convert a b"],
+    ["demo", "inspect data", "train data", "evaluate m data", "predict -m m -i a", "convert a b"],
 )
 def test_the_commands_take_what_they_are_given(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     command = line.split()[0]
@@ -226,7 +226,7 @@ def test_the_commands_take_what_they_are_given(line: str, monkeypatch: pytest.Mo
 
     def bind(*args: Any, **kwargs: Any) -> SimpleNamespace:
         seen.append(inspect.signature(real).bind(*args, **kwargs))
-        return SimpleNamespace(finished=True)
+        return SimpleNamespace(finished=True, findings=())
 
     monkeypatch.setattr(sys.modules[f"unet.commands.{command}"], command, bind)
     assert cli.main(line.split()) == 0

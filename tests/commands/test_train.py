@@ -49,11 +49,12 @@ def trained(line: str, run: str = "run") -> Bundle:
 
 
 def refusal(line: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what a refused command line prints: one line."""
+    """Return what a refused command line prints: one line, and the files that it is about."""
     capsys.readouterr()
     assert cli.main(line.split()) == 2
     printed = capsys.readouterr()
-    assert printed.out == "" and printed.err.startswith("unet: error: ") and printed.err.count("\n") == 1
+    first, *files = printed.err.splitlines()
+    assert printed.out == "" and first.startswith("unet: error: ") and all(file.startswith("  ") for file in files)
     return printed.err
 
 

@@ -427,3 +427,29 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(RasterError, match="cannot be written"):
         raster.write_grey(tmp_path / "a.jpg", DEEP)  # JPEG has no 16 bits
     assert [child.name for child in tmp_path.iterdir()] == ["file"]
+
+
+# All bands, words, bytes
+
+
+def test_all_bands_are_read_as_they_stand(tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).integers(0, 2, (9, 11, 5), dtype=np.uint8)
+    np.save(tmp_path / "a.npy", stack.transpose(2, 0, 1))
+    assert (raster.read_bands(tmp_path / "a.npy") == stack).all()
+    Image.fromarray(stack[..., :4]).save(tmp_path / "a.png")
+    assert (raster.read_bands(tmp_path / "a.png") == stack[..., :4]).all()
+    assert raster.probe(tmp_path / "a.png").alpha and not raster.probe(tmp_path / "a.npy").alpha
+    with pytest.raises(RasterError, match="5 bands") as caught:
+        raster.read_mask(tmp_path / "a.npy")
+    assert caught.value.kind == "mask-bands"
+
+
+def test_captions_are_as_wide_as_they_should_be() -> None:
+    words = raster.caption(["größe_01 日本", "x" * 500], 120)
+    assert words.shape[1:] == (120, 3) and words.min() < 100 and raster.caption(["", ""], 120).min() == 255
+
+
+def test_a_picture_as_jpeg(tmp_path: Path) -> None:
+    picture = np.full((9, 11, 3), (200, 100, 50), np.uint8)
+    (tmp_path / "a.jpg").write_bytes(raster.as_jpeg(picture))
+    assert np.abs(raster.read(tmp_path / "a.jpg").astype(int) - picture).max() <= 3

@@ -116,7 +116,7 @@ def check(seen: Scan, labels: Labels) -> None:
     ]
     findings = faulty((*seen.faults, *size_faults(seen)))
     if strange:
-        found = f"{len(strange)} of {len(seen.pairs)} masks cannot be scored"
+        found = f"{len(strange)} of {len(seen.pairs)} pairs cannot be scored"
         findings.append(Finding("unknown-values", "error", found, files=tuple(strange), count=len(strange)))
     stop_on_errors(findings, "the data")
 

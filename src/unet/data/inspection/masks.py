@@ -5,7 +5,7 @@ from __future__ import annotations
 from unet.data.finding import Finding, counted
 from unet.data.scan import Scan
 from unet.data.seen import Seen
-from unet.labels import IGNORED, Labels, Value
+from unet.labels import Labels, Value
 
 _NEARLY = 0.0005  # share of the pixels below which a mask is nearly empty
 
@@ -21,8 +21,6 @@ def mask_findings(scan: Scan, labels: Labels | None) -> list[Finding]:
 def empty(scan: Scan, labels: Labels | None) -> Finding | None:
     """Masks on which hardly anything is drawn."""
     nothing: set[Value] = {0, (0, 0, 0), *(labels.ignored if labels else ())}
-    if labels and labels.values[0] == IGNORED:  # white ground
-        nothing = {IGNORED, *labels.ignored}
     files = []
     for pair, mask in zip(scan.pairs, scan.masks, strict=True):
         share = sum(count for value, count in mask.values if value not in nothing) / (mask.height * mask.width)
