@@ -144,8 +144,10 @@ def write_copy(plan: Plan, out: Path, source: str, display: Display) -> NDArray[
         (draft / _MARK).unlink()
         draft.rename(out)
         return np.asarray(np.sum([one.pixels for one in done], axis=0))
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise InputError(f"{draft}: {error.strerror}", "a place with room for it", "choose another --out") from None
         raise
 
 
@@ -154,8 +156,9 @@ def print_plan(plan: Plan) -> None:
     console = Console(highlight=False, soft_wrap=True)
     steps = [what for job in plan.jobs for what in dict.fromkeys((*remarks(job), *(step.what for step in job.steps)))]
     pictures = [why for job in plan.jobs if (why := rewritten(job.picture))]
-    for what, count in Counter([*steps, *pictures]).items():
-        console.print(f"{counted(count, 'file')}: {what}", markup=False)
+    changes = [f"{counted(count, 'file')}: {what}" for what, count in Counter([*steps, *pictures]).items()]
+    for line in shortened(changes, _MOST):
+        console.print(line, markup=False)
     for note in plan.notes:
         console.print(f"note: {note}", markup=False)
     for line in shortened([f"{copy} is {first}" for copy, first in plan.copies], _MOST):

@@ -18,7 +18,8 @@ from unet.data.pairs import Pair
 from unet.data.repairing.job import Job
 from unet.data.repairing.plan import Plan
 from unet.data.stats import PictureStats
-from unet.labels import Labels
+from unet.errors import DataError
+from unet.labels import IGNORED, Labels
 
 
 @dataclass(frozen=True)
@@ -98,22 +99,24 @@ def _repair(job: Job, labels: Labels, folder: Path) -> Done:
             changes.append(Change(file, step.what, int(differs.sum())))
         if step.bends:
             bent = differs
+    pixels, moved = (np.bincount(some, minlength=256) for some in (mask.ravel(), mask[bent]))
+    if pixels[len(labels) : IGNORED].any() or (pixels[IGNORED] and not labels.ignored):
+        raise DataError(f"{file} has changed since it was looked at", remedy="start again")
     raster.write_mask(folder / "masks" / f"{job.target}.png", mask, labels.palette())
     changes += _bring_picture(job, folder)
-    pixels, moved = (np.bincount(some, minlength=256) for some in (mask.ravel(), mask[bent]))
     return Done(job, tuple(changes), pixels, moved)
 
 
 def remarks(job: Job) -> list[str]:
     """Return what happens to a mask as soon as it is read."""
-    remarks = list(job.remarks)
+    said = list(job.remarks)
     if job.stacked:
-        remarks.append("bands to class numbers")
+        said.append("bands to class numbers")
     if job.mask.orientation != 1:
-        remarks.append("turned upright by EXIF")
+        said.append("turned upright by EXIF")
     if job.mask.frames > 1:
-        remarks.append(f"first of {job.mask.frames} frames or pages")
-    return remarks
+        said.append(f"first of {job.mask.frames} frames or pages")
+    return said
 
 
 def _bring_picture(job: Job, folder: Path) -> list[Change]:

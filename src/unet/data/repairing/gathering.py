@@ -103,8 +103,6 @@ def _same(one: Path, other: Path, *, is_mask: bool) -> bool:
 
 def usable(jobs: list[Job]) -> Gathered:
     """Leave out pictures that cannot be given the others' number of bands."""
-    if not jobs:
-        return [], []
     usual, good = usual_bands(scan_of(jobs))
     strange = [job for job in jobs if job.picture.bands not in good]
     left_out = [LeftOut(str(job.pair.image), f"has {job.picture.bands} bands, most have {usual}") for job in strange]
@@ -119,9 +117,9 @@ def unswapped(jobs: list[Job]) -> Gathered:
     DataError
         More than half of the pairs do.
     """
-    wrong = [job for job in jobs if seems_swapped(job.picture, job.mask)]
-    finding = swapped(Seen(scan_of(jobs))) if 2 * len(wrong) > len(jobs) else None
+    right = [job for job in jobs if not seems_swapped(job.picture, job.mask)]
+    finding = swapped(Seen(scan_of(jobs))) if 2 * len(right) < len(jobs) else None
     if finding is not None:
         raise finding.error()
-    left_out = [LeftOut(str(job.pair.image), "picture and mask seem to be swapped") for job in wrong]
-    return [job for job in jobs if job not in wrong], left_out
+    wrong = {job.pair for job in jobs} - {job.pair for job in right}
+    return right, [LeftOut(str(pair.image), "picture and mask seem to be swapped") for pair in sorted(wrong)]

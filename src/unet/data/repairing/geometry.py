@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from unet import raster
 
 CLEAR = 2.0
-"""So many times better than the other way the edges of a mask must fit, to say how it lies. (On seven sets of real
-pictures the wrong way never fitted more than 1.5 times better.)"""
+"""So many times better than the other way the edges of a mask must fit, to say how it lies. (On up to 30
+pictures each of six real sets a mask turned upside down fitted at most 1.52 times better than the mask as it is.)"""
 
 _INVERSE = {6: 8, 8: 6}  # of EXIF orientations; the others undo themselves
 _BLUR = 1.5  # standard deviation in pixels, of the noise filter

@@ -16,7 +16,7 @@ from unet.data.scan import Scan
 from unet.data.stats import MaskStats, PictureStats
 from unet.labels import Value, as_value
 
-Change = Callable[[NDArray[Any]], NDArray[Any]]
+Edit = Callable[[NDArray[Any]], NDArray[Any]]
 """From a mask (H, W) or (H, W, 3) to another."""
 
 
@@ -35,7 +35,7 @@ class Step:
     """
 
     what: str
-    how: Change
+    how: Edit
     bends: bool = False
 
 
@@ -87,7 +87,7 @@ class Job:
         path = self.pair.mask
         return indices_of(raster.read_bands(path)) if self.stacked else raster.read_mask(path)
 
-    def then(self, step: Step, by_value: Change | None = None) -> Job:
+    def then(self, step: Step, by_value: Edit | None = None) -> Job:
         """Return the job with one more step, which changes values only; without it if it changes nothing.
 
         `by_value` is given where the step also looks at neighbours: what it does to values as a rule.
@@ -129,7 +129,7 @@ def scan_of(jobs: Iterable[Job]) -> Scan:
     return Scan(tuple(job.pair for job in jobs), pictures, masks, ())
 
 
-def _changed(mask: MaskStats, how: Change) -> MaskStats:
+def _changed(mask: MaskStats, how: Edit) -> MaskStats:
     """Return what is in a mask after a change that goes by value."""
     old = np.array([value for value, _ in mask.values], dtype=mask.dtype)
     new = how(old[:, None])[:, 0]

@@ -21,7 +21,7 @@ def common_palette(masks: Sequence[MaskStats]) -> dict[int, Color]:
     common: dict[int, Color] = {}
     for palette, _ in palettes.most_common():
         if all(common.get(value, color) == color for value, color in palette):
-            common.update({value: color for value, color in palette if color not in common.values()})
+            common.update({value: color for value, color in sorted(palette) if color not in common.values()})
     return common
 
 

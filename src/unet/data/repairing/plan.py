@@ -75,10 +75,13 @@ def make_plan(
         There is no telling what the masks mean, or too little is left.
     """
     jobs, left_out = gather(pairing, sure, found)
-    plain = settings.mask_values is None and instances is None
-    for mend in (usable, *([unswapped] if plain else []), fitted):
-        jobs, more = mend(jobs) if jobs else ([], [])
-        left_out += more
+    _demand_enough(jobs, left_out)
+    jobs, strange = usable(jobs)
+    if settings.mask_values is None and instances is None:  # nobody says that many values are right
+        jobs, swapped = unswapped(jobs)
+        strange += swapped
+    jobs, unfit = fitted(jobs)
+    left_out += [*strange, *unfit]
     _demand_enough(jobs, left_out)
     twice = copies(jobs)
     if drop_copies:

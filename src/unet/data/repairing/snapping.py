@@ -15,6 +15,7 @@ _DETOUR = 1.1  # a value lies between two others if the way by it is at most so 
 _ASTRAY = 0.25  # of the way to the second nearest value: pixels farther out say that edges were blurred
 _BLURRED = 0.1  # share of such pixels at edges from which on edges are looked at
 _AT_ONCE = 50_000  # doubtful pixels
+_IN_A_BAND = 1_000_000  # pixels, to keep memory within bounds
 
 
 def snap(mask: NDArray[Any], values: Sequence[Value]) -> NDArray[Any]:
@@ -38,24 +39,20 @@ def snap(mask: NDArray[Any], values: Sequence[Value]) -> NDArray[Any]:
         as it is.
     """
     true, mask = _points(values, mask)
-    codes, inverse = _distinct(mask)
-    apart = np.sqrt(((codes[:, None] - true[None]) ** 2).sum(axis=2))
-    if not apart.min(axis=1).any():
+    chosen, astray = _nearest(mask, true)
+    exact = _filled(mask, true, chosen)
+    if (exact == mask).all():
         return mask
-    chosen = apart.argmin(axis=1)[inverse].astype(np.int16)
-    if len(values) > 2:
-        between = _between(true)
-        if between.any():
-            chosen = _settled(chosen, apart, inverse, between)
-    return _filled(mask, true[chosen])
+    between = _between(true)
+    if not between.any():
+        return exact
+    return _filled(mask, true, _settled(mask, true, chosen, astray, between))
 
 
 def nearest(mask: NDArray[Any], values: Sequence[Value]) -> NDArray[Any]:
     """Return a mask in which every pixel has the nearest of the values; parameters as in `snap`."""
     true, mask = _points(values, mask)
-    codes, inverse = _distinct(mask)
-    chosen = ((codes[:, None] - true[None]) ** 2).sum(axis=2).argmin(axis=1)[inverse]
-    return _filled(mask, true[chosen])
+    return _filled(mask, true, _nearest(mask, true)[0])
 
 
 def _points(values: Sequence[Value], mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -65,24 +62,40 @@ def _points(values: Sequence[Value], mask: NDArray[Any]) -> tuple[NDArray[np.int
     return true, np.repeat(mask[..., None], 3, axis=2) if is_grey else mask
 
 
-def _filled(mask: NDArray[Any], pixels: NDArray[np.int64]) -> NDArray[Any]:
+def _filled(mask: NDArray[Any], true: NDArray[np.int64], chosen: NDArray[np.int16]) -> NDArray[Any]:
+    """Return the chosen values in the form of a mask."""
     limits = np.iinfo(mask.dtype)
-    fits = limits.min <= pixels.min() and pixels.max() <= limits.max
-    return pixels.reshape(mask.shape).astype(mask.dtype if fits else np.int32)
+    fits = limits.min <= true.min() and true.max() <= limits.max
+    return true.astype(mask.dtype if fits else np.int32)[chosen].reshape(mask.shape)
 
 
-def _distinct(mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Return the different values (N, 1) or (N, 3) of a mask, and the place of each pixel among them, (H, W)."""
-    wide = mask.astype(np.int64)
-    numbers = wide if mask.ndim == 2 else wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-    present, inverse = np.unique(numbers, return_inverse=True)
-    bands = (present,) if mask.ndim == 2 else (present >> 16, present >> 8 & 255, present & 255)
-    return np.stack(bands, axis=1), inverse.reshape(numbers.shape)
+def _nearest(mask: NDArray[Any], true: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+    """Return for each pixel (H, W) the nearest value, and whether it lies far off on the way to another."""
+    height, width = mask.shape[:2]
+    chosen, astray = np.empty((height, width), np.int16), np.empty((height, width), np.bool_)
+    for rows in np.array_split(np.arange(height), -(-height * width // _IN_A_BAND)):
+        part = slice(rows[0], rows[-1] + 1)
+        wide = mask[part].astype(np.int64)
+        codes = wide if mask.ndim == 2 else wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+        present, inverse = np.unique(codes, return_inverse=True)
+        bands = (present,) if mask.ndim == 2 else (present >> 16, present >> 8 & 255, present & 255)
+        apart = _apart(np.stack(bands, axis=1), true)
+        first, second = np.sort(apart, axis=1)[:, :2].T
+        far = first > _ASTRAY * (first + second)
+        inverse = inverse.reshape(codes.shape)
+        chosen[part], astray[part] = apart.argmin(axis=1)[inverse], far[inverse]
+    return chosen, astray
+
+
+def _apart(pixels: NDArray[Any], true: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the distances (N, K) of pixels (N, bands) from the true values."""
+    apart: NDArray[np.float64] = np.linalg.norm(pixels[:, None].astype(np.float64) - true[None], axis=2)
+    return apart
 
 
 def _between(true: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return (K, K, K): whether class i lies between the classes j and k."""
-    apart = np.sqrt(((true[:, None] - true[None]) ** 2).sum(axis=2))
+    apart = _apart(true, true)
     between: NDArray[np.bool_] = apart[:, :, None] + apart[:, None, :] <= _DETOUR * apart[None]
     for index in range(len(true)):
         between[index, index] = between[index, :, index] = False
@@ -90,15 +103,17 @@ def _between(true: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _settled(
-    chosen: NDArray[np.int16], apart: NDArray[np.float64], inverse: NDArray[np.intp], between: NDArray[np.bool_]
+    mask: NDArray[Any],
+    true: NDArray[np.int64],
+    chosen: NDArray[np.int16],
+    astray: NDArray[np.bool_],
+    between: NDArray[np.bool_],
 ) -> NDArray[np.int16]:
     """Return the classes (H, W) without those that only seem to be there, because they lie between two that are."""
     from scipy import ndimage  # slow to import
 
     alike = ndimage.minimum_filter(chosen, 3) == ndimage.maximum_filter(chosen, 3)
-    first, second = np.sort(apart, axis=1)[:, :2].T
-    astray = first > _ASTRAY * (first + second)
-    at_edges = astray[inverse[~alike]]
+    at_edges = astray[~alike]
     if not at_edges.size or at_edges.mean() < _BLURRED:
         return chosen
     inside = np.pad(np.where(alike, chosen, -1), _NEARBY, constant_values=-1)
@@ -109,13 +124,14 @@ def _settled(
     for start in range(0, len(rows), _AT_ONCE):
         row, column = rows[start : start + _AT_ONCE], columns[start : start + _AT_ONCE]
         window = windows[row, column].reshape(len(row), -1)
-        present = np.stack([(window == index).any(axis=1) for index in range(len(between))], axis=1)
+        present = np.stack([(window == index).any(axis=1) for index in range(len(true))], axis=1)
         seeming = chosen[row, column]
         wrong = np.zeros(len(row), dtype=np.bool_)
         for index in np.unique(seeming):
             here = seeming == index
             pairs = present[here].astype(np.float32) @ between[index].astype(np.float32)
             wrong[here] = (pairs * present[here]).any(axis=1) & ~present[here, index]
-        costs = np.where(present, apart[inverse[row, column]], np.inf)
-        settled[row[wrong], column[wrong]] = costs[wrong].argmin(axis=1)
+        row, column = row[wrong], column[wrong]
+        costs = np.where(present[wrong], _apart(mask[row, column].reshape(-1, true.shape[1]), true), np.inf)
+        settled[row, column] = costs.argmin(axis=1)
     return settled
