@@ -64,6 +64,7 @@ def test_balanced_training_finds_its_classes(make_data: DataMaker) -> None:
     assert all(len(samples.candidates(place, 2)) == 9 for place in balance.pictures[2])
 
 
+@pytest.mark.slow
 def test_time_decides_what_is_measured(make_data: DataMaker) -> None:
     make_data(count=5)
     assert unet(f"plan data --time 1m --out there/deep {QUICK}") == 0

@@ -333,6 +333,7 @@ def test_a_picture_with_huge_values_is_named_and_spoils_nothing(pairs: list[Pair
     assert all(bool(torch.isfinite(tensor).all()) for tensor in training.network.state_dict().values())
 
 
+@pytest.mark.slow
 def test_stopped_after_going_back_and_resumed_equals_uninterrupted(
     pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -365,6 +366,7 @@ def test_stopped_after_going_back_and_resumed_equals_uninterrupted(
         assert second.progress.returns == whole.progress.returns
 
 
+@pytest.mark.slow
 def test_slow_data_are_said_to_be_slow(pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unet.training.health.LEAST_WAITED", 0.01)
     real = SegmentationDataset.__getitem__
