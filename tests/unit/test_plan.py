@@ -310,7 +310,7 @@ def test_validations_are_spread_over_the_steps(steps: int, count: int) -> None:
 
 
 MEASURE = """
-import resource, sys, torch
+import sys, threading, time, psutil, torch
 from unet import losses, models
 from unet.models import ModelSpec
 width, batch, side, classes = map(int, sys.argv[1:])
@@ -323,18 +323,25 @@ def step(side, batch):
     optimizer.zero_grad()
     loss(network(images), targets, None).backward()
     optimizer.step()
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 step(32, 1)
-before = peak()
+before = most = psutil.Process().memory_info().rss
+done = False
+def watch():
+    global most
+    while not done:
+        most = max(most, psutil.Process().memory_info().rss)
+        time.sleep(0.001)
+watcher = threading.Thread(target=watch)
+watcher.start()
 step(side, batch)
 step(side, batch)
-print(peak() - before)
+done = True
+watcher.join()
+print(most - before)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="no resource module there")
 @pytest.mark.parametrize(("width", "batch", "side", "classes"), [(16, 2, 256, 2), (16, 2, 256, 21), (32, 1, 384, 2)])
 def test_the_memory_of_a_step_is_as_estimated(width: int, batch: int, side: int, classes: int) -> None:
     given = [str(number) for number in (width, batch, side, classes)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ ARRAY_SUFFIXES = frozenset({".npy", ".pt", ".pth"})
 
 MAX_BANDS = 64
 """A three-dimensional array whose first and last axes are both longer than this is not a picture."""
+
+_ONE_HEADER = Lock()
+"""numpy parses the header of a .npy file as Python, at which threads of some versions get in each other's way
+(github.com/python/cpython/issues/106905)."""
 
 
 def load_array(path: Path) -> NDArray[Any]:
@@ -30,7 +35,8 @@ def load_array(path: Path) -> NDArray[Any]:
     """
     if path.suffix.lower() == ".npy":
         try:
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            with _ONE_HEADER:
+                array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         except ValueError as error:
             if not any(word in str(error) for word in ("pickle", "Python objects")):
                 raise
