@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from PIL import Image
 
 from unet import raster
 from unet.data.class_table import find_table, read_table
-from unet.data.classes import labels_of
+from unet.data.classes import judge
+from unet.data.finding import errors_in
 from unet.data.pairs import Pair, find_pairs
 from unet.data.scan import Scan, scan, size_faults
 from unet.data.stats import MOST_VALUES, MaskStats, mask_stats, picture_stats
@@ -27,6 +29,14 @@ from unet.errors import DataError
 from unet.labels import Labels, Value
 
 DataMaker = Callable[..., Path]
+
+
+def labels_of(scan: Scan, **about: Any) -> Labels:
+    """Return the class table that training would use, or raise the first error."""
+    labels, findings = judge(scan, **about)
+    if labels is None:
+        raise errors_in(findings)[0].error()
+    return labels
 
 
 def all_pairs(folder: Path) -> list[Pair]:

@@ -12,8 +12,8 @@ import numpy as np
 from unet import bundle
 from unet.commands.display import open_display
 from unet.commands.json_file import check_target, write_json
+from unet.commands.source import data_config
 from unet.commands.table import print_scores
-from unet.config import DataConfig
 from unet.data.classes import ignored_values
 from unet.data.finding import Finding, stop_on_errors
 from unet.data.inspection.files import faulty
@@ -75,7 +75,7 @@ def evaluate(
         check_target(json, overwrite)
     display = open_display()
     loaded = bundle.load(model, scale=scale)
-    about = describe(DataConfig(root=_text(data), images=_text(images), masks=_text(masks), mask_suffix=mask_suffix))
+    about = describe(data_config(root=data, images=images, masks=masks, mask_suffix=mask_suffix))
     pairs = part(find_parts(about, display.say), split)
     with display.counting("reading masks and pictures") as progress:
         seen = scan(pairs, progress=progress)
@@ -142,7 +142,3 @@ def fault_of(mask: MaskStats, labels: Labels) -> str:
         else:
             break
     return fault
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

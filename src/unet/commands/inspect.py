@@ -17,8 +17,8 @@ from unet.commands.display import open_display
 from unet.commands.facts import facts_of
 from unet.commands.gallery import Shown, gallery, write_sheet
 from unet.commands.json_file import check_target, write_json
-from unet.commands.source import place, survey_of
-from unet.config import Config
+from unet.commands.source import data_config, place, survey_of
+from unet.config import TrainingConfig
 from unet.data.finding import SEVERITIES, shortened
 from unet.data.inspection.survey import Survey
 from unet.data.manifest import to_toml
@@ -72,20 +72,18 @@ def inspect(
     InputError
         There are no such folders, or the results cannot be written.
     """
-    given = {
-        "root": data, "images": images, "masks": masks, "mask_suffix": mask_suffix, "val": val, "group": group,
-        "classes": classes, "mask_values": mask_values, "ignore": ignore,
-    }  # fmt: skip
-    said = {key: str(value) if isinstance(value, Path) else value for key, value in given.items() if value is not None}
-    settings = Config().updated({"data": {**said, "instances": instances}})
-    where = place(settings.data)
+    settings = data_config(
+        root=data, images=images, masks=masks, mask_suffix=mask_suffix, val=val, group=group, classes=classes,
+        mask_values=mask_values, ignore=ignore, instances=instances,
+    )  # fmt: skip
+    where = place(settings)
     folder = out or Path(f"inspect-{Path(where).resolve().name}")
     _check_folder(folder, [path for path in (data, images, masks) if path is not None], overwrite)
     for target, flag in ((json, "--json"), (init, "--init")):
         if target is not None:
             check_target(target, overwrite, flag)
     display = open_display()
-    survey = survey_of(settings.data, settings.training.seed, display, patient=True)
+    survey = survey_of(settings, TrainingConfig().seed, display, patient=True)
     facts = facts_of(survey, where)
     print_facts(facts)
     if json is not None:

@@ -15,8 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from unet.commands.display import Display, open_display
-from unet.commands.source import place
-from unet.config import Config
+from unet.commands.source import data_config, place
 from unet.data.finding import counted, shortened
 from unet.data.manifest import describe
 from unet.data.pairs import pair_up
@@ -73,12 +72,10 @@ def repair(
     InputError
         There are no such folders, there is no telling what the masks mean, or `out` exists.
     """
-    given = {
-        "root": data, "images": images, "masks": masks, "mask_suffix": mask_suffix, "classes": classes,
-        "mask_values": mask_values, "ignore": ignore,
-    }  # fmt: skip
-    said = {key: str(value) if isinstance(value, Path) else value for key, value in given.items() if value is not None}
-    settings = Config().updated({"data": said}).data
+    settings = data_config(
+        root=data, images=images, masks=masks, mask_suffix=mask_suffix, classes=classes, mask_values=mask_values,
+        ignore=ignore,
+    )  # fmt: skip
     _check_out(out, [path for path in (data, images, masks) if path is not None])
     display = open_display()
     about = describe(settings)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from unet.commands.display import Display
-from unet.config import DataConfig
+from unet.config import Config, DataConfig
 from unet.data.finding import Finding, stop_on_errors
 from unet.data.fingerprint import Fingerprint, fingerprint
 from unet.data.inspection.files import unpaired
@@ -140,6 +141,18 @@ def survey_of(settings: DataConfig, seed: int, display: Display, *, patient: boo
     with display.counting("reading masks and pictures") as progress:
         seen = scan((*train, *val), progress=progress)
     return survey(seen, train, val, about, settings, known)
+
+
+def data_config(**said: Any) -> DataConfig:
+    """Return the settings of the data that a command was given, by their names in `DataConfig`; None: not said.
+
+    Raises
+    ------
+    ConfigError
+        They do not hold.
+    """
+    plain = {key: str(value) if isinstance(value, Path) else value for key, value in said.items() if value is not None}
+    return Config().updated({"data": plain}).data
 
 
 def place(settings: DataConfig) -> str:

@@ -15,7 +15,7 @@ from unet.errors import DataError
 from unet.labels import IGNORED, MAX_CLASSES, Color, Labels, Value, as_value, default_colors, default_names
 
 
-def labels_of(
+def judge(
     scan: Scan,
     *,
     classes: Path | ClassTable | None = None,
@@ -23,8 +23,8 @@ def labels_of(
     ignore: Sequence[Value] | None = None,
     instances: bool = False,
     root: Path | None = None,
-) -> Labels:
-    """Return the class table of a data set.
+) -> tuple[Labels | None, list[Finding]]:
+    """Return the class table, or None and why there is none, and whatever else is strange about the values.
 
     Parameters
     ----------
@@ -40,37 +40,6 @@ def labels_of(
         The masks number objects: learn object (any value but 0) or background.
     root : Path, optional
         Where a class file is looked for first, then above the masks.
-
-    Returns
-    -------
-    Labels
-
-    Raises
-    ------
-    DataError
-        The masks hold something else than classes: values blurred by JPEG or by blending, numbers of objects,
-        photographs, values that the class file does not name, or one value only.
-    """
-    labels, findings = judge(
-        scan, classes=classes, mask_values=mask_values, ignore=ignore, instances=instances, root=root
-    )
-    if labels is None:
-        raise errors_in(findings)[0].error()
-    return labels
-
-
-def judge(
-    scan: Scan,
-    *,
-    classes: Path | ClassTable | None = None,
-    mask_values: Sequence[Value] | None = None,
-    ignore: Sequence[Value] | None = None,
-    instances: bool = False,
-    root: Path | None = None,
-) -> tuple[Labels | None, list[Finding]]:
-    """Return the class table, or None and why there is none, and whatever else is strange about the values.
-
-    The parameters are those of `labels_of`.
     """
     findings: list[Finding] = []
     try:
@@ -92,7 +61,7 @@ def judge(
 
 
 def table_of(scan: Scan, classes: Path | ClassTable | None, root: Path | None) -> ClassTable | None:
-    """Return the class file of a data set, or None where there is none; the parameters are those of `labels_of`.
+    """Return the class file of a data set, or None where there is none; the parameters are those of `judge`.
 
     Raises
     ------

@@ -19,8 +19,8 @@ MAX_BANDS = 64
 """A three-dimensional array whose first and last axes are both longer than this is not a picture."""
 
 _ONE_HEADER = Lock()
-"""numpy parses the header of a .npy file as Python, at which threads of some versions get in each other's way
-(github.com/python/cpython/issues/106905)."""
+"""numpy parses the header of a .npy file as Python. In threads of Python 3.11 that was once seen to fail with "AST
+constructor recursion depth mismatch", and a sound file to be called damaged."""
 
 
 def load_array(path: Path) -> NDArray[Any]:
