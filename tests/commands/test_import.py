@@ -172,6 +172,16 @@ def make_huggingface(content: list[Row] | None = None, name: str = "train-00000-
     write_json("source/id2label.json", {"0": "unlabeled", "1": "flat-road", "2": "car", "3": "sky"})
 
 
+def make_objects(count: int = 3) -> None:
+    for number in range(count):
+        picture(f"source/p.{number}/images/x{number}.png", number)
+        Path(f"source/p.{number}/masks").mkdir()
+        for place in (2, 20):
+            inside = np.zeros((HEIGHT, WIDTH), np.uint8)
+            inside[5:15, place : place + 10 + number] = 255
+            Image.fromarray(inside).save(f"source/p.{number}/masks/{place}.png")
+
+
 MAKERS: dict[str, Callable[[], None]] = {
     "coco": make_coco,
     "labelme": lambda: [
@@ -179,6 +189,7 @@ MAKERS: dict[str, Callable[[], None]] = {
     ] and None,
     "yolo": make_yolo,
     "huggingface": make_huggingface,
+    "objects": make_objects,
 }  # fmt: skip
 
 
@@ -731,3 +742,30 @@ def test_real_pictures_come_back_as_they_were(shared_data: Path) -> None:
     for pair, made in zip(pairs, find_pairs(imported())["all"], strict=True):
         assert made.image.read_bytes() == pair.image.read_bytes()
         assert np.array_equal(raster.read_mask(made.mask), raster.read_mask(pair.mask))
+
+
+# --- a mask for each object
+
+
+def test_masks_of_objects_are_united(capsys: pytest.CaptureFixture[str]) -> None:
+    make_objects()
+    imported()
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    expected[5:15, 2:13] = expected[5:15, 20:31] = 1
+    assert np.array_equal(mask("p.1"), expected)
+    assert [line.split(",")[0] for line in table()[1:]] == ["background", "object"]
+    assert "objects that touch are one" in capsys.readouterr().err
+
+
+def test_masks_of_objects_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None:
+    make_objects()
+    Image.new("L", (5, 4)).save("source/p.0/masks/2.png")
+    Path("source/p.1/masks/2.png").write_text("none")
+    said = refusal("import source --out out", capsys)
+    assert "2.png is 5 x 4 pixels" in said and "2.png is not a picture" in said
+
+
+def test_a_labelme_file_that_names_itself_carries_its_picture() -> None:
+    square = shape("a", "polygon", (2, 2), (20, 2), (20, 20))
+    make_labelme(square, with_picture=False, imagePath="a.json", imageData=base64.b64encode(png(noise(1))).decode())
+    assert np.array_equal(raster.read(imported() / "images/a.png"), noise(1))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet.data.pairs import Pair, find_images, find_pairs, split
+from unet.data.pairs import Pair, find_images, find_pairs, pair_up, split
 from unet.errors import DataError, InputError
 
 DataMaker = Callable[..., Path]
@@ -32,7 +32,7 @@ def names(root: Path | None = None, **options: object) -> dict[str, list[tuple[s
 
 
 @pytest.mark.parametrize("images", ["imgs", "images", "img", "Image"])
-@pytest.mark.parametrize("masks", ["masks", "Mask", "labels", "gt", "Annotations", "groundtruth"])
+@pytest.mark.parametrize("masks", ["masks", "Mask", "labels", "gt", "Annotations", "Ground Truth", "1st_manual"])
 def test_folder_names(tmp_path: Path, images: str, masks: str) -> None:
     touch(tmp_path, f"{images}/a.jpg", f"{images}/b.JPG", f"{masks}/a.png", f"{masks}/b.png")
     assert names(tmp_path) == {"all": [("a", "a.png"), ("b", "b.png")]}
@@ -59,6 +59,29 @@ def test_parts_above_or_below(tmp_path: Path, above: bool) -> None:
         for kind in ("images", "masks"):
             touch(tmp_path, f"{folder}/{kind}/{part}1.png" if above else f"{kind}/{folder}/{part}1.png")
     assert names(tmp_path) == {part: [(f"{part}1", f"{part}1.png")] for part in ("train", "val", "test")}
+
+
+def test_the_layout_of_the_vessel_sets(tmp_path: Path) -> None:
+    endings = {"images": "{}.tif", "1st_manual": "manual1.gif", "mask": "{}_mask.gif"}
+    for part, numbers in (("training", (21, 22)), ("test", (1, 2))):
+        for folder, ending in endings.items():
+            touch(tmp_path, *(f"{part}/{folder}/{number:02}_{ending.format(part)}" for number in numbers))
+    found = pair_up(tmp_path)
+    assert {part: [pair.mask.name for pair in pairs] for part, pairs in found.parts.items()} == {
+        "train": ["21_manual1.gif", "22_manual1.gif"],
+        "test": ["01_manual1.gif", "02_manual1.gif"],
+    }
+    assert {folder.relative_to(tmp_path).as_posix(): taken.name for folder, taken in found.aside.items()} == {
+        "training/mask": "1st_manual",
+        "test/mask": "1st_manual",
+    }
+
+
+def test_of_two_folders_of_masks_the_one_with_pictures(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.jpg", "images/b.jpg", "masks/a.txt", "labels/a.png", "labels/b.png")
+    found = pair_up(tmp_path)
+    assert [pair.mask.parent.name for pair in found.parts["all"]] == ["labels", "labels"]
+    assert not found.aside
 
 
 def test_deep_folders_pair_by_their_path(tmp_path: Path) -> None:

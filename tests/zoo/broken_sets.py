@@ -169,6 +169,21 @@ def nothing_pairs(root: Path) -> None:
         (root / f"masks/house_{number}.png").rename(root / f"masks/house_{number * 3 + 100}.png")
 
 
+@broken("warning", other_masks="mask")
+def two_folders_of_masks(root: Path) -> None:
+    good(root, masks="1st_manual/p{:02}.png")
+    for number in range(COUNT):
+        save(root / f"mask/p{number:02}.png", blocks([0, 255], 50 + number))
+
+
+@broken(layout="")
+def a_mask_for_each_object(root: Path) -> None:
+    for number in range(COUNT):
+        save(root / f"p{number}/images/p{number}.png", picture(number))
+        for thing in range(1, 4):
+            save(root / f"p{number}/masks/{thing}.png", np.uint8(255) * (cells(4) == thing))
+
+
 @broken(layout="")
 def no_folder_of_masks(root: Path) -> None:
     good(root)

@@ -29,6 +29,7 @@ BUILDERS: dict[str, Builder] = {**{case.name: case.build for case in ZOO}, **{bu
 REFUSED = {
     "nothing_pairs": "0 pairs",
     "no_folder_of_masks": "a folder masks",
+    "a_mask_for_each_object": "unet import",
     "nothing_at_all": "no pictures",
     "no_pictures_among_the_pictures": "no pictures",
     "pictures_beside_the_parts": "beside the folders",

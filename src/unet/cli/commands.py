@@ -377,7 +377,7 @@ def _add_import(commands: Any) -> Added:
     parser.add_argument(
         "--format",
         dest="form",
-        choices=("coco", "labelme", "yolo", "huggingface"),
+        choices=("coco", "labelme", "yolo", "huggingface", "objects"),
         help="where it is not clear (default: found out)",
     )
     parser.add_argument("--link", action="store_true", help="hard links to the pictures instead of copies")

@@ -13,7 +13,9 @@ from unet.data.importing.recognise import FORMATS, recognise
 from unet.data.importing.writing import LEFT_OUT, Written, write
 from unet.errors import InputError, MissingExtraError
 
-OPTIONS = {"coco": ("images", "ignore_crowd"), "labelme": ("line_width",), "yolo": (), "huggingface": ()}
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "coco": ("images", "ignore_crowd"), "labelme": ("line_width",), "yolo": (), "huggingface": (), "objects": (),
+}  # fmt: skip
 """What can be said about each format."""
 
 
@@ -37,7 +39,7 @@ def import_data(
         A file or folder in one of the formats.
     out : Path
         A new or empty folder: images, masks and classes.csv, in train, val and test where the source has parts.
-    form : {"coco", "labelme", "yolo", "huggingface"}, optional
+    form : {"coco", "labelme", "yolo", "huggingface", "objects"}, optional
         Found out where it is not said.
     images, ignore_crowd, line_width : optional
         For some formats only: see `unet.data.importing.coco.read` and `unet.data.importing.labelme.read`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -10,11 +11,18 @@ from pathlib import Path
 from unet.errors import DataError
 from unet.raster import PICTURE_SUFFIXES
 
-IMAGE_FOLDERS = ("imgs", "images", "img", "image")
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "gt", "annotations", "annotation", "groundtruth")
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Folder names that split a data set, and the keys they get."""
+IMAGE_FOLDERS = ("imgs", "images", "img", "image", "jpegimages")
+MASK_FOLDERS = (
+    *("1stmanual", "segmentationclass"),  # beside these, of vessels and of VOC, lie others that mean something else
+    *("masks", "mask", "labels", "label", "gt", "groundtruth", "annotations", "annotation", "manual"),
+)
+"""The names that count, in lower case and without signs, the first that is there and holds pictures before others."""
 
+PARTS = {
+    **{"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"},
+    **{"test": "test", "testing": "test"},
+}
+"""Folder names that split a data set, and the keys they get."""
 
 OUTPUT_ENDINGS = ("_OUT", "_overlay", "_viz", "_probabilities")
 """What prediction adds to the name of a picture, in the picture's folder as a rule."""
@@ -42,6 +50,13 @@ def layout(root: Path | None, images: Path | None, masks: Path | None) -> Layout
     _folder(root)
     found = _layout_here(root)
     if not found:
+        if objects := object_folders(root):
+            raise DataError(
+                f"{len(objects)} folders in {root} hold one picture and several masks each: one for each object",
+                "one mask for each picture",
+                f"unet import {root} --out NEW writes such masks",
+                kind="layout",
+            )
         nested = [(folder, _layout_here(folder)) for folder in subfolders(root)]
         nested = [(folder, inner) for folder, inner in nested if inner]
         for folder, inner in nested:
@@ -91,10 +106,39 @@ def subfolders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def object_folders(root: Path) -> list[tuple[Path, Path]]:
+    """Return picture and folder of masks where there is a folder for each picture, and in it a mask for each object.
+
+    Empty where the folder is laid out in another way.
+    """
+    found = []
+    for folder in subfolders(root):
+        images, masks = _named(folder, IMAGE_FOLDERS), _named(folder, MASK_FOLDERS)
+        pictures = pictures_in(images, deep=False) if images and masks else []
+        if masks is None or len(pictures) != 1:
+            return []
+        found.append((pictures[0], masks))
+    return found if any(len(pictures_in(masks, deep=False)) > 1 for _, masks in found) else []
+
+
+def other_masks(masks: Path) -> list[Path]:
+    """Return the folders beside a folder of masks that are called like such ones too and hold pictures."""
+    return [folder for folder in _all_named(masks.parent, MASK_FOLDERS) if folder != masks and _holds_pictures(folder)]
+
+
 def _named(root: Path, names: Sequence[str]) -> Path | None:
-    """Return the sub-folder with the first of these names, in any case."""
-    folders = {folder.name.lower(): folder for folder in subfolders(root)}
-    return next((folders[name] for name in names if name in folders), None)
+    """Return the sub-folder with the first of these names; one that holds pictures where there are several."""
+    folders = _all_named(root, names)
+    return next((folder for folder in folders[:-1] if _holds_pictures(folder)), folders[-1] if folders else None)
+
+
+def _all_named(root: Path, names: Sequence[str]) -> list[Path]:
+    folders = {re.sub(r"[\W_]", "", folder.name.lower()): folder for folder in subfolders(root)}
+    return [folders[name] for name in names if name in folders]
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return any(path.suffix.lower() in PICTURE_SUFFIXES for path in folder.rglob("*"))
 
 
 def pictures_in(folder: Path, deep: bool) -> list[Path]:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from unet.data.finding import shortened
-from unet.data.folders import beside, layout, pictures_in, split_part, subfolders
+from unet.data.folders import beside, layout, other_masks, pictures_in, split_part, subfolders
 from unet.errors import DataError, InputError
 from unet.raster import PICTURE_SUFFIXES
 
@@ -55,6 +55,8 @@ class Pairing:
         A sentence for each file that is one too many, which begins with its path.
     rivals : dict of Path to Path
         Of the doubled files those that share a name, with the file that is paired.
+    aside : dict of Path to Path
+        Folders that could hold the masks too, each with the one beside it that was taken.
     """
 
     parts: dict[str, tuple[Pair, ...]]
@@ -63,6 +65,7 @@ class Pairing:
     nearly: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)
     doubled: tuple[str, ...] = ()
     rivals: Mapping[Path, Path] = field(default_factory=dict)
+    aside: Mapping[Path, Path] = field(default_factory=dict)
 
     @property
     def near(self) -> dict[Path, Path]:
@@ -143,7 +146,10 @@ def pair_up(
     loose = _Loose()
     parts: dict[str, list[Pair]] = {}
     nearly: dict[str, list[Pair]] = {}
+    aside: dict[Path, Path] = {}
     for part, prefix, image_folder, mask_folder in layout(root, images, masks):
+        if root is not None and mask_folder != root:
+            aside.update(dict.fromkeys(other_masks(mask_folder), mask_folder))
         pairs = _pair_folders(image_folder, mask_folder, mask_suffix, loose)
         for kept, some in ((parts, pairs), (nearly, loose.nearly)):
             for pair in some:
@@ -163,6 +169,7 @@ def pair_up(
         {part: tuple(pairs) for part, pairs in nearly.items()},
         tuple(loose.doubled),
         loose.rivals,
+        aside,
     )
 
 

@@ -108,13 +108,16 @@ def _item(path: Path, page: dict[str, Any], root: Path, values: Mapping[str, int
 
 
 def _picture(path: Path, page: dict[str, Any]) -> Path | None:
-    """Return the picture where the file says, or of that name beside the file; None where it is not there."""
+    """Return the picture where the file says, or of that name beside the file; None where it is not there.
+
+    Some files of version 4 name themselves: the picture is then the one that they carry.
+    """
     said = page.get("imagePath")
     if not isinstance(said, str) or not said:
         return None
     said = said.replace("\\", "/")
     places = (path.parent / said, path.parent / said.rpartition("/")[2])
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if place != path and place.is_file()), None)
 
 
 def _picture_inside(path: Path, said: Any) -> bytes:

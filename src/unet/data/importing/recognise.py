@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from unet.data.folders import beside
+from unet.data.folders import beside, object_folders
 from unet.errors import DataError
 
-FORMATS = ("coco", "labelme", "yolo", "huggingface")
+FORMATS = ("coco", "labelme", "yolo", "huggingface", "objects")
 
 _ENDS = 1 << 16
 """Bytes read from each end of a JSON file, which may be gigabytes."""
@@ -32,11 +32,13 @@ def recognise(source: Path) -> str:
             "one",
             "say which by --format",
         )
+    if not found and source.is_dir() and object_folders(source):
+        return "objects"
     if not found:
         what = f"{source} holds no annotations that are known"
         raise DataError(
             what + ("" if source.is_file() else beside(source)),
-            "COCO or LabelMe .json, data.yaml of YOLO, or .parquet of Hugging Face",
+            "COCO or LabelMe .json, data.yaml of YOLO, .parquet of Hugging Face, or a mask for each object",
         )
     return found.pop()
 

@@ -28,7 +28,9 @@ _FAULTS = {
 
 
 def unpaired(pairing: Pairing, where: Path | None) -> list[Finding]:
-    """Files without a partner; those with a nearly matching name, and those that are one too many, by themselves."""
+    """Files without a partner; by themselves those with a nearly matching name, those that are one too many, and
+    folders that could hold the masks too.
+    """
     near = {*pairing.near, *pairing.near.values()}
     lonely = [
         f"{path} has no {lack}"
@@ -60,6 +62,15 @@ def unpaired(pairing: Pairing, where: Path | None) -> list[Finding]:
             pairing.doubled,
             f"{counted(len(pairing.doubled), 'file')} in {where} cannot be paired",
             "one picture and one mask of a name",
+        ),
+        Finding.about(
+            "other-masks",
+            "warning",
+            [str(folder) for folder in pairing.aside],
+            f"masks are taken from {', '.join(sorted({taken.name for taken in pairing.aside.values()}))}",
+            "no other folder that could hold them",
+            "give --images DIR --masks DIR if they are in the other; "
+            "if it says where masks count, make it the roi of a dataset.toml",
         ),
     )
     return [finding for finding in findings if finding is not None]
