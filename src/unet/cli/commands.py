@@ -32,7 +32,7 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
         _add_demo, _add_inspect, _add_repair, _add_import, _add_plan, _add_train, _add_evaluate, _add_predict,
-        _add_convert,
+        _add_tile, _add_stitch, _add_convert,
     ):  # fmt: skip
         command, run = add(commands)
         # SUPPRESS: a --debug before the command's name must not be undone by the command's default.
@@ -394,6 +394,65 @@ def _add_import(commands: Any) -> Added:
         from unet.commands.import_ import import_data
 
         return import_data(**_given(args))
+
+    return parser, run
+
+
+def _add_tile(commands: Any) -> Added:
+    parser = _add_command(
+        commands,
+        "tile",
+        "cut pictures into tile files",
+        "Tiles may overlap; what lies beyond the picture is mirrored, or its edge repeated.\n"
+        "All bands are kept bit for bit, and `unet stitch` puts the picture, or whatever was\n"
+        "made of its tiles, together again.",
+        "  unet tile sheet.tif -o tiles --window 512 --step 256\n"
+        "  unet tile sheet.tif -o tiles --window 500 --step 250 --pad 250 --border edge",
+    )
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="pictures, folders, globs")
+    parser.add_argument("--out", "-o", type=Path, required=True, metavar="TILES", help="a new or empty folder")
+    parser.add_argument(
+        "--window", type=values.positive, default=512, metavar="PX", help="side of a tile (default: 512)"
+    )
+    parser.add_argument(
+        "--step", type=values.positive, metavar="PX", help="from one tile to the next (default: the window)"
+    )
+    parser.add_argument(
+        "--pad", type=values.natural, metavar="PX", help="how far tiles reach beyond the picture (default: the overlap)"
+    )
+    parser.add_argument(
+        "--border", choices=("mirror", "edge"), default="mirror", help="what is seen there (default: mirror)"
+    )
+
+    def run(args: argparse.Namespace) -> object:
+        from unet.commands.tile import tile
+
+        return tile(**_given(args))
+
+    return parser, run
+
+
+def _add_stitch(commands: Any) -> Added:
+    parser = _add_command(
+        commands,
+        "stitch",
+        "put tile files together",
+        "Takes the tiles that `unet tile` wrote, or masks and probabilities of the same names,\n"
+        "and keeps of each the middle that no other tile keeps.",
+        "  unet stitch tiles -o sheets\n"
+        "  unet predict -m model.safetensors -i tiles -o masks && unet stitch masks --list tiles/tiles.json -o sheets",
+    )
+    parser.add_argument("tiles", type=Path, metavar="TILES", help="a folder of tiles")
+    parser.add_argument("--out", "-o", type=Path, required=True, metavar="FOLDER", help="for NAME.png or NAME.npy")
+    parser.add_argument(
+        "--list", dest="listed", type=Path, metavar="FILE", help="the tiles.json (default: that in TILES)"
+    )
+    parser.add_argument("--suffix", metavar="S", help="what the names have more, such as _OUT (default: found out)")
+
+    def run(args: argparse.Namespace) -> object:
+        from unet.commands.stitch import stitch
+
+        return stitch(**_given(args))
 
     return parser, run
 

@@ -1,0 +1,266 @@
+"""Cutting pictures into tiles and putting these together: geometry on whole numbers and numpy, one axis at a time.
+
+A tile *sees* a window of the picture, which may reach beyond it, and *keeps* a part of what comes out for it. The
+functions that lay tiles out differ in what they promise:
+
+- `valid_spans`: for networks without padding, whose output lacks a rim; the result is that of the whole picture.
+- `abutting_spans`: for the same networks, tiles side by side with no regard to pooling: fewer, but not quite the same.
+- `halo_spans`: for networks with padding; with a halo as wide as the network's reach the result is that of the whole.
+- `overlapping_spans`: for any network with padding; what tiles say twice is averaged by `blend_weights`.
+- `window_spans`: for pictures that are cut into files, and put together from other files of the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BORDERS = ("mirror", "edge")
+"""What lies beyond a picture: its mirror image (the border pixels once), or its border pixels again and again."""
+
+GAUSS_SHARE = 8
+"""The standard deviation of Gaussian blend weights is the tile's side divided by this (Isensee et al. 2021)."""
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """A tile along one axis of a picture, in its pixels: sees [start, stop), keeps [first, last) of it."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+    @property
+    def length(self) -> int:
+        """How many pixels it sees."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, order=True)
+class Tile:
+    """A tile: its rows and its columns."""
+
+    rows: Span
+    cols: Span
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of what it sees."""
+        return self.rows.length, self.cols.length
+
+
+def grid(rows: Sequence[Span], cols: Sequence[Span]) -> list[Tile]:
+    """Return all tiles, row by row."""
+    return [Tile(row, col) for row in rows for col in cols]
+
+
+def valid_spans(length: int, side: int, lost: int, multiple: int) -> list[Span]:
+    """Lay out tiles for a network without padding so that the whole picture's result comes out.
+
+    Every tile starts at the phase of the pooling at which the network would see that place of the whole picture, so
+    the step is what a tile yields, rounded down to a multiple of 2 ** depth.
+
+    Parameters
+    ----------
+    length : int
+        Pixels of the picture.
+    side : int
+        Pixels that a tile sees: a valid input size of the network.
+    lost : int
+        Pixels that the output lacks on either side.
+    multiple : int
+        2 ** depth of the network.
+
+    Returns
+    -------
+    list of Span
+        They keep every pixel once; those at the ends see up to `lost` pixels beyond the picture, the last one more.
+
+    Raises
+    ------
+    ValueError
+        A tile yields less than one step.
+    """
+    yields = side - 2 * lost
+    step = yields // multiple * multiple
+    if step < 1:
+        raise ValueError(f"tiles of {side} yield {yields} pixels; a step takes {multiple} at least")
+    return _side_by_side(length, side, lost, step, yields)
+
+
+def abutting_spans(length: int, side: int, lost: int) -> list[Span]:
+    """Lay out tiles for a network without padding that only touch; see `valid_spans`.
+
+    Where the step is no multiple of 2 ** depth the pooling falls on other pixels than in the whole picture, and the
+    result differs, by what it does when the whole picture is shifted by a pixel.
+    """
+    yields = side - 2 * lost
+    if yields < 1:
+        raise ValueError(f"tiles of {side} yield {yields} pixels")
+    return _side_by_side(length, side, lost, yields, yields)
+
+
+def _side_by_side(length: int, side: int, lost: int, step: int, yields: int) -> list[Span]:
+    count = 1 + max(0, -(-(length - yields) // step))
+    starts = [number * step for number in range(count)]
+    ends = [*starts[1:], length]
+    return [Span(start - lost, start - lost + side, start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def halo_spans(length: int, side: int, halo: int, multiple: int) -> list[Span]:
+    """Lay out tiles for a padded network so that the whole picture's result comes out.
+
+    Tiles end where the picture ends, so that the network's own padding is there, and only there, where it would be
+    for the whole picture; inside they see a halo around what they keep.
+
+    Parameters
+    ----------
+    length : int
+        Pixels of the picture.
+    side : int
+        Pixels that a tile sees, at most; one that keeps nothing beside its halo is made larger.
+    halo : int
+        How far the network looks (`unet.models.geometry`).
+    multiple : int
+        2 ** depth of the network: all tiles start at multiples of it.
+
+    Returns
+    -------
+    list of Span
+        They keep every pixel once and see nothing beyond the picture.
+    """
+    halo = _up(halo, multiple)
+    if length <= side:
+        return [Span(0, length, 0, length)]
+    keep = max(multiple, (side - 2 * halo) // multiple * multiple)
+    firsts = [0, *range(keep + halo, length - halo, keep)]  # at its ends the picture needs no halo
+    lasts = [*firsts[1:], length]
+    return [
+        Span(max(0, first - halo), min(length, last + halo), first, last)
+        for first, last in zip(firsts, lasts, strict=True)
+    ]
+
+
+def overlapping_spans(length: int, side: int, overlap: int, multiple: int) -> list[Span]:
+    """Lay out tiles of one size that overlap.
+
+    Parameters
+    ----------
+    length : int
+        Pixels of the picture.
+    side : int
+        Pixels that a tile sees; a smaller picture is one tile.
+    overlap : int
+        Pixels that neighbours share, at least.
+    multiple : int
+        Tiles start at multiples of it, but for the last one, which ends where the picture ends.
+
+    Returns
+    -------
+    list of Span
+        They keep all they see: it is for `blend_weights` to say what counts how much.
+
+    Raises
+    ------
+    ValueError
+        The overlap is as large as the tile.
+    """
+    if not 0 <= overlap < side:
+        raise ValueError(f"an overlap of {overlap} of tiles of {side}; expected 0 to {side - 1}")
+    step = (side - overlap) // multiple * multiple or side - overlap
+    starts = [*range(0, length - side, step), max(0, length - side)]
+    return [Span(start, min(start + side, length), start, min(start + side, length)) for start in starts]
+
+
+def window_spans(length: int, window: int, step: int, pad: int | None = None) -> list[Span]:
+    """Lay out windows a step apart, of which the middle is kept.
+
+    Parameters
+    ----------
+    length : int
+        Pixels of the picture.
+    window, step : int
+        Pixels that a window sees, and keeps.
+    pad : int, optional
+        Pixels that the first window sees beyond the picture; by default just what it does not keep. Half a window is
+        what programs for map sheets take.
+
+    Returns
+    -------
+    list of Span
+        They keep every pixel once.
+
+    Raises
+    ------
+    ValueError
+        The windows leave something out.
+    """
+    rim = (window - step) // 2
+    pad = rim if pad is None else pad
+    if not 0 < step <= window or not rim <= pad < window:
+        raise ValueError(f"windows of {window}, {step} apart, padded by {pad}: they leave something out")
+    spans = []
+    for start in range(-pad, length + step, step):
+        first, last = max(0, start + rim), min(length, start + rim + step)
+        if first < last:
+            spans.append(Span(start, start + window, first, last))
+    return spans
+
+
+def blend_weights(side: int, kind: str) -> NDArray[np.float32]:
+    """Return how much each pixel of a tile counts along one axis, float32 (side,), all above 0.
+
+    Parameters
+    ----------
+    side : int
+    kind : {"gaussian", "linear"}
+        A bell over the middle, or a tent: ends count least, since a tile does not know what lies beside it.
+    """
+    place = (np.arange(side) + 0.5) / side - 0.5
+    if kind == "linear":
+        return (1 - 2 * np.abs(place)).astype(np.float32)
+    if kind == "gaussian":
+        return np.exp(-0.5 * (place * GAUSS_SHARE) ** 2).astype(np.float32)
+    raise ValueError(f"blend weights {kind!r}; expected gaussian or linear")
+
+
+def cut(picture: NDArray[np.generic], tile: Tile, border: str) -> NDArray[np.generic]:
+    """Return what a tile sees of a picture (H, W, ...), filled up where it reaches beyond.
+
+    Parameters
+    ----------
+    picture : array (H, W, ...)
+    tile : Tile
+    border : {"mirror", "edge"}
+    """
+    height, width = picture.shape[:2]
+    if tile.rows.start >= 0 and tile.cols.start >= 0 and tile.rows.stop <= height and tile.cols.stop <= width:
+        return picture[tile.rows.start : tile.rows.stop, tile.cols.start : tile.cols.stop]
+    rows, cols = places(tile.rows, height, border), places(tile.cols, width, border)
+    return picture[rows[:, None], cols]
+
+
+def places(span: Span, length: int, border: str) -> NDArray[np.intp]:
+    """Return for each pixel that a span sees the pixel of the picture that stands there, (span.length,).
+
+    Raises
+    ------
+    ValueError
+        No such border.
+    """
+    wanted = np.arange(span.start, span.stop)
+    if border == "edge":
+        return wanted.clip(0, length - 1)
+    if border == "mirror":
+        period = max(1, 2 * (length - 1))
+        wanted = np.abs(wanted) % period
+        return np.minimum(wanted, period - wanted)
+    raise ValueError(f"border {border!r}; expected {' or '.join(BORDERS)}")
+
+
+def _up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
