@@ -68,8 +68,14 @@ class TrainingConfig(Section):
     learning_rate: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
     momentum: float | None = Field(None, ge=0, lt=1)
-    schedule: Literal["onecycle", "plateau", "constant"] = "onecycle"
+    schedule: Literal["onecycle", "cosine", "poly", "step", "plateau", "constant"] = "onecycle"
+    warm_up: float | None = Field(None, ge=0, lt=1)
+    power: float = Field(0.9, gt=0)
+    step_epochs: float | None = Field(None, gt=0)
+    gamma: float = Field(0.1, gt=0, lt=1)
     patience: int = Field(5, ge=0)
+    plateau_by: Literal["score", "loss"] = "score"
+    least_rate: float = Field(0.0, ge=0)
     best_by: Literal["mean_iou", "mean_dice", "mean_iou_foreground", "mean_dice_foreground"] = "mean_iou"
     loss: str | None = None
     class_weights: bool | None = None
@@ -79,6 +85,7 @@ class TrainingConfig(Section):
     upright: bool | None = None
     validations: int | None = Field(None, ge=1)
     validations_per_epoch: int | None = Field(None, ge=1)
+    validate_every: int | None = Field(None, ge=1)
     device: str = "auto"
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     channels_last: bool | None = None
@@ -91,6 +98,20 @@ class TrainingConfig(Section):
         given = [name for name in ("seconds", "epochs", "steps") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} are given together; expected one of --time, --epochs, --steps")
+        return self
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> TrainingConfig:
+        names = ("validations", "validations_per_epoch", "validate_every")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are given together; expected one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _warm_up_that_lasts(self) -> TrainingConfig:
+        if self.schedule == "plateau" and self.warm_up:
+            raise ValueError("warm_up with schedule plateau; expected another schedule, or no warm_up")
         return self
 
 

@@ -381,7 +381,7 @@ def learning_rate(draft: Draft) -> Choice | None:
 def validations(draft: Draft) -> Choice | None:
     """Validate often enough to catch the best weights, seldom enough that each can differ."""
     training = draft.config.training
-    if training.validations is not None or training.validations_per_epoch is not None:
+    if training.validations or training.validations_per_epoch or training.validate_every:
         return None
     count = int(min(MOST_VALIDATIONS, max(LEAST_VALIDATIONS, draft.steps // VALIDATION_STEPS)))
     return {"training": {"validations": count}}, (

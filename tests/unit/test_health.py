@@ -22,7 +22,7 @@ from unet.training.health import (
     Remark,
     write_remarks,
 )
-from unet.training.optim import one_cycle
+from unet.training.schedule import one_cycle
 
 ABOUT = Circumstances(("ground", "car", "pole"), pictures=100, shares=(0.9, 0.09, 0.01))
 FINE = [[880, 10, 10], [10, 75, 5], [4, 1, 5]]

@@ -31,7 +31,8 @@ from unet.models import ModelSpec
 from unet.training.checkpoint import Progress
 from unet.training.health import MOST_BAD_STEPS
 from unet.training.loop import MOST_RETURNS, Tick, Training, Validation, fit
-from unet.training.optim import build_optimizer, one_cycle, set_rate
+from unet.training.optim import build_optimizer, set_rate
+from unet.training.schedule import one_cycle
 
 SETTINGS = TrainingConfig(steps=6, batch_size=2, learning_rate=1e-2, validations=2)
 
@@ -117,7 +118,14 @@ def test_equals_a_plain_loop(pairs: list[Pair], tmp_path: Path) -> None:
     torch.testing.assert_close(weights(training.network), weights(plain.network), atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("changes", [{}, {"optimizer": "rmsprop", "schedule": "plateau", "momentum": 0.9}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer": "rmsprop", "schedule": "plateau", "momentum": 0.9},
+        {"optimizer": "sgd", "schedule": "step", "step_epochs": 0.5, "warm_up": 0.4},
+    ],
+)
 def test_stopped_and_resumed_equals_uninterrupted(pairs: list[Pair], tmp_path: Path, changes: dict[str, Any]) -> None:
     settings = SETTINGS.model_copy(update=changes)
     whole = make(pairs, tmp_path / "a", settings)
@@ -152,6 +160,19 @@ def test_the_best_weights_are_kept_not_the_last(pairs: list[Pair], tmp_path: Pat
     fit(training)
     assert kept == [2, 4]
     assert (training.progress.best, training.progress.best_step) == (0.9, 4)
+
+
+def test_a_validation_every_so_many_steps(pairs: list[Pair], tmp_path: Path) -> None:
+    kept: list[int] = []
+    training = make(
+        pairs,
+        tmp_path,
+        SETTINGS.model_copy(update={"validate_every": 4, "validations": None}),
+        validate=lambda network: Validation(1.0 + len(kept), {}),
+        keep=lambda network, progress: kept.append(progress.step),
+    )
+    fit(training)
+    assert kept == [4, 6]
 
 
 def test_what_was_kept_before_a_kill_is_not_replaced_by_worse(pairs: list[Pair], tmp_path: Path) -> None:

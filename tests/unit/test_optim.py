@@ -7,25 +7,7 @@ import torch
 from torch import nn
 
 from unet.config import TrainingConfig
-from unet.training.optim import build_optimizer, one_cycle, set_rate
-
-
-def test_one_cycle_follows_torch() -> None:
-    """The same curve as torch's scheduler, which counts steps where ours takes a share."""
-    steps = 1000
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=1.0, total_steps=steps + 1, pct_start=0.1, div_factor=25, final_div_factor=400
-    )
-    for step in range(steps):
-        assert one_cycle(step / steps) == pytest.approx(optimizer.param_groups[0]["lr"], abs=2e-2)
-        optimizer.step()
-        scheduler.step()
-
-
-def test_one_cycle_beyond_its_ends() -> None:
-    assert one_cycle(-1) == one_cycle(0) == pytest.approx(0.04)
-    assert one_cycle(2) == one_cycle(1) == pytest.approx(1e-4)
+from unet.training.optim import build_optimizer, set_rate
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop"])

@@ -18,7 +18,6 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
 from unet import losses, plan
@@ -29,7 +28,8 @@ from unet.errors import ConfigError, TrainingError
 from unet.trackers import Tracker
 from unet.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from unet.training.health import Check, Circumstances, Health, Remark, write_remarks
-from unet.training.optim import build_optimizer, one_cycle, set_rate
+from unet.training.optim import build_optimizer, set_rate
+from unet.training.schedule import plateau, rate_factor
 
 CHECKPOINT_SECONDS = (10.0, 300.0)
 """A killed run loses at most so much work: the less, the faster a checkpoint is written ..."""
@@ -243,7 +243,7 @@ class _Session:
         self.network = training.network.to(device)
         self.network.to(memory_format=self.compute.memory_format)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(self.network.parameters(), self.settings)
-        self.plateau = ReduceLROnPlateau(self.optimizer, "max", patience=self.settings.patience)
+        self.plateau = plateau(self.optimizer, self.settings)
         scaler: dict[str, Any] = {}
         if training.resume:
             training.progress, scaler = load_checkpoint(training.checkpoint, self.network, self.optimizer)
@@ -316,8 +316,9 @@ class _Session:
             The loss is lost, and going back to the last good state does not help.
         """
         begin = time.monotonic()
-        if self.settings.schedule == "onecycle":
-            set_rate(self.optimizer, self.rate_peak() * one_cycle(self.share_done()))
+        if self.settings.schedule != "plateau":  # which lowers the rate itself
+            epochs = self.progress.samples / len(self.training.dataset)
+            set_rate(self.optimizer, self.rate_peak() * rate_factor(self.settings, self.share_done(), epochs))
         loss = self._update(batch)
         self.progress.step += 1
         self.progress.samples += len(batch.names)
@@ -453,8 +454,8 @@ class _Session:
 
     def validation_is_due(self, per_epoch: int) -> bool:
         """Tell whether to validate after this step; the validation that ends the run is not meant."""
-        if self.settings.validations_per_epoch:
-            every = per_epoch // self.settings.validations_per_epoch
+        if self.settings.validations_per_epoch or self.settings.validate_every:
+            every = self.settings.validate_every or per_epoch // (self.settings.validations_per_epoch or 1)
             return every > 0 and self.progress.step % every == 0
         share, gap = self.share_done(), 1 / (self.settings.validations or VALIDATIONS)
         if self.training.seconds is not None:
@@ -470,8 +471,9 @@ class _Session:
         training.validation_seconds = time.monotonic() - begin
         progress.seconds = self.before + time.monotonic() - self.started
         progress.validated_at = self.share_done()
+        loss = _mean(self.losses)
         if self.settings.schedule == "plateau":
-            self.plateau.step(result.score)
+            self.plateau.step(result.score if self.settings.plateau_by == "score" else loss)
         best = result.score > progress.best
         if best:
             progress.best, progress.best_step = result.score, progress.step
@@ -480,7 +482,7 @@ class _Session:
             "epoch": progress.samples / len(training.dataset),
             "seconds": progress.seconds,
             "lr": self.optimizer.param_groups[0]["lr"],
-            "train_loss": _mean(self.losses),
+            "train_loss": loss,
             "pictures_per_second": self.seen / max(time.monotonic() - self.started, 1e-9),
             **result.values,
         }
@@ -491,7 +493,7 @@ class _Session:
                 tracker.picture(progress.step, name, picture)
             tracker.histograms(progress.step, _distributions(self.network) if tracker.wants_histograms else {})
         training.display.say(_line(progress.step, values, best))
-        self._check(result, values["train_loss"], last)
+        self._check(result, loss, last)
         self.network.train()
 
     def _check(self, result: Validation, loss: float, last: bool) -> None:

@@ -1,17 +1,13 @@
-"""Optimisers by name, and the learning rate as a function of how much of the training is done."""
+"""Optimisers by name."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import torch
 from torch.nn import Parameter
 
 from unet.config import TrainingConfig
-
-WARM_UP = 0.1
-"""Share of a one-cycle run in which the learning rate rises."""
 
 
 def build_optimizer(parameters: Iterable[Parameter], settings: TrainingConfig) -> torch.optim.Optimizer:
@@ -35,18 +31,6 @@ def build_optimizer(parameters: Iterable[Parameter], settings: TrainingConfig) -
     if settings.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=momentum)
     return torch.optim.RMSprop(parameters, lr=rate, weight_decay=decay, momentum=momentum)
-
-
-def one_cycle(progress: float) -> float:
-    """Return the factor on the peak learning rate at a progress of 0..1.
-
-    A cosine rise from 1/25 over the first tenth, then a cosine fall to nearly nothing (Smith & Topin 2018, in the
-    form of torch's OneCycleLR). It is a function of progress and not of steps, so that a run can be given minutes.
-    """
-    progress = min(max(progress, 0.0), 1.0)
-    if progress < WARM_UP:
-        return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / WARM_UP)) / 2
-    return 1e-4 + (1 - 1e-4) * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
