@@ -201,11 +201,15 @@ def _add_train(commands: Any) -> Added:
         "  unet train data --time 10m --out runs/cars --group '^[^_]+'\n"
         "  unet train --images scans --masks drawn --mask-suffix _GT --val 0.2\n"
         "  unet train data --set learning_rate=0.001 --set model.width=48\n"
+        "  unet train data --folds 5 --time 1h\n"
         "  unet train --resume runs/cars",
     )
     _add_data(parser)
     _add_length(parser)
-    _add_split(parser)
+    split = _add_split(parser)
+    split.add_argument(
+        "--folds", type=values.folds, metavar="K", help="cross-validate: hold each of K parts out once, in one report"
+    )
     _add_masks(parser)
     run_group = parser.add_argument_group("the run")
     run_group.add_argument("--out", "-o", type=Path, metavar="RUN", help="its folder (default: a new one in runs)")
@@ -227,9 +231,16 @@ def _add_train(commands: Any) -> Added:
         if args.resume is None and args.config_file is None:
             _require_data(parser, args)
         started = monotonic()  # importing torch is part of the user's time
-        from unet.commands.train import train
+        from unet.commands.folds import CrossValidation, cross_validate, is_cross_validation
+        from unet.commands.train import TrainResult, train
 
-        result = train(**_given(args) | {"settings": dict(args.settings)}, started=started)
+        given = _given(args) | {"settings": dict(args.settings), "started": started}
+        result: TrainResult | CrossValidation
+        if args.folds or (args.resume and is_cross_validation(args.resume)):
+            result = cross_validate(**given)
+        else:
+            given.pop("folds")
+            result = train(**given)
         if not result.finished:
             raise KeyboardInterrupt
         return result
@@ -479,12 +490,13 @@ def _add_length(parser: Parser) -> None:
     exclusive.add_argument("--steps", type=values.positive, metavar="N", help="steps of the optimiser")
 
 
-def _add_split(parser: Parser) -> None:
+def _add_split(parser: Parser) -> Any:
     split = parser.add_argument_group("what it is checked on")
     split.add_argument("--val", metavar="V", help="a share such as 0.1, a folder, or a file of names (default: 0.15)")
     split.add_argument(
         "--group", metavar="REGEX", help="pictures with the same match in their name stay together: '^[^_]+'"
     )
+    return split
 
 
 def _add_masks(parser: Parser) -> None:

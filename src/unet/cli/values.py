@@ -30,6 +30,11 @@ def natural(text: str) -> int:
     return int(_number(text, int, lambda n: n >= 0, "a whole number, 0 or more"))
 
 
+def folds(text: str) -> int:
+    """Read a number of folds."""
+    return int(_number(text, int, lambda n: n > 1, "2 folds or more"))
+
+
 def positive_float(text: str) -> float:
     """Read a number above 0."""
     return float(_number(text, float, lambda x: 0 < x < float("inf"), "a number above 0"))

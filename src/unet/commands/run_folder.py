@@ -11,6 +11,9 @@ from unet.data.manifest import FILE_NAME
 from unet.data.prepare import INDEX
 from unet.errors import InputError
 
+FOLDS = "folds.json"
+"""In the folder of a cross-validation: how many folds there are, and the scores of those that are done."""
+
 SIGNS = ("checkpoints", f"prepared/{INDEX}")
 """What shows that a folder is that of a run, if only of one that failed before its first step."""
 
@@ -39,7 +42,7 @@ def run_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
         return out
     if not any((out / sign).exists() for sign in SIGNS):  # not even with --overwrite: what lies there is not ours
         raise InputError(f"{out} is not empty and holds no run", "a new folder", "choose another --out")
-    resumable = (out / "checkpoints" / "last.safetensors").exists()
+    resumable = (out / "checkpoints" / "last.safetensors").exists() or (out / FOLDS).exists()
     if (resumable or (out / "model.safetensors").exists()) and not overwrite:
         hint = f"go on with it by --resume {out}, or " if resumable else ""
         raise InputError(f"{out} holds a run", "a new folder", f"{hint}choose another --out, or allow --overwrite")
@@ -59,6 +62,6 @@ def open_run(run: Path) -> None:
     except OSError as error:
         raise InputError(f"{run}: {error.strerror}", "a place to write", "choose another --out") from None
     results = ("model.safetensors", "evaluation.json", "metrics.csv", "health.json", "report.html")
-    for pattern in (*results, "checkpoints/last.safetensors", "samples/*.png", "tensorboard/events.*"):
+    for pattern in (*results, FOLDS, "checkpoints/last.safetensors", "samples/*.png", "tensorboard/events.*"):
         for old in run.glob(pattern):
             old.unlink()

@@ -434,12 +434,51 @@ def split(
     return tuple(sorted(pair for pair in pairs if pair not in held)), tuple(sorted(held))
 
 
+def folds(
+    pairs: Sequence[Pair], count: int, *, group: str | None = None, seed: int = 0
+) -> tuple[tuple[Pair, ...], ...]:
+    """Deal the pairs out into parts of about the same size, for cross-validation.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    count : int
+    group, seed
+        As in `split`.
+
+    Returns
+    -------
+    tuple of tuple of Pair
+        `count` of them, each with at least one pair, sorted by name.
+
+    Raises
+    ------
+    DataError
+        Fewer pairs, or groups, than parts; a pattern that does not match.
+    """
+    groups = _groups(pairs, group)
+    if not 2 <= count <= len(groups):
+        what = f"{len(groups)} {'groups' if group else 'pictures'}"
+        raise DataError(f"{count} folds of {what}", f"from 2 to {len(groups)} folds")
+    names = sorted(groups)
+    random.Random(seed).shuffle(names)
+    parts: list[list[Pair]] = [[] for _ in range(count)]
+    for name in sorted(names, key=lambda name: -len(groups[name])):  # the large ones first; equals stay shuffled
+        min(parts, key=len).extend(groups[name])
+    return tuple(tuple(sorted(part)) for part in parts)
+
+
+def _groups(pairs: Sequence[Pair], pattern: str | None) -> dict[str, list[Pair]]:
+    groups: dict[str, list[Pair]] = {}
+    for pair in sorted(pairs):
+        groups.setdefault(_group_of(pair, pattern), []).append(pair)
+    return groups
+
+
 def _held_by_share(pairs: Sequence[Pair], share: float, group: str | None, seed: int) -> list[Pair]:
     if not 0 < share < 1:
         raise DataError(f"a share of {share:g} to hold out", "more than 0 and less than 1")
-    groups: dict[str, list[Pair]] = {}
-    for pair in sorted(pairs):
-        groups.setdefault(_group_of(pair, group), []).append(pair)
+    groups = _groups(pairs, group)
     if len(groups) < 2:
         what = f"one group of {len(pairs)} pictures by the pattern {group!r}" if group else f"{len(pairs)} picture"
         raise DataError(

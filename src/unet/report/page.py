@@ -58,6 +58,7 @@ def render(record: Record) -> str:
         story=summary.story(record),
         facts=summary.facts(record),
         notes=summary.notes(record),
+        folds=record.folds,
         samples=sections.samples(record),
         classes=sections.classes(record),
         matrix=sections.matrix(record),

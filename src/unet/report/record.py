@@ -36,6 +36,8 @@ class Record:
         health.json: what did not go well, oldest first.
     samples : tuple of Path
         Pictures side by side with truth and prediction, the worst first.
+    folds : list of dict
+        The mean scores of each part, where the run is a cross-validation.
     """
 
     run: Path
@@ -47,6 +49,7 @@ class Record:
     model: Bundle | None
     health: list[dict[str, Any]] | None
     samples: tuple[Path, ...]
+    folds: tuple[dict[str, Any], ...] = ()
 
     @property
     def colors(self) -> tuple[Color, ...]:
@@ -76,6 +79,7 @@ def read_run(run: Path) -> Record:
         model=_model(model) if model.exists() else None,
         health=_health(run / "health.json"),
         samples=tuple(sorted((run / "samples").glob("*.png"))),
+        folds=_folds(run / "folds.json"),
     )
 
 
@@ -123,6 +127,16 @@ def _health(path: Path) -> list[dict[str, Any]] | None:
         return [{key: remark[key] for key in ("text", "remedy", "step", "over")} for remark in json.loads(text)]
     except (ValueError, TypeError, KeyError):
         raise InputError(f"{path} holds no remarks", "those of a training", f"remove {path} to go without") from None
+
+
+def _folds(path: Path) -> tuple[dict[str, Any], ...]:
+    text = _text(path)
+    try:
+        return (
+            tuple({"number": number, **one} for number, one in enumerate(json.loads(text)["done"], 1)) if text else ()
+        )
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f"{path} holds no folds", "those of a cross-validation") from None
 
 
 def _model(path: Path) -> Bundle | None:

@@ -42,7 +42,8 @@ def story(record: Record) -> str:
         network = f"A {network_name(spec.architecture)} with {size} parameters"
     else:
         network = f"A {network_name(record.settings.model.architecture)}"
-    sentences = [network + " was trained"]
+    times = f" {len(record.folds)} times" if record.folds else ""
+    sentences = [f"{network} was trained{times}"]
     names = [one["name"] for one in record.scores["classes"]] if record.scores else []
     if names:
         sentences[0] += f" to tell {words.listed(names)} apart"

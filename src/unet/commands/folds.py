@@ -1,0 +1,196 @@
+"""`unet train --folds K`: every picture is scored once, by a network that was trained on the other parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from unet import config
+from unet.commands.display import open_display
+from unet.commands.json_file import write_json
+from unet.commands.run_folder import FOLDS, open_run, run_folder
+from unet.commands.settings import check, from_flags, gather, settings_of_run
+from unet.commands.table import print_scores
+from unet.commands.train import train_settings
+from unet.config import Config
+from unet.data.manifest import describe
+from unet.data.pairs import folds as deal
+from unet.data.parts import find_parts
+from unet.errors import ConfigError, DataError, InputError
+from unet.metrics.confusion import report
+from unet.plan import DEFAULT_SECONDS
+from unet.report import write_report
+
+SCORES = ("mean_iou", "mean_dice", "pixel_accuracy")
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a cross-validation found.
+
+    Attributes
+    ----------
+    run : Path
+        The folder; fold-1, fold-2, ... in it are runs of their own.
+    report : Path
+        The HTML page.
+    scores : dict
+        As in evaluation.json, over all pictures: each is scored by the network that has not seen it.
+    folds : list of dict
+        The mean scores of each fold.
+    finished : bool
+        False where it was stopped before its end.
+    """
+
+    run: Path
+    report: Path
+    scores: dict[str, Any]
+    folds: list[dict[str, Any]]
+    finished: bool
+
+
+def is_cross_validation(run: Path) -> bool:
+    """Tell whether a folder is that of a cross-validation."""
+    return (run / FOLDS).is_file()
+
+
+def cross_validate(
+    folds: int | None = None,
+    *,
+    out: Path | None = None,
+    config_file: Path | None = None,
+    resume: Path | None = None,
+    load: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+    started: float | None = None,
+    **flags: Any,
+) -> CrossValidation:
+    """Train and score once for each part of the pictures.
+
+    Parameters
+    ----------
+    folds : int, optional
+        How many parts; not with `resume`.
+    out, config_file, load, settings, overwrite, **flags
+        As in `unet.commands.train.train`. The time, or the number of epochs or steps: the time is that of all folds
+        together, epochs and steps are those of each.
+    resume : Path, optional
+        A folder of a cross-validation to go on with.
+
+    Returns
+    -------
+    CrossValidation
+
+    Raises
+    ------
+    InputError
+        Data, settings or files that cannot be used.
+    TrainingError
+        A training cannot go on.
+    """
+    started = monotonic() if started is None else started
+    given = from_flags(**flags)
+    if resume is not None:
+        said = {key: value for section in given.values() for key, value in section.items()}
+        said |= {"folds": folds, "out": out, "load": load, "config": config_file, **(settings or {})}
+        wanted, run = settings_of_run(resume, said), resume
+        done, count = _read(run)
+    else:
+        wanted, done, count = gather(given, config_file, settings or {}), [], folds or 0
+        if wanted.data.val is not None:
+            raise ConfigError("--folds together with --val", "one of them: folds hold each picture out once")
+        if not {"seconds", "epochs", "steps"} & wanted.training.model_dump(exclude_none=True).keys():
+            wanted = wanted.updated({"training": {"seconds": DEFAULT_SECONDS}})
+        run = run_folder(out, wanted, overwrite)
+        check(wanted)
+        lists = _lists(wanted, count)
+        open_run(run)
+        for number, names in enumerate(lists, start=1):
+            open_run(run / f"fold-{number}")  # nothing of an earlier one is to be gone on with
+            (run / f"fold-{number}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+        (run / "config.toml").write_text(config.to_toml(wanted), encoding="utf-8")
+        write_json(run / FOLDS, {"folds": count, "done": []})
+    display = open_display()
+    for number in range(len(done) + 1, count + 1):
+        place = run / f"fold-{number}"
+        going_on = (place / "checkpoints" / "last.safetensors").exists()
+        display.say(f"fold {number} of {count}")
+        if going_on:
+            settled = config.load_toml(place / "config.toml")
+        else:
+            settled = _of_fold(wanted, run / f"fold-{number}.txt", count - number + 1, monotonic() - started)
+        result = train_settings(settled, place, resume=going_on, load=load)
+        if not result.finished:
+            return CrossValidation(run, run / "report.html", {}, done, False)
+        done.append({key: result.scores[key] for key in SCORES} | {"pictures": len(result.scores["images"])})
+        write_json(run / FOLDS, {"folds": count, "done": done})
+    scores = _pooled(run, count)
+    write_json(run / "evaluation.json", scores)
+    page = write_report(run)
+    _print(done)
+    print_scores(scores, "Scores over all pictures, each by the network that has not seen it")
+    display.say(f"report {page}")
+    return CrossValidation(run, page, scores, done, True)
+
+
+def _lists(wanted: Config, count: int) -> list[list[str]]:
+    """Return the names of the pictures of each fold."""
+    about = describe(wanted.data)
+    parts = find_parts(about, open_display().say)
+    pairs = parts.get("all") or parts.get("train")
+    if "val" in parts or not pairs:
+        raise DataError(
+            f"the data have the parts {', '.join(parts)}", "no part to validate on: folds hold each picture out once"
+        )
+    dealt = deal(pairs, count, group=about.group, seed=wanted.training.seed)
+    return [[pair.name for pair in part] for part in dealt]
+
+
+def _of_fold(wanted: Config, names: Path, left: int, gone: float) -> Config:
+    """Return the settings of a fold: what it is validated on, and its part of the time that is left."""
+    changes: dict[str, dict[str, Any]] = {"data": {"val": str(names.resolve()), "group": None}}
+    if wanted.training.seconds is not None:
+        changes["training"] = {"seconds": max(1.0, wanted.training.seconds - gone) / left}
+    return wanted.updated(changes)
+
+
+def _read(run: Path) -> tuple[list[dict[str, Any]], int]:
+    try:
+        held = json.loads((run / FOLDS).read_text(encoding="utf-8"))
+        return list(held["done"]), int(held["folds"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{run / FOLDS} cannot be read ({error})", "the record of a cross-validation") from None
+
+
+def _pooled(run: Path, count: int) -> dict[str, Any]:
+    """Return the scores of all folds together, from their counts."""
+    each = [
+        json.loads((run / f"fold-{number}" / "evaluation.json").read_text(encoding="utf-8"))
+        for number in range(1, count + 1)
+    ]
+    total = np.sum([one["confusion"] for one in each], axis=0)
+    scores = report([total], [one["name"] for one in each[0]["classes"]], [{}])
+    images = [{**image, "fold": number} for number, one in enumerate(each, start=1) for image in one["images"]]
+    images.sort(key=lambda image: 2.0 if image["mean_iou"] is None else image["mean_iou"])
+    return {**scores, "images": images}
+
+
+def _print(done: list[dict[str, Any]]) -> None:
+    table = Table()
+    for name in ("fold", "mean IoU", "mean Dice", "pixel accuracy", "pictures"):
+        table.add_column(name, justify="right")
+    for number, one in enumerate(done, start=1):
+        table.add_row(str(number), *(f"{one[key]:.4f}" for key in SCORES), str(one["pictures"]))
+    table.add_section()
+    spread = [[one[key] for one in done] for key in SCORES]
+    table.add_row("mean", *(f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}" for values in spread), "")
+    Console(highlight=False, soft_wrap=True).print(table)
