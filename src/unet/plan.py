@@ -328,15 +328,15 @@ def balance(draft: Draft) -> Choice | None:
     if draft.config.training.balance is not None:
         return None
     about, rare = draft.about, rarer_than(draft.about, SAMPLED)
-    shown = min(1.0, math.prod(draft.crop) / math.prod(draft.frame))
-    if all(len(facts.pictures) / about.pictures * shown >= MET for facts in rare):
+    seldom = [facts for facts in rare if met(draft, facts) < MET]
+    if not seldom:
         return {
             "training": {"balance": 0.0}
         }, "No search for rare classes: at random, training meets each often enough."
     share = round(min(MOST_BALANCED, len(rare) / len(about.classes)), 3)  # an even share for each
     return {"training": {"balance": share}}, (
         f"{share:.0%} of the crops are laid over a pixel of a rare class, {_listed(rare)}: "
-        "at random places they would seldom meet it."
+        f"at random places few would meet {' or '.join(facts.name for facts in seldom[:3])}."
     )
 
 
@@ -517,6 +517,13 @@ def rarer_than(about: Fingerprint, part: float) -> list[ClassFacts]:
     """Return the classes that occur and have less than this part of an even share of the pixels."""
     present = [facts for facts in about.classes if facts.share > 0]
     return [facts for facts in present if facts.share < part / len(present)]
+
+
+def met(draft: Draft, facts: ClassFacts) -> float:
+    """Return the share of random crops that meet a class, if its regions lay anywhere, each as large as a point."""
+    shown = min(1.0, math.prod(draft.crop) / math.prod(draft.frame))
+    found: float = 1 - (1 - shown) ** facts.regions
+    return found * len(facts.pictures) / draft.about.pictures
 
 
 def looked_for(about: Fingerprint) -> dict[int, tuple[int, ...]]:

@@ -126,6 +126,8 @@ def test_objects_of_all_masks_together() -> None:
     assert line.smallest == line.largest == pytest.approx(20)  # sqrt(4 * 100)
     assert square.smallest == square.largest == pytest.approx(40), "specks do not count"
     assert (absent.share, absent.thickness, absent.smallest, absent.largest) == (0, math.inf, 0, 0)
+    # The line cuts what lies around in two.
+    assert (around.regions, line.regions, square.regions, absent.regions) == (1.5, 1, 2, 1)
 
 
 def test_what_is_ignored_has_no_objects() -> None:

@@ -76,7 +76,8 @@ def test_nothing_is_left_open_and_everything_has_a_reason() -> None:
     assert open_still == {
         "images", "masks", "mask_suffix", "classes", "mask_values", "ignore", "val", "group", "root", "outputs",
         "epochs",
-        "steps", "weight_decay", "momentum", "channels_last", "workers", "validations_per_epoch",
+        "steps", "weight_decay", "momentum", "warm_up", "step_epochs", "channels_last", "workers", "validate_every",
+        "validations_per_epoch",
     }  # fmt: skip
     assert decided.config.training.seconds == plan.DEFAULT_SECONDS
     assert len(decided.reasons) == len(plan.RULES)
@@ -275,6 +276,14 @@ def test_two_rare_classes_take_no_more_than_their_part() -> None:
         100, 4000, 4000, ClassFacts("wall", 0.99, (), 500, 500, 900), ClassFacts("crack", 0.01, (), 3, 20, 90)
     )
     assert planned(cracks).training.balance == pytest.approx(plan.MOST_BALANCED, abs=1e-3)
+
+
+def test_what_lies_everywhere_in_a_picture_is_met_by_crops() -> None:
+    around = ClassFacts("around", 0.98, (), 100, 3000, 3000)
+    vessel = ClassFacts("vessel", 0.02, (), 8, 19, 200)
+    alone = planned(dataset(20, 2336, 3504, around, replace(vessel, regions=1.0)))
+    spread = planned(dataset(20, 2336, 3504, around, replace(vessel, regions=60.0)))
+    assert alone.training.balance and not spread.training.balance
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ class ClassFacts:
         The width of lines, half the diameter of discs; infinite where it was not measured.
     smallest, largest : float
         Sides of squares as large as its smallest and largest objects; 0 where they were not measured.
+    regions : float
+        Connected regions in a picture that has any, on average.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ClassFacts:
     thickness: float = math.inf
     smallest: float = 0.0
     largest: float = 0.0
+    regions: float = 1.0
 
     @property
     def detail(self) -> float:
@@ -120,12 +123,14 @@ def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
 
 def _classes(scan: Scan, labels: Labels) -> tuple[ClassFacts, ...]:
     counts = np.zeros((len(scan.masks), 256))
-    areas, perimeters = np.zeros(256), np.zeros(256)
+    areas, perimeters, holders = np.zeros(256), np.zeros(256), np.zeros(256)
     regions = np.zeros((256, 64, 2))  # class, power of two of the area; number and area of all
     for place, mask in enumerate(scan.masks):
         indices = _encode([value for value, _ in mask.values], labels)
         counts[place] = np.bincount(indices, weights=[count for _, count in mask.values], minlength=256)
-        for shape, index in zip(mask.shapes, _encode([shape.value for shape in mask.shapes], labels), strict=True):
+        classes = _encode([shape.value for shape in mask.shapes], labels)
+        holders[np.unique(classes)] += 1
+        for shape, index in zip(mask.shapes, classes, strict=True):
             areas[index] += shape.area
             perimeters[index] += shape.perimeter
             for number, area in shape.regions:
@@ -140,6 +145,7 @@ def _classes(scan: Scan, labels: Labels) -> tuple[ClassFacts, ...]:
             thickness=thickness(areas[index], perimeters[index]),
             smallest=_size(regions[index], SMALLEST),
             largest=_size(regions[index], LARGEST),
+            regions=max(1.0, float(regions[index, :, 0].sum() / max(1, holders[index]))),
         )
         for index, name in enumerate(labels.names)
     )
