@@ -523,8 +523,12 @@ def _add_mask_values(parser: Parser) -> Any:
 
 
 def _add_settings(group: Any) -> None:
-    group.add_argument(
+    files = group.add_mutually_exclusive_group()
+    files.add_argument(
         "--config", dest="config_file", type=Path, metavar="FILE", help="settings, such as a run's config.toml"
+    )
+    files.add_argument(
+        "--recipe", dest="config_file", type=values.recipe, metavar="NAME", help="settings by name, such as carvana"
     )
     group.add_argument(
         "--set",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from unet.errors import ConfigError
 
 if TYPE_CHECKING:
     from unet.labels import Value
@@ -88,3 +91,13 @@ def precision(text: str) -> str:
     if text not in ("auto", *_PRECISIONS, *_PRECISIONS.values()):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected auto, fp32, bf16 or fp16")
     return _PRECISIONS.get(text, text)
+
+
+def recipe(text: str) -> Path:
+    """Read the name of a recipe as its file."""
+    from unet.commands.recipes import recipe as find
+
+    try:
+        return find(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

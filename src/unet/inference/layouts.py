@@ -1,0 +1,67 @@
+"""How pictures are laid out in tiles: by what the network needs, how much fits, and what is asked for."""
+
+from __future__ import annotations
+
+from unet.errors import InputError
+from unet.models import Geometry
+from unet.tiling import Span, Tile, abutting_spans, grid, halo_spans, overlapping_spans, valid_spans
+
+JOINS = ("exact", "gaussian", "linear", "abut")
+"""How tiles become one: as the whole picture would, averaged by bells or by tents, or just side by side."""
+
+OVERLAP = 4
+"""Blended tiles share the tile's side divided by this."""
+
+HALO_SHARE = 4
+"""Where nothing is said, tiles with a halo are taken as long as their side is at least so many times the halo: beyond
+that most of the work would be thrown away, and blending costs less."""
+
+
+def usual_join(geometry: Geometry, side: int) -> str:
+    """Return how tiles of a side are joined where nothing is said."""
+    local = geometry.lost or (geometry.reach is not None and HALO_SHARE * geometry.reach <= side)
+    return "exact" if local else "gaussian"
+
+
+def least_side(geometry: Geometry) -> int:
+    """Return the smallest tile that yields something, and a step at that."""
+    return geometry.at_least(2 * geometry.lost + geometry.multiple)
+
+
+def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -> list[Tile]:
+    """Return the tiles for a picture.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the picture as the network is given it.
+    geometry : Geometry
+    side : int
+        Pixels that a tile sees, down and across; more where the network takes no such size.
+    join : {"exact", "gaussian", "linear", "abut"}
+
+    Raises
+    ------
+    InputError
+        The tiles are too small, or cannot be joined so.
+    """
+    if side < least_side(geometry):
+        raise InputError(f"tiles of {side} px", f"{least_side(geometry)} px at least for this network")
+    if join == "exact" and not geometry.lost and geometry.reach is None:
+        raise InputError(
+            "tiles joined exactly, by a network that sees all of a picture at once", "tiles that are blended",
+            "say --join gaussian",
+        )  # fmt: skip
+    if join in ("gaussian", "linear") and geometry.lost:
+        raise InputError(f"--join {join} for a network without padding", "exact, at no more cost", "leave out --join")
+    return grid(*(_spans(length, geometry, side, join) for length in (height, width)))
+
+
+def _spans(length: int, geometry: Geometry, side: int, join: str) -> list[Span]:
+    if join == "abut":
+        return abutting_spans(length, side, geometry.lost)
+    if geometry.lost:
+        return valid_spans(length, geometry.at_least(side), geometry.lost, geometry.multiple)
+    if join == "exact":
+        return halo_spans(length, side, geometry.reach or 0, geometry.multiple)
+    return overlapping_spans(length, side, side // OVERLAP, geometry.multiple)
