@@ -474,6 +474,14 @@ def _add_settings(group: Any) -> None:
         metavar="KEY=VALUE",
         help="one setting; may be repeated",
     )
+    group.add_argument(
+        "--loss",
+        dest="settings",
+        action="append",
+        type=lambda text: ("loss", text),
+        metavar="SUM",
+        help="the same as --set loss=SUM: 'ce + dice', '0.5*focal + tversky(beta=2)'",
+    )
 
 
 def _add_compute(group: Any) -> None:

@@ -120,28 +120,30 @@ def count_boundaries(
     if target.shape != predicted.shape:
         raise ValueError(f"target {target.shape} and prediction {predicted.shape} differ in shape")
     predicted = np.where(target == IGNORED, np.uint8(IGNORED), predicted)
-    counts = np.zeros((4, classes), dtype=np.int64)
+    true, found, said, right = np.zeros((4, classes), dtype=np.int64)
     distance = np.full(classes, np.nan)
     allowed, edges = tolerance.pixels(target.shape), [_edges(target), _edges(predicted)]
     for number in np.union1d(target[edges[0]], predicted[edges[1]]):
-        true, said = edges[0] & (target == number), edges[1] & (predicted == number)
-        counts[0, number], counts[2, number] = np.count_nonzero(true), np.count_nonzero(said)
-        if counts[0, number] and counts[2, number]:
-            to_said, to_true = _distances(true, said)
-            counts[1, number], counts[3, number] = (to_said <= allowed).sum(), (to_true <= allowed).sum()
+        one, other = edges[0] & (target == number), edges[1] & (predicted == number)
+        true[number], said[number] = np.count_nonzero(one), np.count_nonzero(other)
+        if true[number] and said[number]:
+            to_said, to_true = _distances(one, other)
+            found[number], right[number] = (to_said <= allowed).sum(), (to_true <= allowed).sum()
             distance[number] = max(np.percentile(to_said, 95), np.percentile(to_true, 95))
-        elif counts[0, number] or counts[2, number]:
+        else:
             distance[number] = math.hypot(*target.shape)
-    return BoundaryCounts(*counts, distance=distance)
+    return BoundaryCounts(true, found, said, right, distance)
 
 
 def sum_boundaries(counts: Sequence[BoundaryCounts]) -> BoundaryCounts:
     """Return the counts of several pictures together: boundary pixels summed, distances averaged."""
     distances = np.stack([one.distance for one in counts])
-    defined = ~np.isnan(distances)
     return BoundaryCounts(
-        *(np.sum([getattr(one, name) for one in counts], axis=0) for name in ("true", "found", "predicted", "right")),
-        distance=ratio(np.where(defined, distances, 0).sum(axis=0), defined.sum(axis=0)),
+        true=np.sum([one.true for one in counts], axis=0),
+        found=np.sum([one.found for one in counts], axis=0),
+        predicted=np.sum([one.predicted for one in counts], axis=0),
+        right=np.sum([one.right for one in counts], axis=0),
+        distance=ratio(np.nansum(distances, axis=0), (~np.isnan(distances)).sum(axis=0)),
     )
 
 
