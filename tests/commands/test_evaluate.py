@@ -149,7 +149,7 @@ def test_the_file_has_the_promised_keys_and_is_not_lost_unasked(
 def test_boundaries_on_request(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data = three_classes(make_data(count=4))
     model = untrained()
-    plain = evaluate(model, data)
+    plain = evaluate(model, Path("data"))
     capsys.readouterr()
     assert cli.main("evaluate model.safetensors data --boundary --tolerance 2 --json scores.json".split()) == 0
     printed = capsys.readouterr().out

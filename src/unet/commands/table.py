@@ -21,7 +21,7 @@ def print_scores(scores: dict[str, Any], title: str) -> None:
         near = _near(boundary["classes"][index], "f", "hausdorff95") if boundary else ()
         table.add_row(Text(one["name"]), *shown, f"{one['pixels']:,}", *near)
     table.add_section()
-    means = [_number(scores.get(key)) for key in ("mean_iou", "mean_dice")]
+    means = (_number(scores["mean_iou"]), _number(scores["mean_dice"]))
     near = _near(boundary, "mean_f", "mean_hausdorff95") if boundary else ()
     table.add_row("mean", *means, "", _number(scores.get("mean_accuracy")), "", *near)
     without = (_number(scores["mean_iou_foreground"]), _number(scores["mean_dice_foreground"]))
