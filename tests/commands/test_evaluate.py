@@ -19,6 +19,7 @@ from unet.commands.evaluate import evaluate
 from unet.commands.predict import predict
 from unet.data.preprocess import Preprocessing
 from unet.labels import Labels
+from unet.metrics.boundary import Tolerance, count_boundaries, report_boundaries
 from unet.models import ModelSpec
 
 DataMaker = Callable[..., Path]
@@ -143,6 +144,53 @@ def test_the_file_has_the_promised_keys_and_is_not_lost_unasked(
     assert cli.main([*line.split(), "--overwrite"]) == 0
     assert json.loads(Path("scores.json").read_text(encoding="utf-8")) == scores
     assert sorted(path.name for path in Path().iterdir()) == ["data", "model.safetensors", "scores.json"]
+
+
+def test_boundaries_on_request(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
+    data = three_classes(make_data(count=4))
+    model = untrained()
+    plain = evaluate(model, Path("data"))
+    capsys.readouterr()
+    assert cli.main("evaluate model.safetensors data --boundary --tolerance 2 --json scores.json".split()) == 0
+    printed = capsys.readouterr().out
+    assert "boundary F" in printed and "within 2 px" in printed
+    scores = json.loads(Path("scores.json").read_text(encoding="utf-8"))
+    found = scores.pop("boundary")
+    assert scores == plain, "nothing else changes"
+
+    predict(model, [data / "imgs"], outputs=["masks"], raw_values=True)
+    counts = []
+    for number in range(4):
+        target = raster.read_mask(data / "masks" / f"p0{number}_mask.png").astype(np.uint8)
+        predicted = raster.read_mask(Path(f"masks/p0{number}_OUT.png")).astype(np.uint8)
+        counts.append(count_boundaries(target, predicted, 3, Tolerance(2, percent=False)))
+    assert found == report_boundaries(counts, THREE.names, Tolerance(2, percent=False))
+    assert [one["name"] for one in found["classes"]] == list(THREE.names)
+    assert 0 < found["mean_f"] < 1 and found["mean_hausdorff95"] > 0
+
+
+@pytest.mark.parametrize(
+    ("more", "said"), [("--boundary --tolerance near", "such as 0.75%"), ("--tolerance 2", "add --boundary")]
+)
+def test_a_tolerance_is_checked_before_anything_is_read(
+    capsys: pytest.CaptureFixture[str], more: str, said: str
+) -> None:
+    assert cli.main(f"evaluate nowhere.safetensors nothing {more}".split()) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err and printed.err.count("\n") == 1
+
+
+def test_intervals_are_those_of_the_pictures(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
+    data = three_classes(make_data(count=4))
+    scores = evaluate(untrained(), data)
+    assert "95% intervals" in capsys.readouterr().out
+    for name in ("mean_iou", "mean_dice", "pixel_accuracy"):
+        low, high = scores["confidence"][name]
+        each = [image[name] for image in scores["images"] if image[name] is not None]
+        assert min(each) <= low < high <= max(each) or name != "pixel_accuracy"
+        assert low <= scores[name] <= high
+    only = evaluate(untrained(), make_data("one", count=1))
+    assert only["confidence"]["mean_iou"] is None
 
 
 @pytest.mark.parametrize("target", ["data", "model.safetensors/scores.json"])

@@ -96,7 +96,12 @@ def test_nothing_is_lost_and_nothing_lies_among_the_data(
 
 @pytest.mark.parametrize(
     ("more", "word"),
-    [("--set scale=2", "scale"), ("--set loss=sad", "loss"), ("--time soon", "duration")],
+    [
+        ("--set scale=2", "scale"),
+        ("--set loss=sad", "loss"),
+        ("--loss dice(per=pixel)", "batch or picture"),
+        ("--time soon", "duration"),
+    ],
 )
 def test_settings_are_checked_before_the_data(
     make_data: DataMaker, capsys: pytest.CaptureFixture[str], more: str, word: str

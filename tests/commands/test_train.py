@@ -397,6 +397,13 @@ def test_one_output_for_two_classes(make_data: DataMaker) -> None:
     assert data.is_dir()
 
 
+def test_a_loss_of_ones_own(make_data: DataMaker) -> None:
+    make_data()
+    text = "0.5*focal(gamma=2)+tversky(beta=2)"
+    trained(f"data --loss {text}")
+    assert config.load_toml(Path("run/config.toml")).training.loss == text
+
+
 def test_more_outputs_than_the_masks_have_classes(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_data()
     model = trained("data --set outputs=4")

@@ -246,6 +246,8 @@ def test_two_pictures_of_one_group(data: Path, capsys: pytest.CaptureFixture[str
         (f"{TRAIN} --set validations=3 --set validate_every=2", "expected one of them"),
         (f"{TRAIN} --set augment=heavy", "light"),
         (f"{TRAIN} --set loss=ce+magic", "a sum of ce, dice, micro_dice"),
+        (f"{TRAIN} --loss focal(gama=2)", "did you mean gamma?"),
+        (f"{TRAIN} --loss ce*dice", "ce*dice"),
         (f"{TRAIN} --set architecture=vnet", "expected unet"),
         (f"{TRAIN} --set best_by=accuracy", "mean_iou"),
         (f"{TRAIN} --set resample=nearest", "area"),

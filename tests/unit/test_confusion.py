@@ -29,6 +29,8 @@ def test_scores_drawn_by_hand() -> None:
     assert found.pixel_accuracy == 3 / 5
     assert found.mean_iou == pytest.approx(1 / 3)
     assert found.mean_iou_foreground == pytest.approx(1 / 3)
+    assert found.mean_accuracy == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert found.frequency_weighted_iou == pytest.approx((2 * 1 / 3 + 2 * 2 / 3 + 1 * 0) / 5)
 
 
 def test_absent_classes_do_not_enter_the_mean() -> None:
@@ -37,11 +39,13 @@ def test_absent_classes_do_not_enter_the_mean() -> None:
     assert math.isnan(found.iou[1]) and math.isnan(found.iou[2])
     assert found.mean_iou == 0.75
     assert math.isnan(found.mean_iou_foreground)
+    assert found.mean_accuracy == found.frequency_weighted_iou == 0.75
 
 
 def test_nothing_counted_is_undefined_everywhere() -> None:
     found = scores(np.zeros((2, 2), dtype=np.int64))
     assert math.isnan(found.mean_iou) and math.isnan(found.pixel_accuracy)
+    assert math.isnan(found.mean_accuracy) and math.isnan(found.frequency_weighted_iou)
 
 
 @given(st.integers(2, 6), st.integers(0, 10_000))

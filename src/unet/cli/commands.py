@@ -254,9 +254,11 @@ def _add_evaluate(commands: Any) -> Added:
         "evaluate",
         "score a model on pictures with masks",
         "Scores are counted over the whole set at the pictures' own resolution: IoU,\n"
-        "Dice, precision and recall of each class, and means over the classes that occur.",
+        "Dice, precision and recall of each class, and means over the classes that occur,\n"
+        "with 95 % intervals from drawing the pictures again.",
         "  unet evaluate runs/cars/model.safetensors data\n"
-        "  unet evaluate model.safetensors data --split test --json scores.json",
+        "  unet evaluate model.safetensors data --split test --json scores.json\n"
+        "  unet evaluate model.safetensors data --boundary --tolerance 2",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
     _add_data(parser)
@@ -272,6 +274,14 @@ def _add_evaluate(commands: Any) -> Added:
         "--scale", "-s", type=values.scale, metavar="S", help="factor on the pictures' size (default: the model's)"
     )
     parser.add_argument("--exact", action="store_true", help="compute in fp32, the slow and exact way")
+    parser.add_argument(
+        "--boundary", action="store_true", help="score the outlines of classes too: F and 95 %% Hausdorff distance"
+    )
+    parser.add_argument(
+        "--tolerance",
+        metavar="T",
+        help="outlines so near are the same: pixels, or a share of the diagonal (default: 0.75%%)",
+    )
     _add_device(parser)
 
     def run(args: argparse.Namespace) -> object:
@@ -538,6 +548,14 @@ def _add_settings(group: Any) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="one setting; may be repeated",
+    )
+    group.add_argument(
+        "--loss",
+        dest="settings",
+        action="append",
+        type=lambda text: ("loss", text),
+        metavar="SUM",
+        help="the same as --set loss=SUM: 'ce + dice', '0.5*focal + tversky(beta=2)'",
     )
 
 

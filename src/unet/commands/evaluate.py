@@ -22,10 +22,12 @@ from unet.data.pairs import Pair
 from unet.data.parts import find_parts
 from unet.data.scan import Scan, scan, size_faults
 from unet.data.stats import MaskStats
-from unet.errors import DataError, InputError
+from unet.errors import ConfigError, DataError, InputError
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
+from unet.metrics.boundary import BoundaryCounts, Tolerance, report_boundaries
+from unet.metrics.resampling import confidence
 
 
 def evaluate(
@@ -39,6 +41,8 @@ def evaluate(
     json: Path | None = None,
     scale: float | None = None,
     exact: bool = False,
+    boundary: bool = False,
+    tolerance: str | None = None,
     device: str = "auto",
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -58,19 +62,27 @@ def evaluate(
         Overrides the scale that the model file holds.
     exact : bool
         Compute in float32.
+    boundary : bool
+        Score boundaries too, as `unet.metrics.boundary` says.
+    tolerance : str, optional
+        How far apart two boundaries may be: pixels ("2"), or a share of the diagonal ("0.75%", which is the default).
     overwrite : bool
         Allow `json` to exist already.
 
     Returns
     -------
     dict
-        mean_iou, mean_dice, mean_iou_foreground, mean_dice_foreground, pixel_accuracy, classes, confusion, images.
+        What `unet.metrics.confusion.report` returns; `confidence`, from `unet.metrics.resampling`; on demand
+        `boundary`, from `unet.metrics.boundary.report_boundaries`.
 
     Raises
     ------
     InputError
-        A file or folder that cannot be used, or mask values that the model does not know.
+        A file or folder that cannot be used, mask values that the model does not know, or a tolerance that is none.
     """
+    if tolerance is not None and not boundary:
+        raise ConfigError(f"tolerance {tolerance!r}", "boundaries to score", "add --boundary, or leave it out")
+    allowed = Tolerance.read(tolerance) if tolerance is not None else Tolerance()
     if json is not None:
         check_target(json, overwrite)
     display = open_display()
@@ -84,9 +96,15 @@ def evaluate(
     labels = replace(labels, ignored=tuple(dict.fromkeys((*labels.ignored, *skipped))))
     check(seen, labels)
     predictor = Predictor(loaded, device=device, exact=exact)
+    boundaries: list[BoundaryCounts] = []
     with display:
-        counts = evaluation.count(predictor, pairs, labels, display.validating)
-    scores = evaluation.summarise(counts, pairs, labels)
+        if boundary:
+            counts, boundaries = evaluation.count_with_boundaries(predictor, pairs, labels, allowed, display.validating)
+        else:
+            counts = evaluation.count(predictor, pairs, labels, display.validating)
+    scores = {**evaluation.summarise(counts, pairs, labels), "confidence": confidence(counts)}
+    if boundary:
+        scores["boundary"] = report_boundaries(boundaries, labels.names, allowed)
     print_scores(scores, f"Scores on {len(pairs)} picture{'s' * (len(pairs) != 1)}")
     if json is not None:
         write_json(json, scores)

@@ -11,25 +11,52 @@ from rich.text import Text
 
 def print_scores(scores: dict[str, Any], title: str) -> None:
     """Print the scores of evaluation.json to standard output; a dash stands for "does not occur"."""
+    boundary = scores.get("boundary")
     table = Table()
     table.add_column("class")
-    for name in ("IoU", "Dice", "precision", "recall", "pixels"):
+    for name in ("IoU", "Dice", "precision", "recall", "pixels", *(("boundary F", "HD95, px") if boundary else ())):
         table.add_column(name, justify="right")
-    for one in scores["classes"]:
+    for index, one in enumerate(scores["classes"]):
         shown = [_number(one[key]) for key in ("iou", "dice", "precision", "recall")]
-        table.add_row(Text(one["name"]), *shown, f"{one['pixels']:,}")
+        near = _near(boundary["classes"][index], "f", "hausdorff95") if boundary else ()
+        table.add_row(Text(one["name"]), *shown, f"{one['pixels']:,}", *near)
     table.add_section()
-    table.add_row("mean", _number(scores["mean_iou"]), _number(scores["mean_dice"]), "", "", "")
+    means = (_number(scores["mean_iou"]), _number(scores["mean_dice"]))
+    near = _near(boundary, "mean_f", "mean_hausdorff95") if boundary else ()
+    table.add_row("mean", *means, "", _number(scores.get("mean_accuracy")), "", *near)
     without = (_number(scores["mean_iou_foreground"]), _number(scores["mean_dice_foreground"]))
     table.add_row(Text(f"mean without {scores['classes'][0]['name']}"), *without, "", "", "")
     console = Console(highlight=False, soft_wrap=True)
     console.print(title, markup=False)
     console.print(table)
-    console.print(f"pixel accuracy {_number(scores['pixel_accuracy'])}")
+    weighted = _number(scores.get("frequency_weighted_iou"))
+    console.print(f"pixel accuracy {_number(scores['pixel_accuracy'])}, frequency-weighted IoU {weighted}")
+    if boundary:
+        console.print(
+            f"boundary F: outlines within {boundary['tolerance']}; HD95: 95 % Hausdorff distance, mean of pictures"
+        )
+    if intervals := _intervals(scores.get("confidence", {})):
+        console.print(intervals)
     worst = [image for image in scores["images"] if image["mean_iou"] is not None][:3]
     if worst:
         names = ", ".join(f"{image['name']} ({image['mean_iou']:.3f})" for image in worst)
         console.print(f"worst pictures by mean IoU: {names}", markup=False)
+
+
+def _near(scores: dict[str, Any], f: str, distance: str) -> tuple[str, str]:
+    pixels = scores[distance]
+    return _number(scores[f]), "-" if pixels is None else f"{pixels:.1f}"
+
+
+def _intervals(confidence: dict[str, Any]) -> str:
+    """Return a line with the intervals, or nothing where there are none."""
+    names = {"mean_iou": "mean IoU", "mean_dice": "mean Dice", "pixel_accuracy": "pixel accuracy"}
+    shown = [
+        f"{name} {confidence[key][0]:.4f} to {confidence[key][1]:.4f}"
+        for key, name in names.items()
+        if confidence.get(key) is not None
+    ]
+    return f"{confidence['level']:.0%} intervals, pictures drawn again: {', '.join(shown)}" if shown else ""
 
 
 def _number(value: float | None) -> str:

@@ -64,22 +64,33 @@ class Scores:
     @property
     def mean_iou(self) -> float:
         """Mean over the classes that occur."""
-        return _mean(self.iou)
+        return mean_present(self.iou)
 
     @property
     def mean_dice(self) -> float:
         """Mean over the classes that occur."""
-        return _mean(self.dice)
+        return mean_present(self.dice)
 
     @property
     def mean_iou_foreground(self) -> float:
         """Mean over the classes that occur, class 0 left out."""
-        return _mean(self.iou[1:])
+        return mean_present(self.iou[1:])
 
     @property
     def mean_dice_foreground(self) -> float:
         """Mean over the classes that occur, class 0 left out."""
-        return _mean(self.dice[1:])
+        return mean_present(self.dice[1:])
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean class accuracy: the mean of the recalls of the classes that occur."""
+        return mean_present(self.recall)
+
+    @property
+    def frequency_weighted_iou(self) -> float:
+        """Mean IoU in which each class weighs as much as it has true pixels."""
+        there = self.pixels > 0
+        return float(np.average(self.iou[there], weights=self.pixels[there])) if there.any() else math.nan
 
 
 def scores(counts: Counts) -> Scores:
@@ -89,17 +100,21 @@ def scores(counts: Counts) -> Scores:
     -----
     With TP the diagonal, FN the rest of the row and FP the rest of the column:
     IoU = TP / (TP + FP + FN), Dice = 2 TP / (2 TP + FP + FN), precision = TP / (TP + FP),
-    recall = TP / (TP + FN).
+    recall = TP / (TP + FN). Frequency-weighted IoU and mean class accuracy are those of Long, Shelhamer and Darrell
+    2015, "Fully convolutional networks for semantic segmentation".
     """
-    hits = np.diag(counts).astype(np.float64)
-    truth, predicted = counts.sum(axis=1), counts.sum(axis=0)
+    return scores_of(np.diag(counts), counts.sum(axis=1), counts.sum(axis=0))
+
+
+def scores_of(hits: Counts, truth: Counts, predicted: Counts) -> Scores:
+    """Return the scores that follow from pixels (K,) that are right, that are true, and that are predicted."""
     absent = truth == 0
-    total = counts.sum()
+    total = truth.sum()
     return Scores(
-        iou=_ratio(hits, truth + predicted - hits, absent),
-        dice=_ratio(2 * hits, truth + predicted, absent),
-        precision=_ratio(hits, predicted, absent),
-        recall=_ratio(hits, truth, absent),
+        iou=ratio(hits, truth + predicted - hits, absent),
+        dice=ratio(2 * hits, truth + predicted, absent),
+        precision=ratio(hits, predicted, absent),
+        recall=ratio(hits, truth, absent),
         pixels=truth,
         pixel_accuracy=float(hits.sum() / total) if total else math.nan,
     )
@@ -120,8 +135,8 @@ def report(counts: Sequence[Counts], names: Sequence[str], pictures: Sequence[di
     Returns
     -------
     dict
-        mean_iou, mean_dice, mean_iou_foreground, mean_dice_foreground, pixel_accuracy, classes, confusion, and
-        images with the worst picture first.
+        mean_iou, mean_dice, mean_iou_foreground, mean_dice_foreground, pixel_accuracy, mean_accuracy,
+        frequency_weighted_iou, classes, confusion, and images with the worst picture first.
     """
     total = np.sum(counts, axis=0)
     overall = scores(total)
@@ -133,18 +148,20 @@ def report(counts: Sequence[Counts], names: Sequence[str], pictures: Sequence[di
     per_class = [
         {
             "name": name,
-            "iou": _or_none(overall.iou[i]),
-            "dice": _or_none(overall.dice[i]),
-            "precision": _or_none(overall.precision[i]),
-            "recall": _or_none(overall.recall[i]),
+            "iou": or_none(overall.iou[i]),
+            "dice": or_none(overall.dice[i]),
+            "precision": or_none(overall.precision[i]),
+            "recall": or_none(overall.recall[i]),
             "pixels": int(overall.pixels[i]),
         }
         for i, name in enumerate(names)
     ]
     return {
         **_summary(overall),
-        "mean_iou_foreground": _or_none(overall.mean_iou_foreground),
-        "mean_dice_foreground": _or_none(overall.mean_dice_foreground),
+        "mean_iou_foreground": or_none(overall.mean_iou_foreground),
+        "mean_dice_foreground": or_none(overall.mean_dice_foreground),
+        "mean_accuracy": or_none(overall.mean_accuracy),
+        "frequency_weighted_iou": or_none(overall.frequency_weighted_iou),
         "classes": per_class,
         "confusion": total.tolist(),
         "images": images,
@@ -153,23 +170,27 @@ def report(counts: Sequence[Counts], names: Sequence[str], pictures: Sequence[di
 
 def _summary(one: Scores) -> dict[str, float | None]:
     return {
-        "mean_iou": _or_none(one.mean_iou),
-        "mean_dice": _or_none(one.mean_dice),
-        "pixel_accuracy": _or_none(one.pixel_accuracy),
+        "mean_iou": or_none(one.mean_iou),
+        "mean_dice": or_none(one.mean_dice),
+        "pixel_accuracy": or_none(one.pixel_accuracy),
     }
 
 
-def _ratio(above: NDArray[Any], below: NDArray[Any], absent: NDArray[np.bool_]) -> Floats:
+def ratio(above: NDArray[Any], below: NDArray[Any], absent: NDArray[np.bool_] | None = None) -> Floats:
+    """Return the ratio, NaN where it is that of nothing to nothing, and where told."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = above / below
-    ratio[absent] = np.nan
-    return np.asarray(ratio, dtype=np.float64)
+        values = np.asarray(above / below, dtype=np.float64)
+    if absent is not None:
+        values[absent] = np.nan
+    return values
 
 
-def _mean(values: Floats) -> float:
+def mean_present(values: Floats) -> float:
+    """Return the mean of the values that are defined, NaN where none is."""
     present = values[~np.isnan(values)]
     return float(present.mean()) if present.size else math.nan
 
 
-def _or_none(value: float) -> float | None:
+def or_none(value: float) -> float | None:
+    """Return a value for JSON, which has no NaN."""
     return None if math.isnan(value) else float(value)

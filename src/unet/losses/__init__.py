@@ -1,0 +1,26 @@
+"""Losses: pure functions of logits and target, the ignored pixels out of all of them, computed in float32.
+
+Every loss is called as `loss(logits, target, class_weights, pixel_weights)`, the last two of which may be left out:
+
+- `logits`, float (N, K, H, W). K = 1 means one class against the rest by a sigmoid; the target then holds 0 and 1.
+- `target`, int64 (N, H, W), class indices, `IGNORED` where a pixel does not count.
+- `class_weights`, float (K,): how much a pixel of each class counts. With K = 1, two weights, of the target's 0 and 1
+  (a single one has no effect). The terms that look at one pixel at a time honour them: ce, bce, focal, topk,
+  boundary. The others compare whole sets of pixels, where a small class counts as much as a large one as it is.
+- `pixel_weights`, float (N, H, W), 0 or more: how much each pixel counts, 0 as little as an ignored one. All terms
+  honour them.
+
+The result is a float32 scalar (float64 for float64 logits), 0 with a gradient of 0 where no pixel counts.
+"""
+
+from unet.losses.common import Loss
+from unet.losses.lovasz import lovasz
+from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tversky
+from unet.losses.pixelwise import bce, boundary, cross_entropy, focal, topk
+from unet.losses.text import TERMS, USUAL, parse
+from unet.losses.thin import cldice, soft_skeleton
+
+__all__ = [
+    "TERMS", "USUAL", "Loss", "bce", "boundary", "cldice", "cross_entropy", "dice", "fbeta", "focal",
+    "generalised_dice", "lovasz", "micro_dice", "parse", "soft_skeleton", "topk", "tversky",
+]  # fmt: skip

@@ -1,0 +1,101 @@
+"""What all terms share: which pixels count and how much, and the probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from unet.labels import IGNORED
+
+EPSILON = 1e-12
+"""Stands for a sum of nothing where one is divided by it."""
+
+
+class Loss(Protocol):
+    """A function of logits (N, K, H, W) and target (N, H, W), with or without weights, as `unet.losses` says."""
+
+    def __call__(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        class_weights: Tensor | None = None,
+        pixel_weights: Tensor | None = None,
+    ) -> Tensor:
+        """Return a scalar."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A batch in which pixels that do not count are told apart, so that no term needs to think of them.
+
+    Attributes
+    ----------
+    logits : float32 or float64 Tensor (N, K, H, W)
+        0 at pixels that do not count.
+    classes : int64 Tensor (N, H, W)
+        The true class, 0 at pixels that do not count. 0 or 1 where K = 1.
+    weights : float Tensor (N, H, W) or None
+        How much a pixel counts, 0 where it does not; None where all count once.
+    """
+
+    logits: Tensor
+    classes: Tensor
+    weights: Tensor | None
+
+    @property
+    def binary(self) -> bool:
+        """One logit per pixel."""
+        return self.logits.shape[1] == 1
+
+    def probabilities(self) -> Tensor:
+        """Return the probabilities (N, K, H, W): of class 1 by a sigmoid for K = 1, else by soft-max."""
+        return self.logits.sigmoid() if self.binary else self.logits.softmax(dim=1)
+
+    def weights_with(self, class_weights: Tensor | None) -> Tensor | None:
+        """Return the weights of the pixels (N, H, W), multiplied by those of their classes."""
+        if class_weights is None or len(class_weights) == 1:
+            return self.weights
+        by_class = class_weights.to(self.logits.dtype)[self.classes]
+        return by_class if self.weights is None else by_class * self.weights
+
+
+def pixels(logits: Tensor, target: Tensor, pixel_weights: Tensor | None = None) -> Pixels:
+    """Return the batch with its ignored pixels, and those of weight 0, told apart.
+
+    Raises
+    ------
+    ValueError
+        The shapes differ.
+    """
+    shape = (logits.shape[0], *logits.shape[2:])
+    for name, tensor in (("target", target), ("pixel weights", pixel_weights)):
+        if tensor is not None and tensor.shape != shape:
+            raise ValueError(f"{name} {tuple(tensor.shape)} for logits {tuple(logits.shape)}")
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    classes = (target == 1).long() if logits.shape[1] == 1 else target
+    counts = target != IGNORED
+    if pixel_weights is not None:
+        counts = counts & (pixel_weights > 0)
+        weights = pixel_weights.to(logits.dtype).where(counts, 0)
+    elif bool(counts.all()):
+        return Pixels(logits, classes, None)
+    else:
+        weights = counts.to(logits.dtype)
+    # Not just out of the sums: what is infinite there would come back as NaN from 0 * infinity.
+    return Pixels(logits.where(counts.unsqueeze(1), 0), classes.where(counts, 0), weights)
+
+
+def average(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the weighted mean, 0 where nothing has a weight."""
+    if weights is None:
+        return values.mean()
+    return (values * weights).sum() / weights.sum().clamp(min=EPSILON)
+
+
+def nothing(logits: Tensor) -> Tensor:
+    """Return a loss of 0 with a gradient of 0, whatever the logits are."""
+    return logits[:0].sum()

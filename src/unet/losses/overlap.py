@@ -1,0 +1,146 @@
+"""Terms that compare the predicted set of pixels of a class with the true one, by soft counts.
+
+For class k with probabilities p and truth t (0 or 1), sums over pixels, each with its weight: TP = sum(p t),
+FP = sum(p) - TP, FN = sum(t) - TP.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unet.losses.common import EPSILON, Pixels, pixels
+
+SMOOTH = 1e-5
+"""Keeps a ratio of sums defined for a class that is neither there nor predicted: it is perfect then."""
+
+
+def dice(
+    logits: Tensor,
+    target: Tensor,
+    class_weights: Tensor | None = None,
+    pixel_weights: Tensor | None = None,
+    *,
+    per: str = "batch",
+) -> Tensor:
+    """One minus the soft Dice 2 TP / (2 TP + FP + FN), averaged over the classes that occur in the target.
+
+    Parameters
+    ----------
+    logits, target, pixel_weights
+        As `unet.losses` says.
+    class_weights
+        Without effect.
+    per : {"batch", "picture"}
+        What the sums are over. Per picture, the mean is over all pairs of a picture and a class that occurs in it.
+
+    Notes
+    -----
+    Milletari et al. 2016, "V-Net", without squares. A class that the target lacks has nothing to gain and is left out
+    of the mean; 0 where none occurs (K = 1: where the target has no 1).
+    """
+    hits, predicted, true = _sums(pixels(logits, target, pixel_weights))
+    if per == "batch":
+        hits, predicted, true = hits.sum(0), predicted.sum(0), true.sum(0)
+    occurs = true > 0
+    losses = 1.0 - 2.0 * hits / (predicted + true).clamp(min=EPSILON)
+    return (losses * occurs).sum() / occurs.sum().clamp(min=1)
+
+
+def micro_dice(
+    logits: Tensor, target: Tensor, class_weights: Tensor | None = None, pixel_weights: Tensor | None = None
+) -> Tensor:
+    """One minus the soft Dice of all classes taken together as one set of (pixel, class) pairs.
+
+    This is what the Carvana system trains with: large classes dominate it. Class weights are without effect.
+    """
+    hits, predicted, true = _sums(pixels(logits, target, pixel_weights))
+    return 1.0 - (2.0 * hits.sum() + 1e-6) / (predicted.sum() + true.sum() + 1e-6)
+
+
+def generalised_dice(
+    logits: Tensor, target: Tensor, class_weights: Tensor | None = None, pixel_weights: Tensor | None = None
+) -> Tensor:
+    """One minus the soft Dice of all classes together, each weighted by 1 / (its true pixels)^2, over the batch.
+
+    Notes
+    -----
+    Sudre et al. 2017, "Generalised Dice overlap": 1 - 2 sum_k w_k TP_k / sum_k w_k (2 TP_k + FP_k + FN_k). A class
+    that the target lacks has no such weight and is left out. The same as `dice` for K = 1. Class weights are without
+    effect.
+    """
+    hits, predicted, true = (sums.sum(0) for sums in _sums(pixels(logits, target, pixel_weights)))
+    occurs = true > 0
+    smallest = true.where(occurs, torch.inf).amin()
+    weights = (smallest / true).square().where(occurs, 0)  # 1 for the rarest: no squares of large counts
+    total = (weights * (predicted + true)).sum()
+    return (total - 2.0 * (weights * hits).sum()) / total.clamp(min=EPSILON)
+
+
+def fbeta(
+    logits: Tensor,
+    target: Tensor,
+    class_weights: Tensor | None = None,
+    pixel_weights: Tensor | None = None,
+    *,
+    beta: float = 1.0,
+    smooth: float = SMOOTH,
+) -> Tensor:
+    """One minus the soft F-beta, ((1 + b^2) TP + s) / ((1 + b^2) TP + b^2 FN + FP + s), averaged over all classes.
+
+    `beta` > 1 cares more for pixels that were missed, < 1 more for pixels that were found by mistake. Sums over the
+    batch. A class that the target lacks is in the mean: its score is s / (FP + s), so a large `smooth` (pixels) says
+    that a few pixels found by mistake are no harm. Class weights are without effect.
+    """
+    hits, predicted, true = (sums.sum(0) for sums in _sums(pixels(logits, target, pixel_weights)))
+    square = beta**2  # (1 + b^2) TP + b^2 FN + FP = b^2 sum(t) + sum(p)
+    return 1.0 - (((1 + square) * hits + smooth) / (square * true + predicted + smooth)).mean()
+
+
+def tversky(
+    logits: Tensor,
+    target: Tensor,
+    class_weights: Tensor | None = None,
+    pixel_weights: Tensor | None = None,
+    *,
+    alpha: float | None = None,
+    beta: float | None = None,
+    smooth: float = SMOOTH,
+) -> Tensor:
+    """One minus the Tversky index (TP + s) / (TP + alpha FP + beta FN + s), averaged over all classes as in `fbeta`.
+
+    With `alpha` given, `beta` is 1 - alpha if left out. Without `alpha`, `beta` is that of `fbeta`, and this is the
+    same: alpha = 1 / (1 + b^2) and beta = b^2 / (1 + b^2) but for the smoothing.
+
+    Notes
+    -----
+    Salehi et al. 2017, "Tversky loss function for image segmentation": alpha weighs FP, beta FN.
+    """
+    if alpha is None:
+        return fbeta(logits, target, None, pixel_weights, beta=1.0 if beta is None else beta, smooth=smooth)
+    hits, predicted, true = (sums.sum(0) for sums in _sums(pixels(logits, target, pixel_weights)))
+    wrong = alpha * (predicted - hits) + (1.0 - alpha if beta is None else beta) * (true - hits)
+    return 1.0 - ((hits + smooth) / (hits + wrong + smooth)).mean()
+
+
+def _sums(seen: Pixels) -> tuple[Tensor, Tensor, Tensor]:
+    """Per picture and class (N, K): sum(p t), sum(p) and sum(t)."""
+    shares, weights = seen.probabilities(), seen.weights
+    pictures, classes = shares.shape[:2]
+    weighted = shares if weights is None else shares * weights.unsqueeze(1)
+    predicted = weighted.sum((2, 3))
+    amounts = torch.ones_like(shares[:, 0]) if weights is None else weights
+    if seen.binary:
+        truth = seen.classes.unsqueeze(1)
+        return (weighted * truth).sum((2, 3)), predicted, (amounts.unsqueeze(1) * truth).sum((2, 3))
+    # No one-hot tensor: the probability of the true class is gathered, and added up per class. Each row of a picture by
+    # itself at first: float32 numbers added one by one to a sum of a million lose a thousandth of it.
+    hits = weighted.gather(1, seen.classes.unsqueeze(1))
+    rows = classes * torch.arange(pictures * shares.shape[2], device=shares.device)
+    places = (seen.classes + rows.view(pictures, -1, 1)).flatten()
+    zeros = shares.new_zeros(pictures * shares.shape[2] * classes)
+
+    def by_class(values: Tensor) -> Tensor:
+        return zeros.index_add(0, places, values.flatten()).view(pictures, -1, classes).sum(1)
+
+    return by_class(hits), predicted, by_class(amounts)
