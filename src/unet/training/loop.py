@@ -30,6 +30,7 @@ from unet.trackers import Tracker
 from unet.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from unet.training.health import Check, Circumstances, Health, Remark, write_remarks
 from unet.training.optim import build_optimizer, one_cycle, set_rate
+from unet.training.outputs import loss_of_outputs
 
 CHECKPOINT_SECONDS = (10.0, 300.0)
 """A killed run loses at most so much work: the less, the faster a checkpoint is written ..."""
@@ -242,7 +243,9 @@ class _Session:
         device = self.compute.device
         self.network = training.network.to(device)
         self.network.to(memory_format=self.compute.memory_format)  # type: ignore[call-overload]
-        self.optimizer = build_optimizer(self.network.parameters(), self.settings)
+        encoder = getattr(self.network, "encoder", None)
+        self.encoder: nn.Module = nn.Identity() if encoder is None else encoder
+        self.optimizer = build_optimizer(self.network.parameters(), self.settings, self.encoder.parameters())
         self.plateau = ReduceLROnPlateau(self.optimizer, "max", patience=self.settings.patience)
         scaler: dict[str, Any] = {}
         if training.resume:
@@ -318,6 +321,7 @@ class _Session:
         begin = time.monotonic()
         if self.settings.schedule == "onecycle":
             set_rate(self.optimizer, self.rate_peak() * one_cycle(self.share_done()))
+        self._freeze()
         loss = self._update(batch)
         self.progress.step += 1
         self.progress.samples += len(batch.names)
@@ -348,6 +352,11 @@ class _Session:
                 seconds_left=left,
             )
         )
+
+    def _freeze(self) -> None:
+        """Keep an encoder that was trained before as it is, its statistics too, in the first part of the training."""
+        thawed = self.share_done() >= (self.settings.freeze or 0.0)
+        self.encoder.train(thawed).requires_grad_(thawed)
 
     def rate_peak(self) -> float:
         """Return the highest learning rate, as the run had to change it."""
@@ -404,7 +413,7 @@ class _Session:
         before = [buffer.clone() for buffer in buffers]  # batch statistics; a bad batch would stay in them for good
         try:
             self.wrapped.zero_grad(set_to_none=True)
-            loss = self.loss_of(self.model(images), targets, self.weights)
+            loss = loss_of_outputs(self.loss_of, self.model(images), targets, self.weights)
             value, statistics = torch.stack([loss.detach(), _total(buffers, loss)]).tolist()
             if not (math.isfinite(value) and statistics < LARGEST):
                 _restore(buffers, before)
