@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,8 @@ class Bundle:
 
     def network(self) -> nn.Module:
         """Return a network with these weights, which it shares with the bundle, in evaluation mode."""
-        with torch.device("meta"):  # random weights would only take time
+        # Random weights would only take time; some encoders have constants besides, which no file holds.
+        with contextlib.nullcontext() if self.spec.encoder else torch.device("meta"):
             network = models.build(self.spec)
         network.load_state_dict({name: tensor.detach() for name, tensor in self.state.items()}, assign=True)
         return network.eval()
@@ -82,7 +83,7 @@ def save(bundle: Bundle, path: Path) -> None:
     """
     about = {
         "format": FORMAT,
-        "spec": asdict(bundle.spec),
+        "spec": bundle.spec.to_dict(),
         "labels": bundle.labels.to_dict(),
         "preprocessing": bundle.preprocessing.to_dict(),
         "threshold": bundle.threshold,
@@ -135,8 +136,12 @@ def save_pth(bundle: Bundle, path: Path) -> None:
     Raises
     ------
     InputError
-        It cannot be written there.
+        It cannot be written there, or it is another network than that of the Carvana U-Net.
     """
+    spec = bundle.spec
+    if spec != ModelSpec("unet", spec.bands, spec.classes, spec.width, spec.depth, spec.bilinear):
+        what = f"architecture {spec.architecture}" if spec.architecture != "unet" else "other settings than the usual"
+        raise InputError(f"a network of {what}", "a plain U-Net for a .pth file", "keep the .safetensors file")
     values = [value if isinstance(value, int) else list(value) for value in bundle.labels.values]
     state: dict[str, Any] = {name: tensor.contiguous() for name, tensor in _raw_input(bundle).items()}
     _write(path, lambda draft: torch.save({**state, "mask_values": values}, draft))
@@ -190,7 +195,7 @@ def _load_safetensors(path: Path) -> Bundle:
         if about["format"] > FORMAT:
             raise ModelFileError(f"{path}: written by a newer version of unet", remedy="upgrade unet")
         return Bundle(
-            spec=ModelSpec(**about["spec"]),
+            spec=ModelSpec.from_dict(about["spec"]),
             labels=Labels.from_dict(about["labels"]),
             preprocessing=Preprocessing.from_dict(about["preprocessing"]),
             threshold=about["threshold"],
@@ -249,7 +254,9 @@ def _checked(bundle: Bundle, path: Path) -> Bundle:
     ]
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise ModelFileError(f"{path}: not the weights of a U-Net: {', '.join(faults[:3])}{more}", _EXPECTED)
+        about = json.loads(bundle.spec.encoder or "{}")
+        remedy = f"it was written with transformers {about['transformers_version']}" if about else ""
+        raise ModelFileError(f"{path}: not the weights of a U-Net: {', '.join(faults[:3])}{more}", _EXPECTED, remedy)
     if len(bundle.labels) < bundle.spec.classes:
         raise ModelFileError(f"{path}: {len(bundle.labels)} class names for {bundle.spec.classes} classes")
     return replace(bundle, state={name: state[name].to(wanted[name].dtype) for name in wanted})

@@ -55,6 +55,13 @@ class ModelConfig(Section):
     width: int | None = Field(None, ge=1, le=1024)
     depth: int | None = Field(None, ge=1, le=8)
     bilinear: bool | None = None
+    norm: Literal["batch", "group", "instance", "none"] | None = None
+    activation: Literal["relu", "leaky_relu", "gelu", "silu"] | None = None
+    dropout: float | None = Field(None, ge=0, lt=1)
+    attention: bool | None = None
+    deep_supervision: bool | None = None
+    blocks: tuple[PositiveInt, ...] | None = None
+    encoder: str | None = None
 
 
 class TrainingConfig(Section):
@@ -68,6 +75,8 @@ class TrainingConfig(Section):
     learning_rate: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
     momentum: float | None = Field(None, ge=0, lt=1)
+    encoder_rate: float | None = Field(None, gt=0, le=1)
+    freeze: float | None = Field(None, ge=0, lt=1)
     schedule: Literal["onecycle", "cosine", "poly", "step", "plateau", "constant"] = "onecycle"
     warm_up: float | None = Field(None, ge=0, lt=1)
     power: float = Field(0.9, gt=0)

@@ -15,6 +15,8 @@ from unet import losses
 from unet.config import Config
 from unet.data.fingerprint import ClassFacts, Fingerprint
 from unet.data.preprocess import scaled_size
+from unet.models.geometry import Geometry, geometry_of
+from unet.models.spec import ENCODERS, SETTINGS, ModelSpec
 
 DEFAULT_SECONDS = 1800.0
 """Length of a run that was given neither time nor steps nor epochs."""
@@ -87,7 +89,31 @@ MANY_PICTURES = 1000
 RATES = {"adamw": 2e-3, "adam": 2e-3, "sgd": 1e-2, "rmsprop": 1e-4}
 """Peak learning rates of the narrowest network."""
 
+LOWER_RATES = {"backbone": 0.5, "segformer": 0.3}
+"""Times so much for networks with a pre-trained encoder (SegFormer: 6e-4, its authors' rate of what is new)."""
+
+NORMLESS_RATE = 0.25
+"""Times so much where no norm keeps the values in bounds."""
+
+ENCODER_RATE = 0.1
+"""Rate of a pre-trained encoder, as a share of that of the rest: usual for SegFormer."""
+
+ENCODER_WIDTH = 16
+"""Of the decoder on a pre-trained encoder: what is to be known of the picture is in the encoder."""
+
+PAPER_OUTPUT = 388
+"""Longest side of what a network without padding makes of a crop, as in the paper (of 572)."""
+
 VALIDATION_STEPS, LEAST_VALIDATIONS, MOST_VALIDATIONS = 60, 4, 20
+
+PIXEL_BYTES = {"resenc": 190.0}
+"""Memory of a training step per pixel and width, where it is not that of `unet`."""
+
+PARAMETERS = {"resenc": 5.0}
+"""Times as many parameters as `unet` has."""
+
+ENCODER_BYTES, ENCODER_PARAMETERS = 4000.0, 100e6
+"""Memory per pixel, and parameters, that are allowed for a pre-trained encoder: more than those of the usual size."""
 
 Speed = Callable[[int], float]
 """Training speed in pixels per second of a network of the given width."""
@@ -139,7 +165,16 @@ class Draft:
     @property
     def width(self) -> int:
         """Of the network."""
-        return cast(int, self.config.model.width)
+        return self.config.model.width or ENCODER_WIDTH
+
+    @property
+    def architecture(self) -> str:
+        """Name of the network's kind."""
+        return self.config.model.architecture
+
+    def has(self, setting: str) -> bool:
+        """Tell whether the network has such a setting."""
+        return setting in SETTINGS[self.architecture]
 
     @property
     def scale(self) -> float:
@@ -209,13 +244,15 @@ def size(draft: Draft) -> Choice | None:
     `GOOD_WIDTH`; resolution up to the pictures' own; width up to the widest.
     """
     width, scale, about = draft.config.model.width, draft.config.data.scale, draft.about
-    if width is not None and scale is not None:
+    if (width is not None or not draft.has("width")) and scale is not None:
         return None
     area, side = about.height * about.width, max(about.height, about.width)
     _, detail = finest(about)
     good = scale or min(1.0, max(GOOD_SIDE / side, LEAST_DETAIL / detail))
     need = min(area * good**2, GOOD_SIDE**2)
-    widths = (width,) if width else [w for w in WIDTHS if room(draft, w) >= LEAST_SIDE**2] or WIDTHS[:1]
+    widths = [width] if width else [w for w in WIDTHS if room(draft, w) >= LEAST_SIDE**2] or [WIDTHS[0]]
+    if draft.architecture in ENCODERS:
+        widths = [width or ENCODER_WIDTH]
     chosen = max((w for w in widths if w <= GOOD_WIDTH and view(draft, w) >= need), default=widths[0])
     why = "as set"
     if scale is None:
@@ -223,16 +260,19 @@ def size(draft: Draft) -> Choice | None:
     if draft.seconds is not None and (scale == 1 or draft.config.data.scale):
         crop = math.prod(crop_at(draft, chosen, scale))
         chosen = max((w for w in widths if w > chosen and view(draft, w) >= crop), default=chosen)
-    changes: dict[str, dict[str, object]] = {"model": {"width": chosen}, "data": {"scale": scale}}
+    changes: dict[str, dict[str, object]] = {"data": {"scale": scale}}
+    name = "The encoder's width"
+    if draft.has("width"):
+        changes["model"], name = {"width": chosen}, f"Width {chosen}"
     lost = [facts for facts in about.classes if facts.share and facts.detail * scale < LEAST_DETAIL]
     if lost and scale < 1:
         names = ", ".join(f"{facts.name} ({facts.detail * scale:.1f} px)" for facts in lost)
         why += f"; too fine there to be learned well: {names}"
     if draft.seconds is None:
-        return changes, f"Width {chosen}, as no time limit was given to plan for; scale {scale:g}: {why}."
+        return changes, f"{name}, as no time limit was given to plan for; scale {scale:g}: {why}."
     count = views_in_time(draft, chosen, crop_at(draft, chosen, scale))
     return changes, (
-        f"Width {chosen}: {draft.seconds:.0f} s of training at {draft.machine.speed(chosen) / 1e6:.2g} million pixels "
+        f"{name}: {draft.seconds:.0f} s of training at {draft.machine.speed(chosen) / 1e6:.2g} million pixels "
         f"per second buy about {count:.0f} views, and {draft.wanted_views} are wanted; scale {scale:g}: {why}."
     )
 
@@ -243,6 +283,11 @@ def crop(draft: Draft) -> Choice | None:
         return None
     height, width = crop_at(draft, draft.width, draft.scale)
     changes: dict[str, dict[str, object]] = {"data": {"crop": (height, width)}}
+    if lost := 2 * geometry(draft).lost:
+        return changes, (
+            f"Crops of {width} x {height} px, of whose middle {width - lost} x {height - lost} the network without "
+            "padding learns; the rest is context, mirrored beyond the picture."
+        )
     if (height, width) == draft.frame:
         return changes, f"Whole pictures: {width} x {height} px at this scale."
     largest = extent(draft.about) * draft.scale
@@ -257,8 +302,12 @@ def crop(draft: Draft) -> Choice | None:
 
 def depth(draft: Draft) -> Choice | None:
     """As many levels as a crop has pixels for."""
-    if draft.config.model.depth is not None:
+    if draft.config.model.depth is not None or not draft.has("depth"):
         return None
+    if blocks := draft.config.model.blocks:
+        return {"model": {"depth": len(blocks) - 1}}, f"Depth {len(blocks) - 1}: as there are stages in blocks."
+    if geometry(draft).lost:
+        return {"model": {"depth": MOST_DEPTH}}, f"Depth {MOST_DEPTH}, as in the paper; the crops were chosen for it."
     across = min(draft.crop)
     levels = min(MOST_DEPTH, max(1, int(math.log2(max(across / LEAST_LEVEL, 1)))))
     return {"model": {"depth": levels}}, (
@@ -269,7 +318,7 @@ def depth(draft: Draft) -> Choice | None:
 
 def upsampling(draft: Draft) -> Choice | None:
     """Fewer parameters for few pictures."""
-    if draft.config.model.bilinear is not None:
+    if draft.config.model.bilinear is not None or not draft.has("bilinear"):
         return None
     few = draft.about.pictures < FEW_PICTURES
     return {"model": {"bilinear": few}}, (
@@ -372,9 +421,23 @@ def learning_rate(draft: Draft) -> Choice | None:
     training = draft.config.training
     if training.learning_rate is not None:
         return None
-    rate = float(f"{RATES[training.optimizer] * math.sqrt(min(1, WIDTHS[0] / draft.width)):.1e}")
+    norm = draft.config.model.norm or SETTINGS[draft.architecture].get("norm", "batch")
+    factor = LOWER_RATES.get(draft.architecture, 1.0) * (NORMLESS_RATE if norm == "none" else 1.0)
+    rate = float(f"{factor * RATES[training.optimizer] * math.sqrt(min(1, WIDTHS[0] / draft.width)):.1e}")
+    why = f"with {norm} norm for width {draft.width}" if norm != "none" else f"without a norm for width {draft.width}"
+    if draft.architecture in ENCODERS:
+        why = "beside a pre-trained encoder"
     return {"training": {"learning_rate": rate}}, (
-        f"Learning rate {rate:g}: the usual peak of {training.optimizer} with batch norm for width {draft.width}."
+        f"Learning rate {rate:g}: the usual peak of {training.optimizer} {why}."
+    )
+
+
+def encoder_rate(draft: Draft) -> Choice | None:
+    """Change what was learned before less than what is new."""
+    if draft.config.training.encoder_rate is not None or draft.architecture not in ENCODERS:
+        return None
+    return {"training": {"encoder_rate": ENCODER_RATE}}, (
+        f"The pre-trained encoder learns at {ENCODER_RATE:g} times that rate: it is to keep what it knows."
     )
 
 
@@ -392,7 +455,7 @@ def validations(draft: Draft) -> Choice | None:
 
 RULES: tuple[Callable[[Draft], Choice | None], ...] = (
     length, size, crop, depth, upsampling, batch_size, loss, weights, balance, augmentation, upright, learning_rate,
-    validations,
+    encoder_rate, validations,
 )  # fmt: skip
 
 
@@ -407,9 +470,10 @@ def views_in_time(draft: Draft, width: int, crop: tuple[int, int]) -> float:
 def room(draft: Draft, width: int) -> float:
     """Return how many pixels one crop may have for the memory to hold the smallest batch of them."""
     depth = draft.config.model.depth or MOST_DEPTH
-    free = draft.machine.memory - parameter_bytes(width, depth)
+    free = draft.machine.memory - parameter_bytes(width, depth, draft.architecture)
+    pixel = pixel_bytes(width, len(draft.about.classes), draft.architecture)
     # However little there is, a plan comes out; training then says that memory does not suffice.
-    return max(LEAST_SIDE**2 / 16, free / pixel_bytes(width, len(draft.about.classes)) / min(BATCHES))
+    return max(LEAST_SIDE**2 / 16, free / pixel / min(BATCHES))
 
 
 def view(draft: Draft, width: int) -> float:
@@ -419,14 +483,18 @@ def view(draft: Draft, width: int) -> float:
     return min(room(draft, width), draft.seconds * draft.machine.speed(width) / draft.wanted_views)
 
 
-def pixel_bytes(width: int, classes: int) -> float:
+def pixel_bytes(width: int, classes: int, architecture: str = "unet") -> float:
     """Return the memory of a training step per pixel in float32: activations kept for the way back, and logits."""
-    return 110.0 * width + 26.0 * classes
+    return PIXEL_BYTES.get(architecture, 110.0) * width + ENCODER_BYTES * (architecture in ENCODERS) + 26.0 * classes
 
 
-def parameter_bytes(width: int, depth: int) -> float:
-    """Return the memory of weights, gradients and the two moments of Adam, 31 million parameters at width 64."""
-    return 16 * 31e6 * (width / 64) ** 2 * 4.0 ** (depth - 4)
+def parameter_bytes(width: int, depth: int, architecture: str = "unet") -> float:
+    """Return the memory of weights, gradients and the two moments of Adam, 31 million parameters at width 64.
+
+    Encoders differ; those of up to 100 million parameters are allowed for.
+    """
+    own = 31e6 * (width / 64) ** 2 * 4.0 ** (depth - 4)
+    return 16 * (ENCODER_PARAMETERS if architecture in ENCODERS else own * PARAMETERS.get(architecture, 1.0))
 
 
 def finest(about: Fingerprint) -> tuple[str, float]:
@@ -480,8 +548,26 @@ def scale_for(draft: Draft, width: int, good: float) -> tuple[float, str]:
     return _readable(whole), "the pictures' own resolution" if whole >= 1 else why
 
 
+def geometry(draft: Draft) -> Geometry:
+    """Return what the network needs of its input; encoders, whose networks have padding, are not asked."""
+    kind = "unet" if draft.architecture in ENCODERS else draft.architecture
+    return geometry_of(ModelSpec(kind, depth=draft.config.model.depth or MOST_DEPTH))
+
+
 def crop_at(draft: Draft, width: int, scale: float) -> tuple[int, int]:
-    """Return (height, width) of a crop at a scale.
+    """Return (height, width) of a crop at a scale: of what is to be judged, and what a network needs around it."""
+    judged = judged_at(draft, width, scale)
+    about = geometry(draft)
+    if not about.lost or draft.config.data.whole or draft.config.data.crop is not None:
+        return judged
+    sides = [about.at_least(min(side, PAPER_OUTPUT) + 2 * about.lost) for side in judged]
+    while math.prod(sides) > room(draft, width) and min(sides) > about.at_least(0):
+        sides = [max(about.at_least(0), side - about.multiple) for side in sides]
+    return sides[0], sides[1]
+
+
+def judged_at(draft: Draft, width: int, scale: float) -> tuple[int, int]:
+    """Return (height, width) of a crop as a network with padding is shown it.
 
     Never larger than the picture: the borders of a picture would then always lie inside the crop, and the network
     would not learn what a real border, with nothing beyond, looks like.
@@ -496,12 +582,12 @@ def crop_at(draft: Draft, width: int, scale: float) -> tuple[int, int]:
     short = min(side, math.sqrt(most), *frame)
     long = min(side, most / short)
     height, wide = (min(length, long if length == max(frame) else short) for length in frame)
-    return _even(height, frame[0]), _even(wide, frame[1])
+    step = 1 << (MOST_DEPTH + (draft.architecture in ENCODERS))
+    return _even(height, frame[0], step), _even(wide, frame[1], step)
 
 
-def _even(length: float, frame: int) -> int:
+def _even(length: float, frame: int, step: int) -> int:
     """Round a crop down to what every level of a network halves evenly; a whole picture stays whole."""
-    step = 1 << MOST_DEPTH
     return frame if length >= frame else max(step, int(length) // step * step)
 
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from unet import models
 from unet.errors import ConfigError, ModelFileError
-from unet.models import ModelSpec, UNet, legacy
-from unet.models.geometry import margin, size_multiple
+from unet.models import ModelSpec, UNet, geometry_of, legacy
 
 SMALL = ModelSpec(width=4, depth=2)
 
@@ -139,23 +138,25 @@ def test_checkpointing_keeps_less_for_the_backward_pass() -> None:
 
 @pytest.mark.parametrize("bilinear", [False, True])
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_margin_is_how_far_the_gradient_reaches(depth: int, bilinear: bool) -> None:
+def test_reach_is_how_far_the_gradient_reaches(depth: int, bilinear: bool) -> None:
     network = UNet(1, 1, bilinear, width=1, depth=depth).double().eval()
     for name, parameter in network.named_parameters():  # nothing may cancel out, no ReLU may close
         torch.nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 0.3)
-    side = size_multiple(depth) * (margin(depth, bilinear) // size_multiple(depth) + 3) * 2
+    geometry = geometry_of(ModelSpec(depth=depth, bilinear=bilinear))
+    most, multiple = geometry.reach or 0, geometry.multiple
+    side = multiple * (most // multiple + 3) * 2
     reach = 0
-    for offset in range(size_multiple(depth)):
-        image = torch.ones(1, 1, side, size_multiple(depth), dtype=torch.float64, requires_grad=True)
+    for offset in range(multiple):
+        image = torch.ones(1, 1, side, multiple, dtype=torch.float64, requires_grad=True)
         row = side // 2 + offset
         network(image)[0, 0, row].sum().backward()
         assert image.grad is not None
         seen = image.grad[0, 0].abs().sum(dim=1).nonzero()
         reach = max(reach, row - int(seen.min()), int(seen.max()) - row)
     if bilinear:  # which pixels are mixed depends on the size of the picture
-        assert margin(depth, bilinear) - 2 ** (depth + 1) < reach <= margin(depth, bilinear)
+        assert most - 2 ** (depth + 1) < reach <= most
     else:
-        assert reach == margin(depth, bilinear)
+        assert reach == most
 
 
 @settings(max_examples=25, deadline=None)

@@ -40,3 +40,20 @@ def test_the_rate_is_set_everywhere() -> None:
     optimizer = build_optimizer(nn.Linear(4, 1).parameters(), TrainingConfig())
     set_rate(optimizer, 0.5)
     assert {group["lr"] for group in optimizer.param_groups} == {0.5}
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop"])
+def test_an_encoder_learns_at_its_own_rate(name: str) -> None:
+    encoder, decoder = nn.Linear(3, 4), nn.Linear(4, 2)
+    settings = TrainingConfig(optimizer=name, learning_rate=0.1, encoder_rate=0.2, weight_decay=0.3)
+    both = nn.Sequential(encoder, decoder)
+    optimizer = build_optimizer(both.parameters(), settings, encoder.parameters())
+    rates = {p: group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert len(rates) == 4 and optimizer.param_groups[0]["lr"] == 0.1
+    assert {rates[p] for p in decoder.parameters()} == {0.1}
+    assert {rates[p] for p in encoder.parameters()} == {pytest.approx(0.02)}
+    set_rate(optimizer, 0.5)
+    assert {group["lr"] for group in optimizer.param_groups} == {0.5, 0.1}
+    if name == "adamw":
+        decays = {p: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+        assert [decays[p] for p in both.parameters()] == [0.3, 0.0, 0.3, 0.0]

@@ -10,6 +10,8 @@ from unet import config, devices, losses, models, trackers
 from unet.config import Config, ModelConfig
 from unet.errors import ConfigError, InputError
 from unet.models import ModelSpec
+from unet.models.backbones import description
+from unet.models.spec import ENCODERS, require
 
 RIVALS = (("training", {"seconds", "epochs", "steps"}), ("data", {"root", "images", "masks"}))
 """Settings of which one leaves no room for the others: how long, and where the data are."""
@@ -103,7 +105,7 @@ def of_model(wanted: Config, spec: ModelSpec, path: Path) -> Config:
     ConfigError
         The user set another network.
     """
-    have = {"architecture": spec.architecture, "width": spec.width, "depth": spec.depth, "bilinear": spec.bilinear}
+    have = {key: getattr(spec, key) for key in ("architecture", *models.SETTINGS[spec.architecture])}
     usual = ModelConfig()
     for key, value in have.items():
         said = getattr(wanted.model, key)
@@ -120,10 +122,17 @@ def check(wanted: Config) -> None:
     InputError
         There is none of that name, or it does not fit this machine.
     MissingExtraError
-        A tracker's package is not installed.
+        The package of a tracker or of a pre-trained encoder is not installed.
     """
     losses.parse(wanted.training.loss or losses.USUAL)
     trackers.require(wanted.training.trackers)
     devices.candidates(devices.pick(wanted.training.device), wanted.training.precision)
-    if wanted.model.architecture not in models.ARCHITECTURES:
-        raise ConfigError(f"architecture {wanted.model.architecture!r}", " or ".join(models.ARCHITECTURES))
+    architecture = wanted.model.architecture
+    said = wanted.model.model_dump(exclude_none=True, exclude={"architecture", "outputs"})
+    require(architecture, said)
+    if architecture in ENCODERS:
+        description(wanted.model.encoder or "", architecture)
+    else:
+        for key in ("encoder_rate", "freeze"):
+            if getattr(wanted.training, key) is not None:
+                raise ConfigError(f"{key} with architecture {architecture}", f"one of {', '.join(ENCODERS)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from unet import config, devices, plan
@@ -11,7 +10,8 @@ from unet.commands.display import Display
 from unet.commands.source import Source
 from unet.config import Config
 from unet.devices import Compute
-from unet.models import ModelSpec
+from unet.models import SETTINGS, ModelSpec
+from unet.models.backbones import description
 from unet.plan import Machine
 from unet.training import probe
 
@@ -25,7 +25,7 @@ PROBE_WIDTH = 32
 def settle(wanted: Config, source: Source, display: Display) -> tuple[Config, Compute, tuple[str, ...]]:
     """Decide what the user left open and say why; return the settings, how to compute, and the reasons."""
     device = devices.pick(wanted.training.device)
-    outline = replace(spec_of(wanted, source), width=PROBE_WIDTH)
+    outline = spec_of(wanted, source).of_width(PROBE_WIDTH)
     compute = probe.best_compute(outline, device, wanted.training.precision, wanted.training.channels_last)
     machine = Machine(probe.speed_model(outline, compute), probe.free_memory(device))
     decided = plan.decide(wanted, source.fingerprint, machine)
@@ -44,14 +44,15 @@ def settle(wanted: Config, source: Source, display: Display) -> tuple[Config, Co
 
 def spec_of(settings: Config, source: Source) -> ModelSpec:
     """Return the network that the settings ask for and the data need."""
-    return ModelSpec(
-        architecture=settings.model.architecture,
-        bands=source.fingerprint.bands,
-        classes=settings.model.outputs or len(source.labels),
-        width=settings.model.width or PROBE_WIDTH,
-        depth=settings.model.depth or plan.MOST_DEPTH,
-        bilinear=settings.model.bilinear or False,
-    )
+    model = settings.model
+    said = {key: getattr(model, key) for key in SETTINGS[model.architecture] if getattr(model, key) is not None}
+    about = {**SETTINGS[model.architecture], **said}
+    if model.blocks and model.depth is None:
+        about["depth"] = len(model.blocks) - 1
+    if "encoder" in about:
+        about["encoder"] = description(about["encoder"], model.architecture)
+    classes = model.outputs or len(source.labels)
+    return ModelSpec(model.architecture, source.fingerprint.bands, classes, **about)
 
 
 def write_plan(folder: Path, settled: Config, reasons: tuple[str, ...]) -> None:

@@ -34,6 +34,7 @@ from unet.data.preprocess import Preprocessing
 from unet.errors import ConfigError, InputError, TrainingError
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
+from unet.models.backbones import load_weights
 from unet.trackers import open_trackers
 from unet.training.checkpoint import Progress, read_progress
 from unet.training.loop import Training, Validation, fit
@@ -181,6 +182,8 @@ def train_settings(
     network = models.build(template.spec)
     if template.state:
         network.load_state_dict(template.state)
+    elif settled.model.encoder and not resume:
+        load_weights(network, settled.model.encoder)
     size = sum(parameter.numel() for parameter in network.parameters())
     display.say(f"network {template.spec.architecture}, {size:,} parameters; run folder {run}")
 

@@ -34,7 +34,7 @@ def logits_in_bands(network: UNet, image: Tensor, band: int) -> Tensor:
     Parameters
     ----------
     network : UNet
-        In evaluation mode.
+        In evaluation mode, one whose output rests on what is near (`local`).
     image : float Tensor (1, C, H, W)
     band : int
         Rows to compute at a time, at every level (a row of any level takes the same memory).
@@ -43,7 +43,7 @@ def logits_in_bands(network: UNet, image: Tensor, band: int) -> Tensor:
     -------
     float Tensor (1, K, H, W)
     """
-    level = convolved(network.inc, stored(at_least(image, 1 << network.depth)))
+    level = convolved(network.inc, stored(at_least(image, network.least, network.least)))
     skips = []
     for down in network.downs:
         skips.append(level)

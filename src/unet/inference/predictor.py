@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from unet import devices
 from unet.bundle import Bundle
 from unet.data.preprocess import prepare
 from unet.inference.banded import bytes_per_row, interpolated, logits_in_bands, stored
 from unet.inference.folding import fold_norms
-from unet.models import UNet
+from unet.models import UNet, geometry_of
+from unet.models.blocks import mirrored
 
 BAND_BYTES = 128 << 20
 """Memory for the rows of a big picture that are computed at a time. More makes it hardly faster."""
@@ -72,6 +73,7 @@ class Predictor:
         self, bundle: Bundle, *, device: str = "auto", exact: bool = False, threshold: float | None = None
     ) -> None:
         self.bundle = replace(bundle, state={})
+        self.lost = geometry_of(bundle.spec).lost
         self.device = devices.pick(device)
         given = (threshold, bundle.threshold, DEFAULT_THRESHOLD)
         self.threshold = next(value for value in given if value is not None)
@@ -136,7 +138,7 @@ class Predictor:
         networks = {torch.float32: self.network, dtype: copy.deepcopy(self.network).to(dtype)}
 
         def classes(kind: torch.dtype) -> Tensor:
-            logits: Tensor = networks[kind](part.to(kind))[0].float()
+            logits = self._whole(networks[kind], part.to(kind))[0].float()
             return self._classes(logits).cpu()  # which waits until a GPU has done it
 
         same = (classes(torch.float32) == classes(dtype)).float().mean()
@@ -150,11 +152,18 @@ class Predictor:
 
     def _run(self, image: Tensor) -> Tensor:
         """Return the logits of an image, in bands where it is big."""
-        if isinstance(self.network, UNet):
+        if isinstance(self.network, UNet) and self.network.local:
             band = self._memory() // bytes_per_row(self.network, image.shape[3], self.dtype)
             if band < image.shape[2]:
                 return logits_in_bands(self.network, image, max(band, 16))
-        logits: Tensor = self.network(image)
+        return self._whole(self.network, image)
+
+    def _whole(self, network: nn.Module, image: Tensor) -> Tensor:
+        """Return the logits of all of an image, which is mirrored at its borders where a network needs more."""
+        if self.lost:
+            for dim in (2, 3):
+                image = mirrored(image, self.lost, self.lost, dim)
+        logits: Tensor = network(image)
         return logits
 
     def _memory(self) -> int:

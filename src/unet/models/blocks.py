@@ -1,21 +1,76 @@
-"""The parts of a padded U-Net. Attributes are named as in the parameter names of Carvana U-Net files."""
+"""The parts of U-Nets. Attributes are named as in the parameter names of Carvana U-Net files."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import gcd
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+GROUPS = 8
+"""Of group norm, where the channels can be shared out among so many."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """What follows each convolution.
+
+    Attributes
+    ----------
+    norm : {"batch", "group", "instance", "none"}
+    activation : {"relu", "leaky_relu", "gelu", "silu"}
+    """
+
+    norm: str = "batch"
+    activation: str = "relu"
+
+    @property
+    def needs_pixels(self) -> bool:
+        """A map of one pixel has no spread to normalise by."""
+        return self.norm in ("group", "instance")
+
+    def convolution(self, inputs: int, outputs: int, size: int = 3, stride: int = 1, padding: int = 1) -> nn.Conv2d:
+        """Return a convolution; a norm after it has a bias of its own."""
+        return nn.Conv2d(inputs, outputs, size, stride, padding, bias=self.norm == "none")
+
+    def normalised(self, channels: int) -> nn.Module:
+        """Return the norm."""
+        if self.norm == "batch":
+            return nn.BatchNorm2d(channels)
+        if self.norm == "none":
+            return nn.Identity()
+        return nn.GroupNorm(channels if self.norm == "instance" else gcd(GROUPS, channels), channels)
+
+    def activated(self) -> nn.Module:
+        """Return the activation."""
+        if self.activation == "relu":
+            return nn.ReLU(inplace=True)
+        if self.activation == "leaky_relu":
+            return nn.LeakyReLU(0.01, inplace=True)
+        return nn.GELU() if self.activation == "gelu" else nn.SiLU(inplace=True)
+
+    def layer(self, inputs: int, outputs: int, stride: int = 1, padding: int = 1) -> tuple[nn.Module, ...]:
+        """Return 3 x 3 convolution, norm and activation."""
+        convolution = self.convolution(inputs, outputs, stride=stride, padding=padding)
+        return convolution, self.normalised(outputs), self.activated()
+
+
+USUAL = Style()
+
 
 class DoubleConv(nn.Module):
-    """Twice: 3 x 3 convolution, batch norm, ReLU. Height and width stay."""
+    """Twice: 3 x 3 convolution, norm, activation. With a padding of 0 height and width lose 4 pixels."""
 
-    def __init__(self, inputs: int, outputs: int, middle: int | None = None) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, middle: int | None = None, *, style: Style = USUAL, padding: int = 1
+    ) -> None:
         super().__init__()
         middle = middle or outputs
-        self.double_conv = nn.Sequential(*_conv_norm_relu(inputs, middle), *_conv_norm_relu(middle, outputs))
+        first, second = style.layer(inputs, middle, padding=padding), style.layer(middle, outputs, padding=padding)
+        self.double_conv = nn.Sequential(*first, *second)
 
     @property
     def halves(self) -> tuple[nn.Module, nn.Module]:
@@ -27,17 +82,13 @@ class DoubleConv(nn.Module):
         return cast(Tensor, self.double_conv(x))
 
 
-def _conv_norm_relu(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)  # the batch norm has a bias
-    return conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-
-
 class Down(nn.Module):
     """One level down: half the resolution, then convolutions."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, style: Style = USUAL, padding: int = 1) -> None:
         super().__init__()
-        self.maxpool_conv = nn.Sequential(nn.MaxPool2d(2), DoubleConv(inputs, outputs))
+        convolutions = DoubleConv(inputs, outputs, style=style, padding=padding)
+        self.maxpool_conv = nn.Sequential(nn.MaxPool2d(2), convolutions)
 
     @property
     def pool(self) -> nn.Module:
@@ -59,27 +110,71 @@ class Up(nn.Module):
 
     Parameters
     ----------
-    inputs : int
-        Channels after joining: those of the level below (halved by a transposed convolution) and of the skip.
+    below, skip : int
+        Channels of the level below and of the encoder.
     outputs : int
     bilinear : bool
         Interpolate, with the corner pixels aligned, instead of a transposed convolution.
+    style : Style
+    padding : int
+        0: the skip is cut to what the level below covers.
+    attention : bool
+        Weigh the skip by what the level below makes of the place.
     """
 
-    def __init__(self, inputs: int, outputs: int, bilinear: bool) -> None:
+    def __init__(
+        self,
+        below: int,
+        skip: int,
+        outputs: int,
+        bilinear: bool = False,
+        *,
+        style: Style = USUAL,
+        padding: int = 1,
+        attention: bool = False,
+    ) -> None:
         super().__init__()
-        self.bilinear = bilinear
+        self.bilinear, self.padded = bilinear, padding > 0
         self.up: nn.Module
         if bilinear:
             self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
-            self.conv = DoubleConv(inputs, outputs, middle=inputs // 2)
+            self.conv = DoubleConv(below + skip, outputs, middle=(below + skip) // 2, style=style)
         else:
-            self.up = nn.ConvTranspose2d(inputs, inputs // 2, 2, stride=2)
-            self.conv = DoubleConv(inputs, outputs)
+            self.up = nn.ConvTranspose2d(below, outputs, 2, stride=2)
+            self.conv = DoubleConv(outputs + skip, outputs, style=style, padding=padding)
+        self.gate = AttentionGate(skip, below) if attention else None
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         """Return (N, outputs, H, W) for a skip (N, C, H, W) and (N, C', H // 2, W // 2) from below."""
-        return cast(Tensor, self.conv(torch.cat([skip, fit(self.up(below), skip)], dim=1)))
+        grown = self.up(below)
+        if self.gate is not None:
+            skip = self.gate(skip, below)
+        if self.padded:
+            grown = fit(grown, skip)
+        else:
+            skip = centre(skip, grown.shape[2], grown.shape[3])
+        return cast(Tensor, self.conv(torch.cat([skip, grown], dim=1)))
+
+
+class AttentionGate(nn.Module):
+    """A weight of 0..1 for every pixel of a skip, from the skip itself and from the level below.
+
+    Additive attention of Oktay et al., "Attention U-Net: Learning Where to Look for the Pancreas" (2018), equation 1:
+    sigmoid(psi(ReLU(theta(skip) + phi(below)))), computed at the resolution below and interpolated.
+    """
+
+    def __init__(self, skip: int, below: int) -> None:
+        super().__init__()
+        inner = max(1, skip // 2)
+        self.theta = nn.Conv2d(skip, inner, 2, stride=2, bias=False)
+        self.phi = nn.Conv2d(below, inner, 1)
+        self.psi = nn.Conv2d(inner, 1, 1)
+
+    def forward(self, skip: Tensor, below: Tensor) -> Tensor:
+        """Return the weighed skip (N, C, H, W); from below comes (N, C', H // 2, W // 2)."""
+        weight = self.psi(F.relu(self.theta(skip) + self.phi(below))).sigmoid()
+        weight = F.interpolate(weight, scale_factor=2, mode="bilinear")
+        return skip * at_least(weight, skip.shape[2], skip.shape[3])  # odd sizes lack a row or column at the end
 
 
 def fit(x: Tensor, like: Tensor) -> Tensor:
@@ -88,6 +183,35 @@ def fit(x: Tensor, like: Tensor) -> Tensor:
     if rows == columns == 0:
         return x
     return F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+
+
+def centre(x: Tensor, height: int, width: int) -> Tensor:
+    """Return the middle (..., height, width) of (..., H, W)."""
+    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+    return x[..., top : top + height, left : left + width]
+
+
+def at_least(image: Tensor, height: int, width: int) -> Tensor:
+    """Repeat the last row and column of (N, C, H, W) until height and width are at least these."""
+    rows, columns = max(0, height - image.shape[2]), max(0, width - image.shape[3])
+    return F.pad(image, (0, columns, 0, rows), mode="replicate") if rows or columns else image
+
+
+def to_multiple(image: Tensor, step: int, least: int) -> Tensor:
+    """Repeat the last row and column of (N, C, H, W) until both sides are multiples of `step`, `least` at least."""
+    height, width = (max(-(-side // step) * step, least) for side in image.shape[2:])
+    return at_least(image, height, width)
+
+
+def mirrored(image: Tensor, before: int, after: int, dim: int) -> Tensor:
+    """Continue an image beyond its borders along one axis as in a mirror; the pixel at the border is not repeated.
+
+    However far: where the image ends it is mirrored again.
+    """
+    side = image.shape[dim]
+    place = torch.arange(-before, side + after, device=image.device)
+    period = max(1, 2 * (side - 1))
+    return image.index_select(dim, (side - 1) - ((place % period) - (side - 1)).abs())
 
 
 class OutConv(nn.Module):

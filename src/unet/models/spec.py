@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from unet.errors import ConfigError
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "unet": {
+        "width": 32, "depth": 4, "bilinear": False, "norm": "batch", "activation": "relu", "dropout": 0.0,
+        "attention": False, "deep_supervision": False,
+    },
+    "paper": {"width": 32, "depth": 4, "norm": "none", "activation": "relu", "dropout": 0.5},
+    "resenc": {
+        "width": 32, "depth": 4, "norm": "instance", "activation": "leaky_relu", "blocks": (),
+        "deep_supervision": False,
+    },
+    "backbone": {"width": 16, "norm": "batch", "activation": "relu", "encoder": ""},
+    "segformer": {"encoder": ""},
+}  # fmt: skip
+"""Which settings each architecture has, and the usual values where neither the user nor the plan says otherwise."""
+
+BLOCKS = (1, 3, 4, 6)
+"""Residual blocks of the finest stages, as in nnU-Net; of all coarser ones as many as the last."""
+
+ENCODERS = ("backbone", "segformer")
+"""Those with an encoder that was trained before."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The arguments of a network.
+    """The arguments of a network; those that an architecture has not, see `SETTINGS`, stay as they are here.
 
     Attributes
     ----------
@@ -23,6 +49,20 @@ class ModelSpec:
         How many times the resolution is halved.
     bilinear : bool
         Up-sample by interpolation instead of transposed convolution: about half the parameters.
+    norm : {"batch", "group", "instance", "none"}
+        What follows each convolution ...
+    activation : {"relu", "leaky_relu", "gelu", "silu"}
+        ... and what follows that.
+    dropout : float
+        Share of the values of the coarsest level, in `paper` of the two coarsest, that are left out in training.
+    attention : bool
+        Attention gates on the skips.
+    deep_supervision : bool
+        In training every level of the decoder gives logits.
+    blocks : tuple of int
+        Residual blocks per stage, `depth` + 1 of them; empty: the usual ones.
+    encoder : str
+        The configuration of a pre-trained encoder, JSON of `transformers`.
     """
 
     architecture: str = "unet"
@@ -31,3 +71,79 @@ class ModelSpec:
     width: int = 64
     depth: int = 4
     bilinear: bool = False
+    norm: str = "batch"
+    activation: str = "relu"
+    dropout: float = 0.0
+    attention: bool = False
+    deep_supervision: bool = False
+    blocks: tuple[int, ...] = ()
+    encoder: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelSpec:
+        """Read what `to_dict` wrote, also after a trip through JSON, and by versions that knew fewer settings."""
+        return cls(**{**data, "blocks": tuple(data.get("blocks", ()))})
+
+    def of_width(self, width: int) -> ModelSpec:
+        """Return the same network with another width, if it has one."""
+        return replace(self, width=width) if "width" in SETTINGS[self.architecture] else self
+
+
+CHOICES = {"norm": ("batch", "group", "instance", "none"), "activation": ("relu", "leaky_relu", "gelu", "silu")}
+
+
+def check(spec: ModelSpec) -> None:
+    """Check that a network of this kind can be built.
+
+    Raises
+    ------
+    ConfigError
+        There is no such architecture, a setting makes no sense, or the architecture does not have it.
+    """
+    require(spec.architecture, {})
+    for name in ("bands", "classes", "width", "depth"):
+        if getattr(spec, name) < 1:
+            raise ConfigError(f"{name} = {getattr(spec, name)}", "at least 1")
+    for name, choices in CHOICES.items():
+        if getattr(spec, name) not in choices:
+            raise ConfigError(f"{name} = {getattr(spec, name)}", f"one of {', '.join(choices)}")
+    if not 0 <= spec.dropout < 1:
+        raise ConfigError(f"dropout = {spec.dropout}", "at least 0 and less than 1")
+    if spec.blocks and (len(spec.blocks) != spec.depth + 1 or min(spec.blocks) < 1):
+        raise ConfigError(f"blocks = {list(spec.blocks)}", f"{spec.depth + 1} numbers above 0 for depth {spec.depth}")
+    if spec.architecture in ENCODERS:
+        try:
+            json.loads(spec.encoder)["model_type"]
+        except (ValueError, KeyError, TypeError):
+            raise ConfigError(f"encoder = {spec.encoder!r}", "the configuration of one, as JSON") from None
+    own = {name for settings in SETTINGS.values() for name in settings}
+    changed = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name in own}
+    usual = {f.name: f.default for f in fields(spec)}
+    require(spec.architecture, {name: value for name, value in changed.items() if value != usual[name]})
+
+
+def require(architecture: str, said: Mapping[str, Any]) -> None:
+    """Check that there is an architecture, and that it has all settings that were said.
+
+    Raises
+    ------
+    ConfigError
+        Either is not so.
+    """
+    if architecture not in SETTINGS:
+        raise ConfigError(f"architecture {architecture!r}", " or ".join(SETTINGS))
+    known = SETTINGS[architecture]
+    strange = [f"{name} = {value}" for name, value in said.items() if name not in known]
+    if strange:
+        raise ConfigError(
+            f"{', '.join(strange)}, which architecture {architecture} has not", f"of its settings: {', '.join(known)}"
+        )
+
+
+def blocks_of(depth: int, said: Sequence[int]) -> tuple[int, ...]:
+    """Return the residual blocks of each stage: as said, or the usual ones."""
+    return tuple(said) or tuple(BLOCKS[min(level, len(BLOCKS) - 1)] for level in range(depth + 1))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from collections.abc import Sequence
 from typing import cast
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from unet.models.blocks import DoubleConv, Down, OutConv, Up
+from unet.models.blocks import USUAL, DoubleConv, Down, OutConv, Style, Up, at_least
+from unet.models.checkpointing import Checkpointed
 
 
-class UNet(nn.Module):
+class UNet(Checkpointed):
     """Encoder, decoder, and a skip between them at every level.
 
     After Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation"
@@ -33,25 +29,49 @@ class UNet(nn.Module):
         Channels at full resolution; every level below has twice as many.
     depth : int
         How many times the resolution is halved.
+    style : Style
+        Norm and activation.
+    dropout : float
+        Share of the values at the coarsest level that are left out in training.
+    attention : bool
+        Attention gates on the skips.
+    deep_supervision : bool
+        Logits from every level of the decoder in training.
     """
 
     def __init__(
-        self, n_channels: int = 3, n_classes: int = 2, bilinear: bool = False, width: int = 64, depth: int = 4
+        self,
+        n_channels: int = 3,
+        n_classes: int = 2,
+        bilinear: bool = False,
+        width: int = 64,
+        depth: int = 4,
+        *,
+        style: Style = USUAL,
+        dropout: float = 0.0,
+        attention: bool = False,
+        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         self.n_channels, self.n_classes, self.bilinear = n_channels, n_classes, bilinear
         self.width, self.depth = width, depth
-        self.checkpointing = False
+        self.least = (2 if style.needs_pixels else 1) << depth
+        # What `unet.inference.banded` can compute a band of rows at a time: no norm over the picture, no gates.
+        self.local = style.norm in ("batch", "none") and not attention
         channels = [width << level for level in range(depth + 1)]
         less = 2 if bilinear else 1  # interpolation keeps the channels, so the level below gives half as many
-        self.inc = DoubleConv(n_channels, width)
+        self.inc = DoubleConv(n_channels, width, style=style)
         for level in range(1, depth + 1):
             outputs = channels[level] // (less if level == depth else 1)
-            self.add_module(f"down{level}", Down(channels[level - 1], outputs))
+            self.add_module(f"down{level}", Down(channels[level - 1], outputs, style=style))
+        self.dropout = nn.Dropout(dropout)
         for level in reversed(range(depth)):
             outputs = channels[level] // (less if level else 1)
-            self.add_module(f"up{depth - level}", Up(channels[level + 1], outputs, bilinear))
+            below = channels[level + 1] // less
+            up = Up(below, channels[level], outputs, bilinear, style=style, attention=attention)
+            self.add_module(f"up{depth - level}", up)
         self.outc = OutConv(width, n_classes)
+        self.deep = heads([channels[level] // less for level in range(1, depth)], n_classes, deep_supervision)
 
     @property
     def downs(self) -> list[Down]:
@@ -63,51 +83,37 @@ class UNet(nn.Module):
         """The decoder, from coarse to fine."""
         return [cast(Up, self.get_submodule(f"up{number}")) for number in range(1, self.depth + 1)]
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return logits (N, n_classes, H, W) for images (N, n_channels, H, W), of any size from 1 x 1 on."""
-        height, width = image.shape[2:]
-        x = self._run(self.inc, at_least(image, 1 << self.depth))  # a pixel at every level
-        skips = []
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return logits (N, n_classes, H, W) for images (N, n_channels, H, W), of any size from 1 x 1 on.
+
+        With deep supervision, in training: a tuple, those at full resolution first, then at a half, a quarter, ...
+        """
+        x = self._run(self.inc, at_least(image, self.least, self.least))  # a pixel at every level
+        skips, levels = [], []
         for down in self.downs:
             skips.append(x)
             x = self._run(down, x)
+        x = self.dropout(x)
         for up in self.ups:
             x = self._run(up, x, skips.pop())
-        return cast(Tensor, self.outc(x))[..., :height, :width]
-
-    def use_checkpointing(self) -> None:
-        """Keep only the borders of blocks for the backward pass: less memory, about a third more time."""
-        self.checkpointing = True
-
-    def _run(self, block: nn.Module, *inputs: Tensor) -> Tensor:
-        if self.checkpointing and self.training and torch.is_grad_enabled():
-            again = partial(_second_run, block)
-            return cast(Tensor, checkpoint(block, *inputs, use_reentrant=False, context_fn=again))
-        return cast(Tensor, block(*inputs))
+            levels.insert(0, x)
+        return supervised(self, self.outc, self.deep, levels, image)
 
 
-def at_least(image: Tensor, side: int) -> Tensor:
-    """Repeat the last row and column of (N, C, H, W) until both sides are that long."""
-    rows, columns = max(0, side - image.shape[2]), max(0, side - image.shape[3])
-    return F.pad(image, (0, columns, 0, rows), mode="replicate") if rows or columns else image
+def heads(channels: Sequence[int], classes: int, wanted: bool) -> nn.ModuleList:
+    """Return what makes logits of the decoder below full resolution, from fine to coarse; nothing if not wanted."""
+    return nn.ModuleList([OutConv(inputs, classes) for inputs in channels] if wanted else [])
 
 
-def _second_run(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Return the contexts of the forward pass and of its repetition in the backward pass."""
-    return nullcontext(), _fixed_statistics(block)
-
-
-@contextmanager
-def _fixed_statistics(block: nn.Module) -> Iterator[None]:
-    """Keep the running means of batch norm from counting the same batch twice."""
-    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
-    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-        if norm.num_batches_tracked is not None:
-            norm.num_batches_tracked = norm.num_batches_tracked.clone()
-    try:
-        yield
-    finally:
-        for norm, momentum, batches in before:
-            norm.momentum, norm.num_batches_tracked = momentum, batches
+def supervised(
+    network: nn.Module, last: nn.Module, deep: nn.ModuleList, levels: Sequence[Tensor], image: Tensor
+) -> Tensor | tuple[Tensor, ...]:
+    """Return the logits of decoder levels, from fine to coarse: of all in training where there are heads."""
+    height, width = image.shape[2:]
+    logits: Tensor = last(levels[0])[..., :height, :width]
+    if not (network.training and len(deep)):
+        return logits
+    found = [logits]
+    for level, (head, x) in enumerate(zip(deep, levels[1:], strict=False), start=1):
+        found.append(head(x)[..., : max(1, height >> level), : max(1, width >> level)])
+    return tuple(found)

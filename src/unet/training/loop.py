@@ -29,6 +29,7 @@ from unet.trackers import Tracker
 from unet.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from unet.training.health import Check, Circumstances, Health, Remark, write_remarks
 from unet.training.optim import build_optimizer, set_rate
+from unet.training.outputs import loss_of_outputs
 from unet.training.schedule import plateau, rate_factor
 
 CHECKPOINT_SECONDS = (10.0, 300.0)
@@ -242,7 +243,9 @@ class _Session:
         device = self.compute.device
         self.network = training.network.to(device)
         self.network.to(memory_format=self.compute.memory_format)  # type: ignore[call-overload]
-        self.optimizer = build_optimizer(self.network.parameters(), self.settings)
+        encoder = getattr(self.network, "encoder", None)
+        self.encoder: nn.Module = nn.Identity() if encoder is None else encoder
+        self.optimizer = build_optimizer(self.network.parameters(), self.settings, self.encoder.parameters())
         self.plateau = plateau(self.optimizer, self.settings)
         scaler: dict[str, Any] = {}
         if training.resume:
@@ -319,6 +322,7 @@ class _Session:
         if self.settings.schedule != "plateau":  # which lowers the rate itself
             epochs = self.progress.samples / len(self.training.dataset)
             set_rate(self.optimizer, self.rate_peak() * rate_factor(self.settings, self.share_done(), epochs))
+        self._freeze()
         loss = self._update(batch)
         self.progress.step += 1
         self.progress.samples += len(batch.names)
@@ -349,6 +353,11 @@ class _Session:
                 seconds_left=left,
             )
         )
+
+    def _freeze(self) -> None:
+        """Keep an encoder that was trained before as it is, its statistics too, in the first part of the training."""
+        thawed = self.share_done() >= (self.settings.freeze or 0.0)
+        self.encoder.train(thawed).requires_grad_(thawed)
 
     def rate_peak(self) -> float:
         """Return the highest learning rate, as the run had to change it."""
@@ -405,7 +414,7 @@ class _Session:
         before = [buffer.clone() for buffer in buffers]  # batch statistics; a bad batch would stay in them for good
         try:
             self.wrapped.zero_grad(set_to_none=True)
-            loss = self.loss_of(self.model(images), targets, self.weights)
+            loss = loss_of_outputs(self.loss_of, self.model(images), targets, self.weights)
             value, statistics = torch.stack([loss.detach(), _total(buffers, loss)]).tolist()
             if not (math.isfinite(value) and statistics < LARGEST):
                 _restore(buffers, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch.nn import Parameter
@@ -10,30 +11,40 @@ from torch.nn import Parameter
 from unet.config import TrainingConfig
 
 
-def build_optimizer(parameters: Iterable[Parameter], settings: TrainingConfig) -> torch.optim.Optimizer:
+def build_optimizer(
+    parameters: Iterable[Parameter], settings: TrainingConfig, encoder: Iterable[Parameter] = ()
+) -> torch.optim.Optimizer:
     """Return the optimiser the settings name; biases and batch-norm parameters are not decayed by AdamW.
 
-    Unset weight decay is 0.01 for AdamW and 0 for the others, unset momentum 0.9.
+    Unset weight decay is 0.01 for AdamW and 0 for the others, unset momentum 0.9. Those of the parameters that are
+    an encoder's, trained before, form groups of their own, whose rate is that of the others times `encoder_rate`.
     """
     rate = settings.learning_rate or 1e-3
     decay = settings.weight_decay if settings.weight_decay is not None else 0.0
     momentum = settings.momentum if settings.momentum is not None else 0.9
+    slow = set(encoder)
     parameters = list(parameters)
+    groups: list[dict[str, Any]] = [{"params": [p for p in parameters if p not in slow]}]
+    if slow:
+        factor = settings.encoder_rate or 1.0
+        groups.append({"params": [p for p in parameters if p in slow], "factor": factor, "lr": rate * factor})
     if settings.optimizer == "adamw":
         decay = settings.weight_decay if settings.weight_decay is not None else 0.01
+        parts = ((lambda p: p.ndim > 1, decay), (lambda p: p.ndim <= 1, 0.0))
         groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            {**group, "params": [p for p in group["params"] if belongs(p)], "weight_decay": decayed}
+            for group in groups
+            for belongs, decayed in parts
         ]
         return torch.optim.AdamW(groups, lr=rate)
     if settings.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
+        return torch.optim.Adam(groups, lr=rate, weight_decay=decay)
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=momentum)
-    return torch.optim.RMSprop(parameters, lr=rate, weight_decay=decay, momentum=momentum)
+        return torch.optim.SGD(groups, lr=rate, weight_decay=decay, momentum=momentum)
+    return torch.optim.RMSprop(groups, lr=rate, weight_decay=decay, momentum=momentum)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all groups."""
+    """Set the learning rate of all groups, that of an encoder by its factor."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("factor", 1.0)

@@ -13,6 +13,7 @@ import torch
 from unet import devices, losses, models
 from unet.devices import Compute
 from unet.models import ModelSpec
+from unet.training.outputs import loss_of_outputs
 
 SIDE = 128
 """Of the two pictures by which precisions and layouts are compared: small, as only the order counts."""
@@ -31,6 +32,7 @@ MEMORY_SHARE = {"cpu": 0.4, "cuda": 0.8, "mps": 0.5}
 
 def _step(spec: ModelSpec, batch: int = 2, side: int = SIDE) -> Callable[[Compute], None]:
     network = models.build(spec).train()
+    side = least_side(spec, side)
     images = torch.randn(batch, spec.bands, side, side)
     targets = torch.zeros(batch, side, side, dtype=torch.int64)
 
@@ -39,11 +41,18 @@ def _step(spec: ModelSpec, batch: int = 2, side: int = SIDE) -> Callable[[Comput
         network.to(memory_format=compute.memory_format)  # type: ignore[call-overload]
         with compute.autocast():
             logits = network(images.to(compute.device, memory_format=compute.memory_format))
-        torch.autograd.backward(losses.cross_entropy(logits, targets.to(compute.device)))
+        loss = loss_of_outputs(losses.cross_entropy, logits, targets.to(compute.device), None)
+        torch.autograd.backward(loss)
         if compute.device.type == "cuda":
             torch.cuda.synchronize(compute.device)
 
     return run
+
+
+def least_side(spec: ModelSpec, side: int) -> int:
+    """Return a side, not smaller, of which a network without padding leaves about as much as it takes away."""
+    geometry = models.geometry_of(spec)
+    return geometry.at_least(max(side, 4 * geometry.lost))
 
 
 def best_compute(spec: ModelSpec, device: torch.device, precision: str, channels_last: bool | None) -> Compute:
@@ -62,18 +71,23 @@ def best_compute(spec: ModelSpec, device: torch.device, precision: str, channels
 
 
 def speed_model(spec: ModelSpec, compute: Compute) -> Callable[[int], float]:
-    """Return training speed (pixels per second) by width: measured at two widths, a power law between and beyond."""
+    """Return training speed (pixels per second) by width: measured at two widths, a power law between and beyond.
+
+    Of a network that has no width it is the same for all.
+    """
 
     @cache
     def measured() -> tuple[float, float]:
         batch = CPU_BATCH if compute.device.type == "cpu" else GPU_BATCH
-        steps = [_step(replace(spec, width=width), batch, SPEED_SIDE) for width in (NARROW, WIDE)]
+        steps = [_step(spec.of_width(width), batch, SPEED_SIDE) for width in (NARROW, WIDE)]
         seconds = devices.shortest([partial(step, compute) for step in steps])
-        narrow, wide = (batch * SPEED_SIDE**2 / each for each in seconds)
+        narrow, wide = (batch * least_side(spec, SPEED_SIDE) ** 2 / each for each in seconds)
         return narrow, wide
 
     def speed(width: int) -> float:
         narrow, wide = measured()
+        if "width" not in models.SETTINGS[spec.architecture]:
+            return narrow
         slope = math.log(wide / narrow) / math.log(WIDE / NARROW)
         return narrow * math.exp(slope * math.log(width / NARROW))
 
