@@ -342,6 +342,14 @@ def _add_predict(commands: Any) -> Added:
         help="least probability of the foreground (default: the model's)",
     )
     how.add_argument("--exact", action="store_true", help="compute in fp32, the slow and exact way")
+    how.add_argument(
+        "--tile", type=values.positive, metavar="PX", help="side of what is computed at a time (default: what fits)"
+    )
+    how.add_argument(
+        "--join",
+        choices=("exact", "gaussian", "linear", "abut"),
+        help="how tiles become one picture (default: exact where that costs little, else gaussian)",
+    )
     _add_device(how)
     old = parser.add_argument_group("checks on a .pth file, which says these itself")
     old.add_argument("--classes", "-c", type=values.positive, metavar="N", help="it must have this many classes")

@@ -55,6 +55,8 @@ def predict(
     viz: bool = False,
     save: bool = True,
     exact: bool = False,
+    tile: int | None = None,
+    join: str | None = None,
     device: str = "auto",
     classes: int | None = None,
     bilinear: bool | None = None,
@@ -86,6 +88,8 @@ def predict(
         Write the mask.
     exact : bool
         Compute in float32.
+    tile, join : optional
+        See `unet.inference.predictor.Predictor`.
     classes, bilinear : optional
         What the model is expected to be.
     overwrite : bool
@@ -114,7 +118,7 @@ def predict(
     if loaded.spec.classes > 1 and threshold not in (None, 0.5):
         display.say(f"the threshold has no effect: of {loaded.spec.classes} classes the most probable is taken")
 
-    predictor = Predictor(loaded, device=device, exact=exact, threshold=threshold)
+    predictor = Predictor(loaded, device=device, exact=exact, threshold=threshold, tile=tile, join=join)
     loaded = predictor.bundle  # without the weights, of which one copy is enough
     written: list[Path] = []
     faults: list[str] = []

@@ -61,7 +61,8 @@ def _spans(length: int, geometry: Geometry, side: int, join: str) -> list[Span]:
     if join == "abut":
         return abutting_spans(length, side, geometry.lost)
     if geometry.lost:
-        return valid_spans(length, geometry.at_least(side), geometry.lost, geometry.multiple)
+        seen = min(side, length + 2 * geometry.lost)  # a small picture does not need all of it
+        return valid_spans(length, geometry.at_least(max(seen, least_side(geometry))), geometry.lost, geometry.multiple)
     if join == "exact":
         return halo_spans(length, side, geometry.reach or 0, geometry.multiple)
     return overlapping_spans(length, side, side // OVERLAP, geometry.multiple)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,13 +17,24 @@ from torch import Tensor, nn
 from unet import devices
 from unet.bundle import Bundle
 from unet.data.preprocess import prepare
+from unet.errors import InputError
 from unet.inference.banded import bytes_per_row, interpolated, logits_in_bands, stored
 from unet.inference.folding import fold_norms
+from unet.inference.layouts import JOINS, lay_out, least_side, usual_join
+from unet.inference.tiled import blended, joined
 from unet.models import UNet, geometry_of
-from unet.models.blocks import mirrored
 
 BAND_BYTES = 128 << 20
 """Memory for the rows of a big picture that are computed at a time. More makes it hardly faster."""
+
+TILE_BYTES = 512 << 20
+"""Memory for what networks other than the plain U-Net compute at a time."""
+
+MAPS, LEAST_CHANNELS = 4, 64
+"""Such a network is taken to hold so many maps of its width at full resolution, of so many channels at least."""
+
+MOST_TILES = 16
+"""Tiles that are computed at once."""
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -62,6 +74,17 @@ class Predictor:
         if it is faster and gives the same classes.
     threshold : float, optional
         Replaces the bundle's.
+    tile : int, optional
+        Pixels, down and across, that the network is given at a time. By default as many as memory allows: all of most
+        pictures.
+    join : str, optional
+        How tiles become one picture, see `unet.inference.layouts`; by default as the whole picture would be where
+        that costs little, else blended.
+
+    Raises
+    ------
+    InputError
+        Tiles that are too small, or cannot be joined so.
 
     Attributes
     ----------
@@ -70,10 +93,25 @@ class Predictor:
     """
 
     def __init__(
-        self, bundle: Bundle, *, device: str = "auto", exact: bool = False, threshold: float | None = None
+        self,
+        bundle: Bundle,
+        *,
+        device: str = "auto",
+        exact: bool = False,
+        threshold: float | None = None,
+        tile: int | None = None,
+        join: str | None = None,
     ) -> None:
         self.bundle = replace(bundle, state={})
-        self.lost = geometry_of(bundle.spec).lost
+        self.geometry = geometry_of(bundle.spec)
+        if bundle.spec.bilinear:  # corners are aligned: where a value comes from depends on the size of the whole
+            self.geometry = replace(self.geometry, reach=None)
+        self.tile, self.join = tile, join
+        if join is not None and join not in JOINS:
+            raise InputError(f"join {join!r}", " or ".join(JOINS))
+        if tile is not None or join is not None:
+            side = tile or 4096
+            lay_out(side, side, self.geometry, side, join or usual_join(self.geometry, side))
         self.device = devices.pick(device)
         given = (threshold, bundle.threshold, DEFAULT_THRESHOLD)
         self.threshold = next(value for value in given if value is not None)
@@ -138,7 +176,7 @@ class Predictor:
         networks = {torch.float32: self.network, dtype: copy.deepcopy(self.network).to(dtype)}
 
         def classes(kind: torch.dtype) -> Tensor:
-            logits = self._whole(networks[kind], part.to(kind))[0].float()
+            logits = self._tiled(networks[kind], part.to(kind))[0].float()
             return self._classes(logits).cpu()  # which waits until a GPU has done it
 
         same = (classes(torch.float32) == classes(dtype)).float().mean()
@@ -151,20 +189,30 @@ class Predictor:
         return logits[0].sigmoid() > self.threshold if logits.shape[0] == 1 else logits.argmax(dim=0)
 
     def _run(self, image: Tensor) -> Tensor:
-        """Return the logits of an image, in bands where it is big."""
-        if isinstance(self.network, UNet) and self.network.local:
+        """Return the logits of an image, in bands or in tiles where it is big."""
+        if self.tile is None and self.join is None and isinstance(self.network, UNet) and self.network.local:
             band = self._memory() // bytes_per_row(self.network, image.shape[3], self.dtype)
             if band < image.shape[2]:
                 return logits_in_bands(self.network, image, max(band, 16))
-        return self._whole(self.network, image)
+            logits: Tensor = self.network(image)
+            return logits
+        return self._tiled(self.network, image)
 
-    def _whole(self, network: nn.Module, image: Tensor) -> Tensor:
-        """Return the logits of all of an image, which is mirrored at its borders where a network needs more."""
-        if self.lost:
-            for dim in (2, 3):
-                image = mirrored(image, self.lost, self.lost, dim)
-        logits: Tensor = network(image)
-        return logits
+    def _tiled(self, network: nn.Module, image: Tensor) -> Tensor:
+        """Return the logits of an image, tile by tile; one tile where all of it fits."""
+        height, width = image.shape[2:]
+        pixel = MAPS * max(LEAST_CHANNELS, self.bundle.spec.width) * image.dtype.itemsize
+        room = self._memory() * TILE_BYTES // BAND_BYTES // pixel
+        side = self.tile or max(least_side(self.geometry), math.isqrt(room))
+        rim = 2 * self.geometry.lost
+        if self.tile is None and (height + rim) * (width + rim) <= room:
+            side = max(height, width) + rim
+        join = self.join or usual_join(self.geometry, side)
+        tiles = lay_out(height, width, self.geometry, side, join)
+        batch = max(1, min(MOST_TILES, room // side**2))
+        if join in ("gaussian", "linear") and len(tiles) > 1:
+            return blended(network, image, tiles, kind=join, batch=batch)
+        return joined(network, image, tiles, lost=self.geometry.lost, batch=batch)
 
     def _memory(self) -> int:
         if self.device.type == "cuda":
