@@ -12,13 +12,15 @@ from torch import Tensor
 from unet.errors import ConfigError
 from unet.labels import IGNORED
 
-Loss = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
+Loss = Callable[..., Tensor]
 
 USUAL = "ce + dice"
 """Cross-entropy judges every pixel, Dice lets small classes count like large ones."""
 
 
-def cross_entropy(logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
+def cross_entropy(
+    logits: Tensor, target: Tensor, class_weights: Tensor | None = None, pixel_weights: Tensor | None = None
+) -> Tensor:
     """Cross-entropy, averaged over the pixels that count.
 
     Parameters
@@ -29,6 +31,8 @@ def cross_entropy(logits: Tensor, target: Tensor, class_weights: Tensor | None =
         Class indices, `IGNORED` where a pixel does not count.
     class_weights : float Tensor (K,), optional
         The average is weighted by them.
+    pixel_weights : float Tensor (N, H, W), optional
+        The average is weighted by them too.
 
     Returns
     -------
@@ -39,20 +43,31 @@ def cross_entropy(logits: Tensor, target: Tensor, class_weights: Tensor | None =
     valid = target != IGNORED
     if logits.shape[1] == 1:
         losses = F.binary_cross_entropy_with_logits(logits[:, 0], (target == 1).float(), reduction="none")
+        if pixel_weights is not None:
+            counted = pixel_weights * valid
+            return (losses * counted).sum() / counted.sum().clamp(min=1e-6)
         return (losses * valid).sum() / valid.sum().clamp(min=1)
     if not bool(valid.any()):
         return logits.sum() * 0.0
+    if pixel_weights is not None:
+        losses = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction="none")
+        counted = pixel_weights * valid
+        if class_weights is not None:
+            counted = counted * class_weights[target.where(valid, 0)]
+        return (losses * counted).sum() / counted.sum().clamp(min=1e-6)
     return F.cross_entropy(logits, target, weight=class_weights, ignore_index=IGNORED)
 
 
-def dice(logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
+def dice(
+    logits: Tensor, target: Tensor, class_weights: Tensor | None = None, pixel_weights: Tensor | None = None
+) -> Tensor:
     """One minus the soft Dice of the batch, averaged over the classes that occur in its target.
 
     Parameters
     ----------
     logits, target : Tensor
         As in `cross_entropy`.
-    class_weights : ignored
+    class_weights, pixel_weights : ignored
 
     Notes
     -----
@@ -64,7 +79,9 @@ def dice(logits: Tensor, target: Tensor, class_weights: Tensor | None = None) ->
     return (per_class * present).sum() / present.sum().clamp(min=1)
 
 
-def micro_dice(logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
+def micro_dice(
+    logits: Tensor, target: Tensor, class_weights: Tensor | None = None, pixel_weights: Tensor | None = None
+) -> Tensor:
     """One minus the soft Dice of all classes taken together as one set of (pixel, class) pairs.
 
     This is what the Carvana system trains with: large classes dominate it.
@@ -116,7 +133,9 @@ def parse(text: str) -> Loss:
             raise ConfigError(f"loss {text!r}", f"a sum of {', '.join(TERMS)}, such as 'ce + 0.5*dice'")
         terms.append((weight, TERMS[name.strip()]))
 
-    def total(logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        return torch.stack([weight * term(logits, target, class_weights) for weight, term in terms]).sum()
+    def total(
+        logits: Tensor, target: Tensor, class_weights: Tensor | None = None, pixel_weights: Tensor | None = None
+    ) -> Tensor:
+        return torch.stack([f * term(logits, target, class_weights, pixel_weights) for f, term in terms]).sum()
 
     return total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -53,6 +54,26 @@ def test_binary_cross_entropy_for_one_class() -> None:
     valid = target != IGNORED
     expected = F.binary_cross_entropy_with_logits(logits[:, 0][valid], target[valid].float())
     torch.testing.assert_close(losses.cross_entropy(logits, target), expected)
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_cross_entropy_weighs_pixels(classes: int) -> None:
+    logits, weights = torch.randn(2, classes, 4, 5), torch.rand(2, 4, 5)
+    target = torch.randint(0, max(classes, 2), (2, 4, 5))
+    target[0, 0] = IGNORED
+    of_class = torch.tensor([1.0, 2.0, 5.0]) if classes == 3 else None
+    total = counted = 0.0
+    for place in np.ndindex(2, 4, 5):
+        picture, row, column = place
+        if target[place] != IGNORED:
+            pixel = logits[picture : picture + 1, :, row : row + 1, column : column + 1]
+            weight = weights[place].item() * (1 if of_class is None else of_class[target[place]].item())
+            loss = losses.cross_entropy(pixel, target[picture : picture + 1, row : row + 1, column : column + 1])
+            total, counted = total + weight * loss.item(), counted + weight
+    weighted = losses.cross_entropy(logits, target, of_class, weights).item()
+    assert weighted == pytest.approx(total / counted, rel=1e-5)
+    nothing = torch.full_like(target, IGNORED)
+    assert losses.cross_entropy(logits, nothing, of_class, weights).item() == 0
 
 
 def test_micro_dice_of_one_hot_sets() -> None:
