@@ -314,7 +314,12 @@ def test_numbered_objects_are_parted_and_weighted(touching: Path) -> None:
 
 def test_objects_are_looked_at_at_the_scale_of_training(touching: Path) -> None:
     data = dataset(
-        touching, labels=OBJECTS, crop=None, augmentation=NONE, borders=Borders(10, 5), preprocessing=Preprocessing(scale=0.5)
+        touching,
+        labels=OBJECTS,
+        crop=None,
+        augmentation=NONE,
+        borders=Borders(10, 5),
+        preprocessing=Preprocessing(scale=0.5),
     )
     sample = data[0]
     assert sample.weights is not None and sample.weights.shape == (20, 30)

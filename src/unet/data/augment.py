@@ -1,4 +1,4 @@
-"""One geometric warp per sample: crop, flip, rotation, zoom, shear and elastic deformation in a single sampling grid."""
+"""One warp per sample: crop, flip, rotation, zoom, shear and elastic deformation in a single sampling grid."""
 
 from __future__ import annotations
 
