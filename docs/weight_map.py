@@ -43,7 +43,7 @@ def relief(objects: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.u
         height += 6 * np.sqrt(distance_transform_edt(objects == number))
     height = gaussian_filter(height, 1.5) + (objects > 0) * 2.5 * clouds(objects.shape, 6, rng)
     slope = sum(np.gradient(gaussian_filter(height, 0.8)))
-    grey = 128 + 18 * slope + 4 * clouds(objects.shape, 40, rng) + rng.normal(0, 3, objects.shape)
+    grey = 128 + 18 * slope + 4 * clouds(objects.shape, 40, rng) + rng.normal(0, 2, objects.shape)
     return np.clip(grey, 0, 255).astype(np.uint8)[..., None]
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.picture is None:
         rng = np.random.default_rng(5)
-        objects = part(cells(280, 5, rng))
+        objects = part(cells(236, 4, rng))
         read = relief(objects, rng)
     else:
         read, objects = raster.read(args.picture), part(raster.read_mask(args.mask).astype(np.int32))

@@ -77,7 +77,8 @@ def test_workers_change_nothing(make_data: DataMaker) -> None:
     folder = make_data(count=3)
 
     def batches(workers: int) -> list[Batch]:
-        loader = DataLoader(dataset(folder), 2, sampler=Numbers(4, 16), num_workers=workers, collate_fn=collate)
+        data = dataset(folder, augmentation=EVERY_KIND, borders=Borders(10, 5))
+        loader = DataLoader(data, 2, sampler=Numbers(4, 16), num_workers=workers, collate_fn=collate)
         return list(loader)
 
     alone, helped = batches(0), batches(2)

@@ -110,9 +110,10 @@ def choose(source: Source) -> list[tuple[int, int | None, str]]:
     """
     chosen: dict[int, tuple[int | None, str]] = {}
     classes = sorted(enumerate(source.fingerprint.classes), key=lambda item: item[1].share)
-    for index, facts in classes[:-1]:
-        place = next((place for place in facts.pictures if place not in chosen), None)
-        if place is not None and len(chosen) < MOST_ROWS * 3 // 4:
+    for rank, (index, facts) in enumerate(classes[:-1]):
+        holders = [place for place in facts.pictures if place not in chosen]
+        if holders and len(chosen) < MOST_ROWS * 3 // 4:
+            place = holders[len(holders) * rank // len(classes)]  # neighbours are often much alike
             chosen[place] = (index, f"{facts.name}, {facts.share:.2%} of all pixels")
     for place in np.linspace(0, len(source.train) - 1, MOST_ROWS).astype(int).tolist():
         if len(chosen) < MOST_ROWS:
@@ -154,7 +155,9 @@ def draw(
             sample = samples.draw(place, rng, near)
             shown = visible(sample.image.numpy(), samples.preprocessing)
             tiles.append(_tile(shown, sample.target.numpy().astype(np.uint8), samples.labels))
-        parts += [raster.caption([f"{samples.pairs[place].name}: {why}"], _WIDTH), np.concatenate(tiles, axis=1)]
+        tallest = max(tile.shape[0] for tile in tiles)
+        row = [np.pad(t, ((0, tallest - t.shape[0]), (0, 0), (0, 0)), constant_values=255) for t in tiles]
+        parts += [raster.caption([f"{samples.pairs[place].name}: {why}"], _WIDTH), np.concatenate(row, axis=1)]
     return np.concatenate(parts)
 
 
@@ -183,6 +186,6 @@ def legend(labels: Labels) -> NDArray[np.uint8]:
 def _tile(picture: NDArray[np.uint8], target: NDArray[np.uint8], labels: Labels) -> NDArray[np.uint8]:
     height, width = fit(picture.shape, _TILE)
     shown = raster.resize(picture, height, width, "area")
-    tile = np.full((_TILE + _GAP, _TILE + _GAP, 3), 255, np.uint8)
+    tile = np.full((height + _GAP, _TILE + _GAP, 3), 255, np.uint8)
     tile[:height, :width] = overlay(shown, raster.resize(target, height, width, "nearest"), labels)
     return tile

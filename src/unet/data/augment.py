@@ -203,19 +203,7 @@ def apply_warp(
     if layers.weights is not None:
         source[0, bands] = layers.weights[top:bottom, left:right]
     labels = layers.target[top:bottom, left:right].float()[None, None]
-    # affine_grid speaks of coordinates in -1..1 over the pixel edges.
-    theta = torch.tensor(
-        [
-            [xx * width / have_x, xy * height / have_x, 2 * (warp.col - left) / have_x - 1],
-            [yx * width / have_y, yy * height / have_y, 2 * (warp.row - top) / have_y - 1],
-        ]
-    )
-    grid = F.affine_grid(theta.unsqueeze(0), [1, 1, height, width], align_corners=False)
-    if warp.shifts is not None:
-        smooth = F.interpolate(torch.from_numpy(warp.shifts)[None], (height, width), mode="bicubic", align_corners=True)
-        across, down = smooth[0]
-        moved = [2 / have_x * (xx * across + xy * down), 2 / have_y * (yx * across + yy * down)]
-        grid = grid + torch.stack(moved, dim=-1)
+    grid = _grid(warp, crop, (top, left, have_y, have_x))
     if outside == "constant":  # zeros stand for it
         level = torch.zeros(source.shape[1])
         if fill is not None:
@@ -231,3 +219,39 @@ def apply_warp(
         labels = labels + IGNORED
     weights = None if layers.weights is None else sampled[0, bands]
     return Layers(sampled[0, :bands], labels[0, 0].round().to(torch.uint8), weights)
+
+
+def _grid(warp: Warp, crop: tuple[int, int], window: tuple[int, int, int, int]) -> Tensor:
+    """Return where in a window (row, col, height, width) of the source each pixel of a crop comes from.
+
+    The result is (1, h, w, 2), across and down, as `grid_sample` counts: -1 and 1 at the edges of the window.
+    """
+    # Both are sums of products of a function of the row and a function of the column: the offsets from the centre
+    # and, for the elastic part, the weights of each point of the coarse grid.
+    matrix = np.array(warp.matrix()).reshape(2, 2)
+    points = 0 if warp.shifts is None else warp.shifts.shape[1]
+    terms = np.zeros((2, points + 2, points + 2))  # function of the row, function of the column
+    if warp.shifts is not None:
+        terms[:, :points, :points] = np.einsum("st,tij->sij", matrix, warp.shifts)
+    terms[:, -2, -1], terms[:, -1, -2] = matrix[:, 0], matrix[:, 1]
+    terms[:, -2, -2] = warp.col - window[1], warp.row - window[0]
+    terms *= 2 / np.array([window[3], window[2]])[:, None, None]
+    terms[:, -2, -2] -= 1
+    rows, columns = (_along(length, points) for length in crop)
+    by_row = torch.from_numpy(np.einsum("ri,sij->jrs", rows, terms)[:, :, None]).float()
+    by_column = torch.from_numpy(columns.T[:, None, :, None]).float()
+    # Not as a matrix product, whose last bits depend on the number of threads.
+    grid = torch.zeros(*crop, 2)
+    for one, other in zip(by_row, by_column, strict=True):
+        grid.addcmul_(one, other)
+    return grid[None]
+
+
+def _along(length: int, points: int) -> NDArray[np.float64]:
+    """Return (length, points + 2): for each pixel the bicubic weights of points from end to end, 1, and its offset."""
+    across = np.ones((length, points + 2))
+    if points:
+        eye = torch.eye(points, dtype=torch.float64)[None, None]
+        across[:, :points] = F.interpolate(eye, (length, points), mode="bicubic", align_corners=True)[0, 0]
+    across[:, -1] = np.arange(length) + 0.5 - length / 2
+    return across

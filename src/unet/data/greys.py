@@ -40,10 +40,15 @@ def blur(picture: Tensor, deviation: float) -> Tensor:
     radius = math.ceil(3 * deviation)
     if radius == 0:
         return picture
-    kernel = torch.exp(-(torch.arange(-radius, radius + 1.0) ** 2) / (2 * deviation**2))
-    kernel = (kernel / kernel.sum())[None, None]
-    bands = F.pad(picture[:, None], (radius,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(bands, kernel[..., None]), kernel[:, :, None])[:, 0]
+    taps = [math.exp(-(offset**2) / (2 * deviation**2)) for offset in range(-radius, radius + 1)]
+    taps = [tap / sum(taps) for tap in taps]
+    for axis, around in ((1, (0, 0, radius, radius)), (2, (radius, radius, 0, 0))):
+        # A sum of shifted pictures: several times faster here than a convolution of one band.
+        padded, length = F.pad(picture, around, mode="replicate"), picture.shape[axis]
+        picture = torch.zeros_like(picture)
+        for start, tap in enumerate(taps):
+            picture.add_(padded.narrow(axis, start, length), alpha=tap)
+    return picture
 
 
 def change_greys(image: Tensor, augmentation: Augmentation, rng: np.random.Generator) -> Tensor:
