@@ -81,13 +81,15 @@ class TrainingConfig(Section):
     warm_up: float | None = Field(None, ge=0, lt=1)
     power: float = Field(0.9, gt=0)
     step_epochs: float | None = Field(None, gt=0)
-    gamma: float = Field(0.1, gt=0, lt=1)
+    factor: float = Field(0.1, gt=0, lt=1)
     patience: int = Field(5, ge=0)
     plateau_by: Literal["score", "loss"] = "score"
     least_rate: float = Field(0.0, ge=0)
     best_by: Literal["mean_iou", "mean_dice", "mean_iou_foreground", "mean_dice_foreground"] = "mean_iou"
     loss: str | None = None
     class_weights: bool | None = None
+    border_weight: float = Field(0.0, ge=0, le=1000)
+    border_sigma: float = Field(5.0, gt=0, le=100)
     clip: float = Field(1.0, gt=0)
     balance: float | None = Field(None, ge=0, le=1)
     augment: Literal["none", "light", "medium", "strong"] | None = None
@@ -124,12 +126,32 @@ class TrainingConfig(Section):
         return self
 
 
+class AugmentationConfig(Section):
+    """Single strengths that take the place of those of `TrainingConfig.augment`; see `unet.data.augment`."""
+
+    flip: bool | None = None
+    zoom: float | None = Field(None, ge=1, le=10)
+    rotate: float | None = Field(None, ge=0, le=180)
+    shear: float | None = Field(None, ge=0, le=60)
+    elastic: float | None = Field(None, ge=0, le=1000)
+    elastic_grid: int | None = Field(None, ge=2, le=64)
+    brightness: float | None = Field(None, ge=0, le=10)
+    contrast: float | None = Field(None, ge=0, le=1)
+    color: float | None = Field(None, ge=0, le=1)
+    gamma: float | None = Field(None, ge=1, le=10)
+    blur: float | None = Field(None, ge=0, le=50)
+    noise: float | None = Field(None, ge=0, le=10)
+    jpeg: float | None = Field(None, ge=0, le=99)
+    outside: Literal["ignore", "mirror", "constant"] | None = None
+
+
 class Config(Section):
     """All settings of a run. `None` stands for: the plan decides."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
 
     def updated(self, changes: Mapping[str, Mapping[str, Any]]) -> Config:
         """Return a checked copy with `{section: {key: value}}` changed.

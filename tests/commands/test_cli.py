@@ -284,7 +284,7 @@ def test_nothing_said_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None
     assert "unet demo" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "evaluate", "predict", "convert"])
+@pytest.mark.parametrize("command", ["demo", "augment-preview", "train", "evaluate", "predict", "convert"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main([command, "--help"])

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 from unet import models, raster
 from unet.config import TrainingConfig
 from unet.data.augment import PRESETS, Augmentation
-from unet.data.dataset import Balance, Batch, Numbers, Sample, SegmentationDataset, collate
+from unet.data.border_weights import border_weights
+from unet.data.dataset import Balance, Batch, Borders, Numbers, Sample, SegmentationDataset, collate
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair, find_pairs
 from unet.data.preprocess import Preprocessing, prepare
@@ -50,6 +51,12 @@ def same(left: Sample | Batch, right: Sample | Batch) -> bool:
 # --- which samples
 
 
+EVERY_KIND = Augmentation(
+    flip=True, flip_rows=True, zoom=1.5, rotate=20, shear=5, elastic=2, brightness=0.3, contrast=0.3, color=0.2,
+    gamma=1.3, blur=1, noise=0.2, jpeg=50, outside="mirror",
+)  # fmt: skip
+
+
 def test_every_epoch_has_every_picture_once_in_another_order(make_data: DataMaker) -> None:
     data = dataset(make_data(count=5))
     epochs = [[data[5 * epoch + position].name for position in range(5)] for epoch in range(4)]
@@ -58,8 +65,8 @@ def test_every_epoch_has_every_picture_once_in_another_order(make_data: DataMake
 
 
 def test_a_sample_depends_on_seed_and_number_only(make_data: DataMaker) -> None:
-    folder = make_data()
-    first, again, other = dataset(folder), dataset(folder), dataset(folder, seed=1)
+    folder, about = make_data(), {"augmentation": EVERY_KIND, "borders": Borders(10, 5)}
+    first, again, other = dataset(folder, **about), dataset(folder, **about), dataset(folder, seed=1, **about)
     backwards = {number: again[number] for number in reversed(range(12))}
     assert all(same(first[number], backwards[number]) for number in range(12))
     assert not all(same(first[number], other[number]) for number in range(12))
@@ -70,7 +77,8 @@ def test_workers_change_nothing(make_data: DataMaker) -> None:
     folder = make_data(count=3)
 
     def batches(workers: int) -> list[Batch]:
-        loader = DataLoader(dataset(folder), 2, sampler=Numbers(4, 16), num_workers=workers, collate_fn=collate)
+        data = dataset(folder, augmentation=EVERY_KIND, borders=Borders(10, 5))
+        loader = DataLoader(data, 2, sampler=Numbers(4, 16), num_workers=workers, collate_fn=collate)
         return list(loader)
 
     alone, helped = batches(0), batches(2)
@@ -139,7 +147,7 @@ def test_a_class_that_is_lost_in_scaling_is_no_fault(rare_data: SegmentationData
 
 def test_few_candidates_are_remembered(rare_data: SegmentationDataset) -> None:
     assert rare_data.candidates(0, 0).shape == (64, 2)
-    target = rare_data.scaled(2)[1]
+    target = rare_data.scaled(2).target
     pixels = rare_data.candidates(2, 1)
     assert pixels.shape == (9, 2) and all(target[row, column] == 1 for row, column in pixels)
 
@@ -165,7 +173,7 @@ def test_the_cache_keeps_its_limit_and_changes_nothing(
     assert all(same(limited[number], sample) for number, sample in enumerate(expected))
     kept = min(4, room // 3072)
     assert len(limited._cache) == kept
-    assert sum(tensor.nbytes for pair in limited._cache.values() for tensor in pair) <= room
+    assert sum(layers.nbytes for layers in limited._cache.values()) <= room
     assert len(read) == kept + 3 * (4 - kept), "three epochs"
 
 
@@ -274,3 +282,67 @@ def test_faults_name_the_mask(make_data: DataMaker) -> None:
     Image.fromarray(np.zeros((5, 6), np.uint8)).save(mask)
     with pytest.raises(DataError, match=r"p00_mask.png: mask of 6 x 5 px for a picture of 32 x 24 px"):
         read_pair(Pair("p00", image, mask), Labels.numbered(2))
+
+
+# --- how much pixels count
+
+
+@pytest.fixture
+def touching(make_data: DataMaker) -> Path:
+    """One picture of 40 x 60 px with three objects: 1 and 2 touch, 7 lies six columns beside them."""
+    folder = make_data(count=1, size=(40, 60))
+    numbers = np.zeros((40, 60), np.uint8)
+    numbers[10:20, 10:20], numbers[20:30, 10:20], numbers[10:30, 26:40] = 1, 2, 7
+    raster.write_grey(folder / "masks" / "p00_mask.png", numbers)
+    return folder
+
+
+OBJECTS = Labels(("background", "object"), ((0, 0, 0), (9, 9, 9)), (0, 1), rule="nonzero")
+
+
+def test_numbered_objects_are_parted_and_weighted(touching: Path) -> None:
+    data = dataset(touching, labels=OBJECTS, crop=None, augmentation=NONE, borders=Borders(10, 5))
+    sample = data[0]
+    target, weights = sample.target.numpy(), sample.weights
+    assert weights is not None and weights.dtype == torch.float32
+    assert (target[19, 10:20] == 0).all() and (target[18, 10:20] == 1).all() and (target[20, 10:20] == 1).all()
+    objects = raster.read_mask(data.pairs[0].mask) * target
+    assert np.allclose(weights.numpy(), border_weights(objects), atol=5e-3), "halves in the cache"
+    assert weights[19, 14] > 10 and weights[14, 23] < 6 and (weights[target == 1] == 1).all()
+    without = dataset(touching, labels=OBJECTS, crop=None, augmentation=NONE)[0]
+    assert without.weights is None and (without.target[19, 10:20] == 1).all()
+
+
+def test_objects_are_looked_at_at_the_scale_of_training(touching: Path) -> None:
+    data = dataset(
+        touching,
+        labels=OBJECTS,
+        crop=None,
+        augmentation=NONE,
+        borders=Borders(10, 5),
+        preprocessing=Preprocessing(scale=0.5),
+    )
+    sample = data[0]
+    assert sample.weights is not None and sample.weights.shape == (20, 30)
+    assert sample.weights[7, 11] == pytest.approx(1 + 10 * np.exp(-(4**2) / 50), abs=0.01), "a gap of three pixels"
+
+
+def test_classes_have_weights_of_their_own(touching: Path) -> None:
+    about: dict[str, object] = {"labels": Labels.numbered(8), "crop": None, "augmentation": NONE}
+    weights = (2.0, 3, 4, 1, 1, 1, 1, 5)
+    sample = dataset(touching, borders=Borders(10, 5, weights), **about)[0]
+    assert sample.weights is not None and (sample.target[19] == 1).any(), "classes that touch stay as they are"
+    values = sample.weights.numpy()
+    for index in (1, 2, 7):
+        assert (values[sample.target == index] == weights[index]).all()
+    assert values[0, 59] == 2 and values[14, 22] == pytest.approx(2 + 10 * np.exp(-(7**2) / 50), abs=0.02)
+
+
+def test_batches_have_weights_where_samples_do() -> None:
+    small, large = torch.zeros(2, 3, dtype=torch.int64), torch.zeros(4, 3, dtype=torch.int64)
+    samples = [
+        Sample(torch.zeros(1, *target.shape), target, "", torch.full(target.shape, 2.0)) for target in (small, large)
+    ]
+    batch = collate(samples)
+    assert batch.weights is not None and batch.weights.tolist() == [[[2] * 3] * 2 + [[0] * 3] * 2, [[2] * 3] * 4]
+    assert collate([Sample(torch.zeros(1, 2, 3), small, "")]).weights is None

@@ -20,7 +20,7 @@ from torch import nn
 from unet import losses, models, raster
 from unet.config import TrainingConfig
 from unet.data.augment import PRESETS
-from unet.data.dataset import Numbers, SegmentationDataset, collate
+from unet.data.dataset import Borders, Numbers, SegmentationDataset, collate
 from unet.data.pairs import Pair
 from unet.data.preprocess import Preprocessing, normalise
 from unet.devices import Compute
@@ -99,11 +99,12 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-def test_equals_a_plain_loop(pairs: list[Pair], tmp_path: Path) -> None:
-    training = make(pairs, tmp_path)
+@pytest.mark.parametrize("borders", [None, Borders(10, 5)])
+def test_equals_a_plain_loop(pairs: list[Pair], tmp_path: Path, borders: Borders | None) -> None:
+    training, plain = make(pairs, tmp_path), make(pairs, tmp_path)
+    training.dataset.borders = plain.dataset.borders = borders
     assert fit(training)
 
-    plain = make(pairs, tmp_path)
     optimizer = build_optimizer(plain.network.parameters(), SETTINGS)
     numbers = list(Numbers(0, 12))
     plain.network.train()
@@ -111,7 +112,7 @@ def test_equals_a_plain_loop(pairs: list[Pair], tmp_path: Path) -> None:
         batch = collate([plain.dataset[number] for number in numbers[2 * step : 2 * step + 2]])
         set_rate(optimizer, 1e-2 * one_cycle(step / 6))
         optimizer.zero_grad()
-        losses.parse("ce + dice")(plain.network(batch.images), batch.targets, None).backward()
+        losses.parse("ce + dice")(plain.network(batch.images), batch.targets, None, batch.weights).backward()
         nn.utils.clip_grad_norm_(plain.network.parameters(), 1.0)
         optimizer.step()
     # Not to the bit: with one thread Fabric's wrapper makes sums come out in another order.
@@ -260,11 +261,11 @@ def checked(network: nn.Module, pairs: list[Pair], dataset: SegmentationDataset)
     """Score a network as the command does, with the counts that health is judged by."""
     counts, images = np.zeros((2, 2), np.int64), []
     for index in range(len(pairs)):
-        picture, target = dataset.scaled(index)
-        image = torch.from_numpy(normalise(picture.numpy().transpose(1, 2, 0), dataset.preprocessing))[None]
+        layers = dataset.scaled(index)
+        image = torch.from_numpy(normalise(layers.picture.numpy().transpose(1, 2, 0), dataset.preprocessing))[None]
         with torch.no_grad():
             predicted = network(image)[0].argmax(0).to(torch.uint8).numpy()
-        one = confusion(target.numpy(), predicted, 2)
+        one = confusion(layers.target.numpy(), predicted, 2)
         counts, images = counts + one, [*images, scores(one).mean_iou]
     return Validation(scores(counts).mean_iou, {}, counts=counts, images=tuple(images))
 

@@ -45,7 +45,7 @@ def test_one_cycle_beyond_its_ends() -> None:
         ({"schedule": "cosine"}, lambda o: lr_scheduler.CosineAnnealingLR(o, STEPS)),
         ({"schedule": "poly"}, lambda o: lr_scheduler.PolynomialLR(o, STEPS, power=0.9)),
         ({"schedule": "poly", "power": 2.0}, lambda o: lr_scheduler.PolynomialLR(o, STEPS, power=2.0)),
-        ({"schedule": "step", "step_epochs": 3, "gamma": 0.5}, lambda o: lr_scheduler.StepLR(o, 30, gamma=0.5)),
+        ({"schedule": "step", "step_epochs": 3, "factor": 0.5}, lambda o: lr_scheduler.StepLR(o, 30, gamma=0.5)),
         ({"schedule": "constant"}, lambda o: lr_scheduler.ConstantLR(o, factor=1.0)),
         ({"schedule": "constant", "warm_up": 0.25}, lambda o: lr_scheduler.LambdaLR(o, lambda s: min(1.0, s / 50))),
     ],
@@ -75,7 +75,7 @@ def test_warm_up_of_one_cycle_is_settable() -> None:
 @pytest.mark.parametrize(("by", "values"), [("score", [0.5, 0.4, 0.4]), ("loss", [0.5, 0.6, 0.6])])
 def test_plateau_lowers_the_rate_when_nothing_gets_better(by: str, values: list[float]) -> None:
     one = optimizer()
-    settings = TrainingConfig(schedule="plateau", plateau_by=by, patience=1, gamma=0.5, least_rate=0.3)  # type: ignore[arg-type]
+    settings = TrainingConfig(schedule="plateau", plateau_by=by, patience=1, factor=0.5, least_rate=0.3)  # type: ignore[arg-type]
     scheduler = plateau(one, settings)
     rates = []
     for value in (*values, *values):
@@ -89,7 +89,7 @@ def test_plateau_lowers_the_rate_when_nothing_gets_better(by: str, values: list[
     [
         ({"schedule": "plateau", "warm_up": 0.1}, "no warm_up"),
         ({"validations": 3, "validate_every": 10}, "one of them"),
-        ({"gamma": 1.0}, "less than 1"),
+        ({"factor": 1.0}, "less than 1"),
     ],
 )
 def test_settings_that_do_not_go_together(settings: dict[str, Any], words: str) -> None:

@@ -31,8 +31,8 @@ def build_parser() -> Parser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
-        _add_demo, _add_inspect, _add_repair, _add_import, _add_plan, _add_train, _add_evaluate, _add_predict,
-        _add_tile, _add_stitch, _add_convert,
+        _add_demo, _add_inspect, _add_repair, _add_import, _add_plan, _add_augment_preview, _add_train, _add_evaluate,
+        _add_predict, _add_tile, _add_stitch, _add_convert,
     ):  # fmt: skip
         command, run = add(commands)
         # SUPPRESS: a --debug before the command's name must not be undone by the command's default.
@@ -184,6 +184,38 @@ def _add_plan(commands: Any) -> Added:
         from unet.commands.plan import plan
 
         return plan(**_given(args) | {"settings": dict(args.settings)})
+
+    return parser, run
+
+
+def _add_augment_preview(commands: Any) -> Added:
+    parser = _add_command(
+        commands,
+        "augment-preview",
+        "draw a sheet of augmented samples, as training would see them",
+        "Each row shows a picture with its mask laid over it, then samples of it as they\n"
+        "would be trained on: at the planned scale and crop, changed as the plan or your\n"
+        "settings say. Pictures with rare classes come first.",
+        "  unet augment-preview data\n"
+        "  unet augment-preview data --set augment=strong --set elastic=10 --out strong.png\n"
+        "  unet augment-preview --config runs/cars/config.toml",
+    )
+    _add_data(parser)
+    _add_length(parser)
+    _add_split(parser)
+    _add_masks(parser)
+    sheet = parser.add_argument_group("the sheet")
+    sheet.add_argument("--out", "-o", type=Path, metavar="FILE", help="the picture (default: augment-NAME.png)")
+    sheet.add_argument("--overwrite", action="store_true", help="replace it if it is already there")
+    _add_settings(sheet)
+    _add_compute(sheet)
+
+    def run(args: argparse.Namespace) -> object:
+        if args.config_file is None:
+            _require_data(parser, args)
+        from unet.commands.augment_preview import augment_preview
+
+        return augment_preview(**_given(args) | {"settings": dict(args.settings)})
 
     return parser, run
 

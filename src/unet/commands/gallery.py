@@ -108,7 +108,7 @@ def write_sheet(shown: Sequence[Shown], path: Path) -> None:
     """Write all overlays as one picture, with their names and why they are there."""
     tiles = []
     for one in shown:
-        height, width = _fit(one.overlay.shape, _TILE)
+        height, width = fit(one.overlay.shape, _TILE)
         tile = np.full((_TILE, _TILE + 8, 3), 255, np.uint8)
         tile[_TILE - height :, 4 : 4 + width] = raster.resize(one.overlay, height, width, "area")
         tiles.append(np.concatenate([tile, raster.caption([one.name, one.why, ""], _TILE + 8)]))
@@ -121,13 +121,13 @@ def write_sheet(shown: Sequence[Shown], path: Path) -> None:
 def _draw(pair: Pair, why: str, labels: Labels, white: float) -> Shown:
     picture = viewable(raster.read(pair.image), white)
     mask = raster.read_mask(pair.mask)
-    height, width = _fit(picture.shape, _SIDE)
+    height, width = fit(picture.shape, _SIDE)
     small = raster.resize(picture, height, width, "area")
     indices = labels.encode(raster.resize(mask, height, width, "nearest"))
     return Shown(pair.name, why, small, overlay(small, indices, labels))
 
 
-def _fit(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+def fit(shape: tuple[int, ...], side: int) -> tuple[int, int]:
     """Return height and width within a square; small pictures grow up to fourfold."""
     factor = min(side / max(shape[:2]), 4.0)
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))

@@ -29,7 +29,7 @@ from unet.commands.source import Source, read_source
 from unet.commands.table import print_scores
 from unet.config import Config
 from unet.data.augment import PRESETS, Augmentation
-from unet.data.dataset import Balance, SegmentationDataset
+from unet.data.dataset import Balance, Borders, SegmentationDataset
 from unet.data.preprocess import Preprocessing
 from unet.errors import ConfigError, InputError, TrainingError
 from unet.inference import evaluation
@@ -231,7 +231,7 @@ def train_settings(
         trackers=open_trackers(run, settled.training.trackers, settled.model_dump(mode="json"), done.step),
         display=display,
         checkpoint=checkpoint,
-        class_weights=weights_of(settled, source),
+        class_weights=None if settled.training.border_weight else weights_of(settled, source),
         seconds=left,
         resume=resume,
         kept=kept_score(run, settled) if resume else -1.0,
@@ -299,6 +299,7 @@ def training_set(settled: Config, source: Source, preprocessing: Preprocessing) 
         crop=None if settled.data.whole else settled.data.crop,
         augmentation=augmentation_of(settled),
         balance=balance_of(settled, source),
+        borders=borders_of(settled, source),
         seed=settled.training.seed,
         cache_bytes=int(CACHE_SHARE * psutil.virtual_memory().available / ((settled.training.workers or 0) + 1)),
     )
@@ -313,8 +314,11 @@ def kept_score(run: Path, settled: Config) -> float:
 
 def augmentation_of(settled: Config) -> Augmentation:
     """Return how samples are changed; only pictures without up and down are mirrored top to bottom."""
-    preset = PRESETS[settled.training.augment or "none"]
-    return replace(preset, flip_rows=preset.flip and settled.training.upright is False)
+    preset, said = PRESETS[settled.training.augment or "none"], settled.augmentation.model_dump(exclude_none=True)
+    if "elastic" in said:
+        said["elastic_share"] = 0.0
+    wanted = replace(preset, **said)
+    return replace(wanted, flip_rows=wanted.flip and settled.training.upright is False)
 
 
 def balance_of(settled: Config, source: Source) -> Balance | None:
@@ -328,6 +332,15 @@ def weights_of(settled: Config, source: Source) -> Tensor | None:
     if not settled.training.class_weights or len(source.labels) == 1:
         return None
     return torch.tensor(plan.class_weights(source.fingerprint.class_shares))
+
+
+def borders_of(settled: Config, source: Source) -> Borders | None:
+    """Return how much pixels between objects count, class weights included, or None where all count the same."""
+    training = settled.training
+    if not training.border_weight:
+        return None
+    weights = weights_of(settled, source)
+    return Borders(training.border_weight, training.border_sigma, () if weights is None else tuple(weights.tolist()))
 
 
 def provenance(settled: Config, progress: Progress, source: Source) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""One geometric warp per sample (crop, flip, rotation and zoom in a single sampling grid), then grey values."""
+"""One warp per sample: crop, flip, rotation, zoom, shear and elastic deformation in a single sampling grid."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from unet.labels import IGNORED
 
+Outside = Literal["ignore", "mirror", "constant"]
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a sample may be changed; zeros change nothing.
+    """How far a sample may be changed; the defaults change nothing.
 
     Attributes
     ----------
@@ -26,32 +29,59 @@ class Augmentation:
         Mirror top and bottom in half of the samples.
     zoom : float
         Largest factor on the size, and its inverse the smallest (1.0: none).
-    rotate : float
-        Largest angle in degrees.
-    elastic : float
-        Standard deviation, as a share of the shorter side, of random shifts on a grid of 3 x 3 points, smooth between
-        them: the paper's elastic deformation.
+    rotate, shear : float
+        Largest angles in degrees.
+    elastic, elastic_share : float
+        Standard deviation of random shifts on a coarse grid of points, bicubic between them: the paper's elastic
+        deformation. In pixels of the sample, and as a share of its shorter side, which is added.
+    elastic_grid : int
+        Points of that grid along each side.
     brightness, contrast, color : float
         Largest change: of the mean in standard deviations of the input, of the spread as a share, and of each
         band's gain as a share.
+    gamma : float
+        Largest exponent on grey values between the darkest and the brightest, and its inverse the smallest.
+    blur : float
+        Largest standard deviation in pixels, in some of the samples.
+    noise : float
+        Largest standard deviation, in those of the input, in some of the samples.
+    jpeg : float
+        Largest loss of JPEG quality below 100, in some of the samples; of 8-bit grey or RGB only.
+    outside : {"ignore", "mirror", "constant"}
+        What lies beyond the edge of a picture: its mirror image, which does not count, or counts; or the mean
+        grey, which does not count.
     """
 
     flip: bool = False
     flip_rows: bool = False
     zoom: float = 1.0
     rotate: float = 0.0
+    shear: float = 0.0
     elastic: float = 0.0
+    elastic_share: float = 0.0
+    elastic_grid: int = 3
     brightness: float = 0.0
     contrast: float = 0.0
     color: float = 0.0
+    gamma: float = 1.0
+    blur: float = 0.0
+    noise: float = 0.0
+    jpeg: float = 0.0
+    outside: Outside = "ignore"
 
 
 PRESETS = {
     "none": Augmentation(),
     "light": Augmentation(flip=True, zoom=1.35, rotate=8.0, brightness=0.3, contrast=0.25, color=0.1),
-    "medium": Augmentation(flip=True, zoom=1.5, rotate=15.0, elastic=0.01, brightness=0.45, contrast=0.35, color=0.15),
-    "strong": Augmentation(flip=True, zoom=1.7, rotate=30.0, elastic=0.02, brightness=0.6, contrast=0.5, color=0.2),
-}
+    "medium": Augmentation(
+        flip=True, zoom=1.5, rotate=15.0, shear=3.0, elastic_share=0.01, brightness=0.45, contrast=0.35, color=0.15,
+        gamma=1.1, blur=0.5, noise=0.05, jpeg=20.0,
+    ),
+    "strong": Augmentation(
+        flip=True, zoom=1.7, rotate=30.0, shear=6.0, elastic_share=0.02, brightness=0.6, contrast=0.5, color=0.2,
+        gamma=1.25, blur=1.0, noise=0.1, jpeg=40.0,
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,12 +93,13 @@ class Warp:
     row, col : float
         The centre in the source.
     zoom : float
-    angle : float
+    angle, shear : float
         In radians.
     mirror, mirror_rows : bool
         Left and right, top and bottom are exchanged.
-    shifts : float32 array (2, 3, 3) or None
-        Elastic deformation: how far the source is shifted, in pixels of the sample across and down.
+    shifts : float32 array (2, G, G) or None
+        Elastic deformation: how far the source is shifted, in pixels of the sample across and down, at G x G points
+        from corner to corner.
     """
 
     row: float
@@ -78,12 +109,13 @@ class Warp:
     mirror: bool = False
     mirror_rows: bool = False
     shifts: NDArray[np.float32] | None = None
+    shear: float = 0.0
 
     def matrix(self) -> tuple[float, float, float, float]:
         """Return the 2 x 2 matrix (xx, xy, yx, yy) from output offsets to source offsets, in pixels."""
-        cos, sin = math.cos(self.angle) / self.zoom, math.sin(self.angle) / self.zoom
+        cos, sin, slope = math.cos(self.angle) / self.zoom, math.sin(self.angle) / self.zoom, math.tan(self.shear)
         across, down = -1.0 if self.mirror else 1.0, -1.0 if self.mirror_rows else 1.0
-        return across * cos, -down * sin, across * sin, down * cos
+        return across * cos, down * (cos * slope - sin), across * sin, down * (sin * slope + cos)
 
 
 def draw_warp(
@@ -108,26 +140,53 @@ def draw_warp(
         else:
             centre.append(float(np.clip(near[axis] + 0.5 + rng.uniform(-half / 2, half / 2), half, have - half)))
     mirror_rows = bool(augmentation.flip_rows and rng.random() < 0.5)
-    shifts = None
-    if augmentation.elastic:
-        shifts = rng.normal(0, augmentation.elastic * min(crop), (2, 3, 3)).astype(np.float32)
-    return Warp(centre[0], centre[1], zoom, angle, mirror, mirror_rows, shifts)
+    shifts, shear = None, 0.0
+    if deviation := augmentation.elastic + augmentation.elastic_share * min(crop):
+        points = augmentation.elastic_grid
+        shifts = rng.normal(0, deviation, (2, points, points)).astype(np.float32)
+    if augmentation.shear:
+        shear = math.radians(augmentation.shear) * float(rng.uniform(-1, 1))
+    return Warp(centre[0], centre[1], zoom, angle, mirror, mirror_rows, shifts, shear)
 
 
-def apply_warp(picture: Tensor, target: Tensor, warp: Warp, crop: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Sample a crop from a picture (bilinear, mirrored outside) and its target (nearest, ignored outside).
+@dataclass(frozen=True)
+class Layers:
+    """What is warped alike.
+
+    Attributes
+    ----------
+    picture : Tensor (C, h, w)
+        Of any dtype; float32 where it was warped.
+    target : uint8 Tensor (h, w)
+    weights : float Tensor (h, w) or None
+        How much each pixel counts.
+    """
+
+    picture: Tensor
+    target: Tensor
+    weights: Tensor | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        return sum(part.nbytes for part in (self.picture, self.target, self.weights) if part is not None)
+
+
+def apply_warp(
+    layers: Layers, warp: Warp, crop: tuple[int, int], outside: Outside = "ignore", fill: Tensor | None = None
+) -> Layers:
+    """Sample a crop: picture and weights bilinear, the target nearest, all by one grid.
 
     Parameters
     ----------
-    picture : Tensor (C, H, W), any dtype
-    target : uint8 Tensor (H, W)
+    layers : Layers
     warp : Warp
     crop : (int, int)
         Height and width of the result.
-
-    Returns
-    -------
-    float32 Tensor (C, h, w), uint8 Tensor (h, w)
+    outside : {"ignore", "mirror", "constant"}
+        As in `Augmentation`.
+    fill : float Tensor (C,), optional
+        What is outside where that is constant; 0 if left out.
     """
     height, width = crop
     xx, xy, yx, yy = warp.matrix()
@@ -135,36 +194,64 @@ def apply_warp(picture: Tensor, target: Tensor, warp: Warp, crop: tuple[int, int
     beyond = 0.0 if warp.shifts is None else 2 * float(np.abs(warp.shifts).max())
     reach_y = (abs(yx) * (width + beyond) + abs(yy) * (height + beyond)) / 2 + 2
     reach_x = (abs(xx) * (width + beyond) + abs(xy) * (height + beyond)) / 2 + 2
-    top, bottom = max(0, int(warp.row - reach_y)), min(picture.shape[1], int(warp.row + reach_y) + 1)
-    left, right = max(0, int(warp.col - reach_x)), min(picture.shape[2], int(warp.col + reach_x) + 1)
-    source = picture[:, top:bottom, left:right].float().unsqueeze(0)
-    labels = target[top:bottom, left:right].float()[None, None]
+    top, bottom = max(0, int(warp.row - reach_y)), min(layers.target.shape[0], int(warp.row + reach_y) + 1)
+    left, right = max(0, int(warp.col - reach_x)), min(layers.target.shape[1], int(warp.col + reach_x) + 1)
     have_y, have_x = bottom - top, right - left
-    # affine_grid speaks of coordinates in -1..1 over the pixel edges.
-    theta = torch.tensor(
-        [
-            [xx * width / have_x, xy * height / have_x, 2 * (warp.col - left) / have_x - 1],
-            [yx * width / have_y, yy * height / have_y, 2 * (warp.row - top) / have_y - 1],
-        ]
-    )
-    grid = F.affine_grid(theta.unsqueeze(0), [1, 1, height, width], align_corners=False)
+    bands = layers.picture.shape[0]
+    source = torch.empty(1, bands + (layers.weights is not None), have_y, have_x)
+    source[0, :bands] = layers.picture[:, top:bottom, left:right]
+    if layers.weights is not None:
+        source[0, bands] = layers.weights[top:bottom, left:right]
+    labels = layers.target[top:bottom, left:right].float()[None, None]
+    grid = _grid(warp, crop, (top, left, have_y, have_x))
+    if outside == "constant":  # zeros stand for it
+        level = torch.zeros(source.shape[1])
+        if fill is not None:
+            level[:bands] = fill
+        level = level[:, None, None]
+        sampled = F.grid_sample(source - level, grid, padding_mode="zeros", align_corners=False) + level
+    else:
+        sampled = F.grid_sample(source, grid, padding_mode="reflection", align_corners=False)
+    if outside == "mirror":
+        labels = F.grid_sample(labels, grid, mode="nearest", padding_mode="reflection", align_corners=False)
+    else:  # shifted by IGNORED, zeros stand for it
+        labels = F.grid_sample(labels - IGNORED, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+        labels = labels + IGNORED
+    weights = None if layers.weights is None else sampled[0, bands]
+    return Layers(sampled[0, :bands], labels[0, 0].round().to(torch.uint8), weights)
+
+
+def _grid(warp: Warp, crop: tuple[int, int], window: tuple[int, int, int, int]) -> Tensor:
+    """Return where in a window (row, col, height, width) of the source each pixel of a crop comes from.
+
+    The result is (1, h, w, 2), across and down, as `grid_sample` counts: -1 and 1 at the edges of the window.
+    """
+    # Both are sums of products of a function of the row and a function of the column: the offsets from the centre
+    # and, for the elastic part, the weights of each point of the coarse grid.
+    matrix = np.array(warp.matrix()).reshape(2, 2)
+    points = 0 if warp.shifts is None else warp.shifts.shape[1]
+    terms = np.zeros((2, points + 2, points + 2))  # function of the row, function of the column
     if warp.shifts is not None:
-        smooth = F.interpolate(torch.from_numpy(warp.shifts)[None], (height, width), mode="bicubic", align_corners=True)
-        across, down = smooth[0]
-        moved = [2 / have_x * (xx * across + xy * down), 2 / have_y * (yx * across + yy * down)]
-        grid = grid + torch.stack(moved, dim=-1)
-    image = F.grid_sample(source, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    # Outside counts as ignored: shifted by IGNORED, the zero padding stands for it.
-    labels = F.grid_sample(labels - IGNORED, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    return image[0], (labels[0, 0] + IGNORED).round().to(torch.uint8)
+        terms[:, :points, :points] = np.einsum("st,tij->sij", matrix, warp.shifts)
+    terms[:, -2, -1], terms[:, -1, -2] = matrix[:, 0], matrix[:, 1]
+    terms[:, -2, -2] = warp.col - window[1], warp.row - window[0]
+    terms *= 2 / np.array([window[3], window[2]])[:, None, None]
+    terms[:, -2, -2] -= 1
+    rows, columns = (_along(length, points) for length in crop)
+    by_row = torch.from_numpy(np.einsum("ri,sij->jrs", rows, terms)[:, :, None]).float()
+    by_column = torch.from_numpy(columns.T[:, None, :, None]).float()
+    # Not as a matrix product, whose last bits depend on the number of threads.
+    grid = torch.zeros(*crop, 2)
+    for one, other in zip(by_row, by_column, strict=True):
+        grid.addcmul_(one, other)
+    return grid[None]
 
 
-def change_greys(image: Tensor, augmentation: Augmentation, rng: np.random.Generator) -> Tensor:
-    """Change brightness, contrast and band gains of a standardised image (C, h, w)."""
-    if not (augmentation.brightness or augmentation.contrast or augmentation.color):
-        return image
-    contrast = 1 + augmentation.contrast * rng.uniform(-1, 1)
-    gains = contrast * (1 + augmentation.color * rng.uniform(-1, 1, image.shape[0]))
-    gain = torch.tensor(gains, dtype=torch.float32)[:, None, None]
-    mean = image.mean(dim=(1, 2), keepdim=True)
-    return (image - mean) * gain + mean + float(augmentation.brightness * rng.uniform(-1, 1))
+def _along(length: int, points: int) -> NDArray[np.float64]:
+    """Return (length, points + 2): for each pixel the bicubic weights of points from end to end, 1, and its offset."""
+    across = np.ones((length, points + 2))
+    if points:
+        eye = torch.eye(points, dtype=torch.float64)[None, None]
+        across[:, :points] = F.interpolate(eye, (length, points), mode="bicubic", align_corners=True)[0, 0]
+    across[:, -1] = np.arange(length) + 0.5 - length / 2
+    return across

@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from unet import raster
-from unet.data.augment import Augmentation, apply_warp, change_greys, draw_warp
-from unet.data.pair_arrays import read_pair
+from unet.data.augment import Augmentation, Layers, apply_warp, draw_warp
+from unet.data.border_weights import border_weights, components, part
+from unet.data.greys import change_greys, spoil
+from unet.data.pair_arrays import read_objects, read_pair
 from unet.data.pairs import Pair
 from unet.data.preprocess import Preprocessing, normalise, shrink
 from unet.labels import IGNORED, Labels
@@ -39,12 +41,39 @@ class Balance:
 
 
 @dataclass(frozen=True)
+class Borders:
+    """How much more the pixels between objects count; see `border_weights`.
+
+    Attributes
+    ----------
+    weight : float
+        What is added in the narrowest gap, w0 in the paper.
+    sigma : float
+        In scaled pixels.
+    class_weights : tuple of float
+        The weights of the classes, to which that is added; empty: all 1.
+    """
+
+    weight: float
+    sigma: float
+    class_weights: tuple[float, ...] = ()
+
+    def map_of(self, target: NDArray[np.uint8], objects: NDArray[np.int32] | None) -> NDArray[np.float32]:
+        """Return the weights (h, w) for a target and its objects, or the regions of its classes without these."""
+        base = np.ones(256, dtype=np.float32)
+        base[: len(self.class_weights)] = self.class_weights
+        numbers = components(target) if objects is None else objects
+        return border_weights(numbers, w0=self.weight, sigma=self.sigma, base=base[target])
+
+
+@dataclass(frozen=True)
 class Sample:
-    """One training example: image float32 (C, h, w), target int64 (h, w), and the pair's name."""
+    """One training example: image float32 (C, h, w), target int64 (h, w), the pair's name, weights float32 (h, w)."""
 
     image: Tensor
     target: Tensor
     name: str
+    weights: Tensor | None = None
 
 
 class SegmentationDataset(Dataset[Sample]):
@@ -63,6 +92,9 @@ class SegmentationDataset(Dataset[Sample]):
     augmentation : Augmentation
     balance : Balance, optional
         Without it every epoch has every picture once; with it some samples are of other pictures instead.
+    borders : Borders, optional
+        Without them all pixels count the same, and samples have no weights. With them numbered objects that touch
+        are parted by a line of background.
     seed : int
     cache_bytes : int
         Scaled pictures are kept in memory up to this size, and read again from there on.
@@ -77,6 +109,7 @@ class SegmentationDataset(Dataset[Sample]):
         crop: tuple[int, int] | None,
         augmentation: Augmentation,
         balance: Balance | None = None,
+        borders: Borders | None = None,
         seed: int = 0,
         cache_bytes: int = 0,
     ) -> None:
@@ -86,30 +119,39 @@ class SegmentationDataset(Dataset[Sample]):
         self.crop = crop
         self.augmentation = augmentation
         self.balance = balance
+        self.borders = borders
         self.seed = seed
         self._room = cache_bytes
-        self._cache: dict[int, tuple[Tensor, Tensor]] = {}
+        self._cache: dict[int, Layers] = {}
         self._candidates: dict[tuple[int, int], NDArray[np.intp]] = {}
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def scaled(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return picture (C, h, w) in the file's dtype and uint8 target (h, w) of a pair, both scaled."""
+    def scaled(self, index: int) -> Layers:
+        """Return picture in the file's dtype, target and weights of a pair, all scaled."""
         if index in self._cache:
             return self._cache[index]
         picture, target = read_pair(self.pairs[index], self.labels)
         small = shrink(picture, self.preprocessing)
-        if small.shape[:2] != target.shape:
-            target = raster.resize(target[..., None], small.shape[0], small.shape[1], "nearest")[..., 0]
+        height, width = small.shape[:2]
+        if target.shape != (height, width):
+            target = raster.resize(target, height, width, "nearest")
+        weights = None
+        if self.borders is not None:
+            objects = read_objects(self.pairs[index], self.labels)
+            if objects is not None:
+                objects = part(raster.resize(objects, height, width, "nearest"))
+                target[(target == 1) & (objects == 0)] = 0
+            weights = torch.from_numpy(self.borders.map_of(target, objects)).half()  # to keep more of them
         if small.dtype == np.uint16:  # torch has next to no arithmetic for it
             small = small.astype(np.float32)
-        pair = torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1))), torch.from_numpy(target.copy())
-        size = sum(part.nbytes for part in pair)
-        if size <= self._room:
-            self._room -= size
-            self._cache[index] = pair
-        return pair
+        bands_first = torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))
+        layers = Layers(bands_first, torch.from_numpy(target.copy()), weights)
+        if layers.nbytes <= self._room:
+            self._room -= layers.nbytes
+            self._cache[index] = layers
+        return layers
 
     def __getitem__(self, number: int) -> Sample:
         """Return sample `number` of the endless sequence of samples."""
@@ -117,16 +159,23 @@ class SegmentationDataset(Dataset[Sample]):
         index = int(np.random.default_rng((self.seed, epoch)).permutation(len(self.pairs))[position])
         rng = np.random.default_rng((self.seed, epoch, position))
         index, near = self._look_for_rare(index, rng)
-        picture, target = self.scaled(index)
-        crop = self.crop or (target.shape[0], target.shape[1])
+        return self.draw(index, rng, near)
+
+    def draw(self, index: int, rng: np.random.Generator, near: tuple[int, int] | None = None) -> Sample:
+        """Return a sample of a pair, with a pixel (row, column) of the scaled picture in it if that is given."""
+        layers = self.scaled(index)
         if self.crop is None and self.augmentation == Augmentation():
-            image = picture.float()  # whole and unchanged: no resampling at all
+            picture = layers.picture.float()  # whole and unchanged: no resampling at all
         else:
-            warp = draw_warp(self.augmentation, (target.shape[0], target.shape[1]), crop, rng, near)
-            image, target = apply_warp(picture, target, warp, crop)
-        image = torch.from_numpy(normalise(image.numpy().transpose(1, 2, 0), self.preprocessing))
+            size = (layers.target.shape[0], layers.target.shape[1])
+            warp = draw_warp(self.augmentation, size, self.crop or size, rng, near)
+            fill = torch.tensor(self.preprocessing.mean or 0.0) * self.preprocessing.white
+            layers = apply_warp(layers, warp, self.crop or size, self.augmentation.outside, fill)
+            picture = spoil(layers.picture, self.augmentation, rng, as_jpeg=self.preprocessing.white == 255)
+        image = torch.from_numpy(normalise(picture.numpy().transpose(1, 2, 0), self.preprocessing))
         image = change_greys(image, self.augmentation, rng)
-        return Sample(image, target.long(), self.pairs[index].name)
+        weights = None if layers.weights is None else layers.weights.float()
+        return Sample(image, layers.target.long(), self.pairs[index].name, weights)
 
     def _look_for_rare(self, index: int, rng: np.random.Generator) -> tuple[int, tuple[int, int] | None]:
         """Return the picture to take, and a pixel of a rare class in it where one is looked for."""
@@ -145,7 +194,7 @@ class SegmentationDataset(Dataset[Sample]):
     def candidates(self, index: int, wanted: int) -> NDArray[np.intp]:
         """Return up to `CANDIDATES` pixels (row, column) of a class in a scaled picture, the same ones every time."""
         if (index, wanted) not in self._candidates:
-            target = self.scaled(index)[1].numpy()
+            target = self.scaled(index).target.numpy()
             places = np.flatnonzero(target == wanted)
             if places.size > CANDIDATES:
                 places = np.random.default_rng((self.seed, index, wanted)).choice(places, CANDIDATES, replace=False)
@@ -168,11 +217,12 @@ class Numbers(Sampler[int]):
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of one size: images float32 (N, C, h, w), targets int64 (N, h, w), names."""
+    """Samples of one size: images float32 (N, C, h, w), targets int64 (N, h, w), names, weights float32 (N, h, w)."""
 
     images: Tensor
     targets: Tensor
     names: tuple[str, ...]
+    weights: Tensor | None = None
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -181,8 +231,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
     width = max(sample.target.shape[1] for sample in samples)
     images = torch.zeros(len(samples), samples[0].image.shape[0], height, width)
     targets = torch.full((len(samples), height, width), IGNORED, dtype=torch.int64)
+    weights = None if samples[0].weights is None else torch.zeros(len(samples), height, width)
     for place, sample in enumerate(samples):
         h, w = sample.target.shape
         images[place, :, :h, :w] = sample.image
         targets[place, :h, :w] = sample.target
-    return Batch(images, targets, tuple(sample.name for sample in samples))
+        if weights is not None and sample.weights is not None:
+            weights[place, :h, :w] = sample.weights
+    return Batch(images, targets, tuple(sample.name for sample in samples), weights)

@@ -49,3 +49,10 @@ def read_target(pair: Pair, labels: Labels) -> NDArray[np.uint8]:
             raise DataError(f"{pair.roi}: a region of {inside.shape[1]} x {inside.shape[0]} px", "the picture's size")
         target[~inside] = IGNORED
     return target
+
+
+def read_objects(pair: Pair, labels: Labels) -> NDArray[np.int32] | None:
+    """Return the numbers of the objects (H, W), 0 for none, of a pair whose mask numbers them; of others None."""
+    if labels.rule != "nonzero":
+        return None
+    return raster.read_mask(pair.mask).astype(np.int32)

@@ -18,7 +18,7 @@ from unet.raster.reading import (
     upright,
 )
 from unet.raster.resizing import resize
-from unet.raster.writing import as_jpeg, write_grey, write_lossless, write_mask, write_picture
+from unet.raster.writing import as_jpeg, through_jpeg, write_grey, write_lossless, write_mask, write_picture
 
 __all__ = [
     "PICTURE_SUFFIXES",
@@ -32,6 +32,7 @@ __all__ = [
     "read_bands",
     "read_mask",
     "resize",
+    "through_jpeg",
     "upright",
     "write_grey",
     "write_lossless",

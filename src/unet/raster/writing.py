@@ -104,6 +104,14 @@ def as_jpeg(picture: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
+def through_jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Return what JPEG of a quality from 1 to 100 leaves of a picture, uint8 (H, W, 1) or (H, W, 3)."""
+    file = BytesIO()
+    grey = picture.shape[2] == 1
+    Image.fromarray(np.ascontiguousarray(picture[..., 0] if grey else picture)).save(file, "JPEG", quality=quality)
+    return np.array(Image.open(file)).reshape(picture.shape)
+
+
 def _demand(path: str | Path, array: NDArray[Any], expected: str, right: bool) -> None:
     if not right or 0 in array.shape:
         raise RasterError(f"an array of {array.dtype} {array.shape} to be written to {path}", expected)

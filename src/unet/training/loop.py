@@ -273,7 +273,7 @@ class _Session:
             names=training.dataset.labels.names,
             pictures=len(training.dataset),
             shares=training.class_shares,
-            weighted=weights is not None,
+            weighted=weights is not None or bool(training.settings.class_weights),
             usual_rate=plan.RATES[training.settings.optimizer],
             workers=training.settings.workers or 0,
             device=device.type,
@@ -410,11 +410,12 @@ class _Session:
         device = self.compute.device
         images = batch.images.to(device, memory_format=self.compute.memory_format, non_blocking=True)
         targets = batch.targets.to(device, non_blocking=True)
+        pixels = None if batch.weights is None else batch.weights.to(device, non_blocking=True)
         buffers = list(self.network.buffers())
         before = [buffer.clone() for buffer in buffers]  # batch statistics; a bad batch would stay in them for good
         try:
             self.wrapped.zero_grad(set_to_none=True)
-            loss = loss_of_outputs(self.loss_of, self.model(images), targets, self.weights)
+            loss = loss_of_outputs(self.loss_of, self.model(images), targets, self.weights, pixels)
             value, statistics = torch.stack([loss.detach(), _total(buffers, loss)]).tolist()
             if not (math.isfinite(value) and statistics < LARGEST):
                 _restore(buffers, before)

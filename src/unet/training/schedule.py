@@ -41,7 +41,7 @@ def rate_factor(settings: TrainingConfig, share: float, epochs: float) -> float:
             return rise * float((1 - share) ** settings.power)
         case "step":
             taken = share * STEPS_DOWN if settings.step_epochs is None else epochs / settings.step_epochs
-            return rise * float(settings.gamma ** math.floor(taken))
+            return rise * float(settings.factor ** math.floor(taken))
     return rise
 
 
@@ -63,7 +63,7 @@ def plateau(optimizer: Optimizer, settings: TrainingConfig) -> ReduceLROnPlateau
     return ReduceLROnPlateau(
         optimizer,
         mode,  # type: ignore[arg-type]  # a Literal
-        factor=settings.gamma,
+        factor=settings.factor,
         patience=settings.patience,
         min_lr=settings.least_rate,
     )

@@ -1,0 +1,100 @@
+"""The weight map of the U-Net paper: pixels between objects that nearly touch count most.
+
+Numbers of objects in, a weight for each pixel out; see docs/weight-map.md.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, find_objects
+
+from unet.labels import IGNORED
+
+REACH = 5.0
+"""Where the two distances add up to more than so many sigmas, what the border adds is left out: w0 * 4e-6 at most."""
+
+
+def border_weights(
+    objects: NDArray[Any], *, w0: float = 10.0, sigma: float = 5.0, base: float | NDArray[np.float32] = 1.0
+) -> NDArray[np.float32]:
+    """Return how much each pixel counts in the loss.
+
+    Parameters
+    ----------
+    objects : integer array (H, W)
+        A number for each object, 0 for what lies between them.
+    w0 : float
+        What is added in the narrowest gap.
+    sigma : float
+        Over which width of a gap, in pixels, that falls off.
+    base : float or float32 array (H, W)
+        The weight that balances the classes.
+
+    Returns
+    -------
+    float32 array (H, W)
+        Between objects base + w0 * exp(-(d1 + d2)^2 / (2 sigma^2)), where d1 and d2 are the distances in pixels to
+        the nearest and to the second nearest object; inside of objects the base alone.
+
+    Notes
+    -----
+    Equation 2 of Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation",
+    MICCAI 2015. The distance to an object is that to the centre of its nearest pixel. It is computed in a window
+    around each object that has another one near it, so that the cost follows the size of the objects, not their
+    number times the size of the picture.
+    """
+    weights = np.empty(objects.shape, dtype=np.float32)
+    weights[...] = base
+    found, places = np.unique(objects, return_inverse=True)
+    ranks = np.where(found == 0, 0, np.cumsum(found != 0))  # 0 stays 0, the others become 1, 2, ...
+    numbers = ranks.astype(np.int32)[places].reshape(objects.shape)
+    nearest, second = (np.full(objects.shape, np.inf, dtype=np.float32) for _ in range(2))
+    margin = math.ceil(REACH * sigma)
+    for number, place in enumerate(find_objects(numbers), start=1):
+        window = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
+        other = numbers[window] != number
+        if not numbers[window][other].any():  # no gap that would be narrow enough
+            continue
+        distance = distance_transform_edt(other).astype(np.float32)
+        np.minimum(second[window], np.maximum(nearest[window], distance), out=second[window])
+        np.minimum(nearest[window], distance, out=nearest[window])
+    gaps = (numbers == 0) & (second < np.inf)
+    weights[gaps] += w0 * np.exp(-((nearest[gaps] + second[gaps]) ** 2) / (2 * sigma**2))
+    return weights
+
+
+def components(target: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return numbers for the connected regions (diagonals included) of all classes but the first, which is 0.
+
+    Parameters
+    ----------
+    target : uint8 array (H, W)
+        Class indices; the first class is the background, and ignored pixels count as such.
+    """
+    from skimage.measure import label  # slow to import, and most trainings do without it
+
+    classes = np.where(target == IGNORED, 0, target).astype(np.int32)
+    numbers: NDArray[np.int32] = label(classes, background=0, connectivity=2)  # type: ignore[no-untyped-call]
+    return numbers.astype(np.int32, copy=False)
+
+
+def part(objects: NDArray[Any]) -> NDArray[Any]:
+    """Return the objects with a line of zeros, one or two pixels wide, between those that touch.
+
+    Without it a network that tells object from background could not keep them apart; the paper parts them too.
+    """
+    cut = np.zeros(objects.shape, dtype=bool)
+    for one, other in (
+        (np.s_[:, :-1], np.s_[:, 1:]),
+        (np.s_[:-1], np.s_[1:]),
+        (np.s_[:-1, :-1], np.s_[1:, 1:]),
+        (np.s_[:-1, 1:], np.s_[1:, :-1]),
+    ):
+        here, there = objects[one], objects[other]
+        cut[one] |= (here != there) & (here != 0) & (there != 0)
+    parted: NDArray[Any] = np.where(cut, 0, objects)
+    return parted
