@@ -223,7 +223,7 @@ def train_settings(
         display.say(f"{budget:.0f} s do not suffice: one more step, a validation and the report follow all the same")
     training = Training(
         network=network,
-        dataset=training_set(settled, source, template.preprocessing),
+        dataset=training_set(settled, source, template.preprocessing, models.geometry_of(template.spec).lost),
         settings=settled.training,
         compute=compute,
         validate=validate,
@@ -290,8 +290,8 @@ def starting_point(loaded: Bundle | None, settled: Config, source: Source) -> Bu
     return replace(fresh, state=loaded.state)
 
 
-def training_set(settled: Config, source: Source, preprocessing: Preprocessing) -> SegmentationDataset:
-    """Return the samples to train on."""
+def training_set(settled: Config, source: Source, preprocessing: Preprocessing, rim: int = 0) -> SegmentationDataset:
+    """Return the samples to train on, of which a network without padding loses the rim."""
     return SegmentationDataset(
         source.train,
         source.labels,
@@ -300,6 +300,7 @@ def training_set(settled: Config, source: Source, preprocessing: Preprocessing) 
         augmentation=augmentation_of(settled),
         balance=balance_of(settled, source),
         borders=borders_of(settled, source),
+        rim=rim,
         seed=settled.training.seed,
         cache_bytes=int(CACHE_SHARE * psutil.virtual_memory().available / ((settled.training.workers or 0) + 1)),
     )

@@ -95,6 +95,8 @@ class SegmentationDataset(Dataset[Sample]):
     borders : Borders, optional
         Without them all pixels count the same, and samples have no weights. With them numbered objects that touch
         are parted by a line of background.
+    rim : int
+        Pixels on each side of a sample that the network gives no answer for: they may lie beyond the picture.
     seed : int
     cache_bytes : int
         Scaled pictures are kept in memory up to this size, and read again from there on.
@@ -110,6 +112,7 @@ class SegmentationDataset(Dataset[Sample]):
         augmentation: Augmentation,
         balance: Balance | None = None,
         borders: Borders | None = None,
+        rim: int = 0,
         seed: int = 0,
         cache_bytes: int = 0,
     ) -> None:
@@ -120,6 +123,7 @@ class SegmentationDataset(Dataset[Sample]):
         self.augmentation = augmentation
         self.balance = balance
         self.borders = borders
+        self.rim = rim
         self.seed = seed
         self._room = cache_bytes
         self._cache: dict[int, Layers] = {}
@@ -168,7 +172,7 @@ class SegmentationDataset(Dataset[Sample]):
             picture = layers.picture.float()  # whole and unchanged: no resampling at all
         else:
             size = (layers.target.shape[0], layers.target.shape[1])
-            warp = draw_warp(self.augmentation, size, self.crop or size, rng, near)
+            warp = draw_warp(self.augmentation, size, self.crop or size, rng, near, self.rim)
             fill = torch.tensor(self.preprocessing.mean or 0.0) * self.preprocessing.white
             layers = apply_warp(layers, warp, self.crop or size, self.augmentation.outside, fill)
             picture = spoil(layers.picture, self.augmentation, rng, as_jpeg=self.preprocessing.white == 255)
