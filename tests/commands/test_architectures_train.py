@@ -53,7 +53,7 @@ def test_a_run_and_a_prediction(make_data: DataMaker, line: str, crop: tuple[int
     assert [side % 8 for side in settled.data.crop] == [side % 8 for side in crop]
     assert settled.data.crop == crop
     assert settled.model.depth == model.spec.depth
-    assert cli.main("predict data/imgs/p00.png -m run/model.safetensors -o out.png".split()) == 0
+    assert cli.main("predict -m run/model.safetensors -i data/imgs/p00.png -o out.png".split()) == 0
     assert raster.read_mask(Path("out.png")).shape == (24, 32)
     assert trained("--load run/model.safetensors", "second").spec == model.spec
 
@@ -76,7 +76,7 @@ def test_an_encoder_from_a_folder_travels_in_the_model_file(make_data: DataMaker
     assert (settled.model.encoder, settled.training.encoder_rate) == ("encoder", 0.1)
     assert settled.model.depth is None and settled.model.bilinear is None
     shutil.rmtree("encoder")
-    assert cli.main("predict data/imgs/p00.png -m run/model.safetensors -o out.png".split()) == 0
+    assert cli.main("predict -m run/model.safetensors -i data/imgs/p00.png -o out.png".split()) == 0
     assert cli.main(f"train data --out second --load run/model.safetensors {TINY}".split()) == 0
     assert bundle.load(Path("second/model.safetensors")).spec == model.spec
 
