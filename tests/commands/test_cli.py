@@ -166,6 +166,8 @@ def test_evaluate(calls: Calls) -> None:
         "json": Path("s.json"),
         "scale": 0.5,
         "exact": True,
+        "boundary": False,
+        "tolerance": None,
         "device": "auto",
         "overwrite": True,
     }
@@ -180,7 +182,8 @@ def test_predict_with_nothing_said(calls: Calls) -> None:
 def test_predict_with_everything_said(calls: Calls) -> None:
     line = (
         "predict --model m --input a --output b --overlay --probabilities --raw-values --no-save --viz "
-        "--overwrite --scale 0.25 --mask-threshold 0.7 --exact --device cpu --classes 3 --bilinear"
+        "--overwrite --scale 0.25 --mask-threshold 0.7 --exact --tile 512 --join gaussian "
+        "--device cpu --classes 3 --bilinear"
     )
     cli.main(line.split())
     assert calls[0][2] == {
@@ -195,6 +198,8 @@ def test_predict_with_everything_said(calls: Calls) -> None:
         "viz": True,
         "save": False,
         "exact": True,
+        "tile": 512,
+        "join": "gaussian",
         "device": "cpu",
         "classes": 3,
         "bilinear": True,

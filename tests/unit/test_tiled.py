@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from unet.inference.tiled import blended, joined
-from unet.models import UNet
-from unet.models.geometry import margin
+from unet.models import ModelSpec, UNet, geometry_of
 from unet.tiling import abutting_spans, grid, halo_spans, overlapping_spans, places, valid_spans
 
 
@@ -84,7 +83,9 @@ def test_with_padding_and_a_halo_tiles_give_the_whole_result(height: int, width:
     torch.manual_seed(depth)
     network = UNet(3, 2, width=4, depth=depth).eval()
     image = torch.rand(1, 3, height, width)
-    tiles = grid(*(halo_spans(n, side, margin(depth, False), 1 << depth) for n in (height, width)))
+    reach = geometry_of(ModelSpec(width=4, depth=depth)).reach
+    assert reach is not None
+    tiles = grid(*(halo_spans(n, side, reach, 1 << depth) for n in (height, width)))
     with torch.inference_mode():
         found = joined(network, image, tiles, batch=3)
         torch.testing.assert_close(found, network(image), rtol=1e-4, atol=1e-5)

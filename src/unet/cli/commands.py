@@ -9,11 +9,15 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unet import __version__
 from unet.cli import values
 from unet.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from unet.commands.folds import CrossValidation
+    from unet.commands.train import TrainResult
 
 MODEL_HELP = "a model.safetensors, or a .pth of the Carvana U-Net"
 
@@ -263,16 +267,18 @@ def _add_train(commands: Any) -> Added:
         if args.resume is None and args.config_file is None:
             _require_data(parser, args)
         started = monotonic()  # importing torch is part of the user's time
-        from unet.commands.folds import CrossValidation, cross_validate, is_cross_validation
-        from unet.commands.train import TrainResult, train
+        from unet.commands.run_folder import FOLDS
 
         given = _given(args) | {"settings": dict(args.settings), "started": started}
         result: TrainResult | CrossValidation
-        if args.folds or (args.resume and is_cross_validation(args.resume)):
+        if args.folds or (args.resume and (args.resume / FOLDS).exists()):
+            from unet.commands.folds import cross_validate
+
             result = cross_validate(**given)
         else:
-            given.pop("folds")
-            result = train(**given)
+            from unet.commands.train import train
+
+            result = train(**{name: value for name, value in given.items() if name != "folds"})
         if not result.finished:
             raise KeyboardInterrupt
         return result

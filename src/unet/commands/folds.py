@@ -57,11 +57,6 @@ class CrossValidation:
     finished: bool
 
 
-def is_cross_validation(run: Path) -> bool:
-    """Tell whether a folder is that of a cross-validation."""
-    return (run / FOLDS).is_file()
-
-
 def cross_validate(
     folds: int | None = None,
     *,
