@@ -98,8 +98,7 @@ def dead(name: str, network: nn.Module) -> bool:
 
 
 @every
-def test_a_model_file_holds_all_that_it_takes(spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_a_model_file_holds_all_that_it_takes(spec: ModelSpec, tmp_path: Path) -> None:
     network = network_of(spec).eval()
     labels = Labels.numbered(max(2, spec.classes))
     state = dict(network.state_dict())
@@ -418,8 +417,7 @@ def test_segformer_takes_all_but_another_number_of_classes(tmp_path: Path) -> No
         assert torch.equal(tensor, before[name] if new else source[name.removeprefix("model.")]), name
 
 
-def test_encoders_that_are_not_there_or_do_not_suit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_encoders_that_are_not_there_or_do_not_suit(tmp_path: Path) -> None:
     import transformers
 
     for encoder, message in {
