@@ -255,7 +255,7 @@ def _checked(bundle: Bundle, path: Path) -> Bundle:
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         about = json.loads(bundle.spec.encoder or "{}")
-        remedy = f"it was written with transformers {about['transformers_version']}" if about else ""
+        remedy = f"it was written with transformers {about.get('transformers_version')}" if about else ""
         raise ModelFileError(f"{path}: not the weights of a U-Net: {', '.join(faults[:3])}{more}", _EXPECTED, remedy)
     if len(bundle.labels) < bundle.spec.classes:
         raise ModelFileError(f"{path}: {len(bundle.labels)} class names for {bundle.spec.classes} classes")

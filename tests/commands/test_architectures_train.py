@@ -20,7 +20,6 @@ TINY = "--steps 4 --set precision=32-true --set channels_last=false --set batch_
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 def trained(line: str, run: str = "run") -> Bundle:

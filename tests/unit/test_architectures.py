@@ -98,8 +98,7 @@ def dead(name: str, network: nn.Module) -> bool:
 
 
 @every
-def test_a_model_file_holds_all_that_it_takes(spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_a_model_file_holds_all_that_it_takes(spec: ModelSpec, tmp_path: Path) -> None:
     network = network_of(spec).eval()
     labels = Labels.numbered(max(2, spec.classes))
     state = dict(network.state_dict())
@@ -115,10 +114,13 @@ def test_a_model_file_holds_all_that_it_takes(spec: ModelSpec, tmp_path: Path, m
     logits = Predictor(loaded, device="cpu", exact=True).logits(picture)
     assert logits.shape == (spec.classes, 33, 50)
     image = torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32) / 255)[None]
-    for dim in (2, 3):
-        image = mirrored(image, geometry_of(spec).lost, geometry_of(spec).lost, dim)
+    geometry = geometry_of(spec)
+    for dim in (2, 3):  # up to a size at which no level is odd
+        side = image.shape[dim]
+        image = mirrored(image, geometry.lost, geometry.at_least(side + 2 * geometry.lost) - side - geometry.lost, dim)
     with torch.inference_mode():
-        np.testing.assert_allclose(logits, network(image)[0].numpy(), rtol=1e-3, atol=1e-4)
+        expected = network(image)[0, :, :33, :50]
+        np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-3, atol=1e-4)
 
 
 @every
@@ -418,8 +420,7 @@ def test_segformer_takes_all_but_another_number_of_classes(tmp_path: Path) -> No
         assert torch.equal(tensor, before[name] if new else source[name.removeprefix("model.")]), name
 
 
-def test_encoders_that_are_not_there_or_do_not_suit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_encoders_that_are_not_there_or_do_not_suit(tmp_path: Path) -> None:
     import transformers
 
     for encoder, message in {

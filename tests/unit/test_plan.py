@@ -74,24 +74,13 @@ def test_nothing_is_left_open_and_everything_has_a_reason() -> None:
     values = decided.config.model_dump(exclude={"augmentation"})  # single strengths over the one that is planned
     open_still = {key for section in values.values() for key, value in section.items() if value is None}
     assert open_still == {
-        *("images", "masks", "mask_suffix", "classes", "mask_values", "ignore", "val", "group", "root", "outputs"),
-        *(
-            "norm",
-            "activation",
-            "dropout",
-            "attention",
-            "deep_supervision",
-            "blocks",
-            "encoder",
-            "encoder_rate",
-            "freeze",
-        ),
-        *("epochs", "steps", "weight_decay", "momentum", "warm_up", "step_epochs", "channels_last", "workers"),
-        *("validate_every", "validations_per_epoch"),
-    }
-    from_encoders = 1  # rules that say nothing of a plain U-Net
+        "images", "masks", "mask_suffix", "classes", "mask_values", "ignore", "val", "group", "root", "outputs",
+        "epochs", "steps", "weight_decay", "momentum", "warm_up", "step_epochs", "channels_last", "workers",
+        "validations_per_epoch", "validate_every",
+        "norm", "activation", "dropout", "attention", "deep_supervision", "blocks", "encoder", "encoder_rate", "freeze",
+    }  # fmt: skip
     assert decided.config.training.seconds == plan.DEFAULT_SECONDS
-    assert len(decided.reasons) == len(plan.RULES) - from_encoders
+    assert len(decided.reasons) == len(plan.RULES) - 1  # there is no encoder
     assert all(reason.endswith(".") for reason in decided.reasons)
 
 
@@ -368,3 +357,37 @@ def test_the_memory_of_a_step_is_as_estimated(width: int, batch: int, side: int,
     done = subprocess.run([sys.executable, "-c", MEASURE, *given], check=True, capture_output=True, text=True)
     estimate = plan.pixel_bytes(width, classes) * batch * side**2
     assert 0.6 * estimate < float(done.stdout) < 1.25 * estimate
+
+
+# --- other architectures
+
+
+def test_a_network_without_padding_gets_crops_that_suit_it() -> None:
+    model = {"architecture": "paper"}
+    assert planned(CARS, GPU, model=model).data.crop == (572, 572)
+    small = planned(dataset(40, 100, 220, ClassFacts("a", 0.5), ClassFacts("b", 0.5)), GPU, model=model)
+    assert small.data.crop == (284, 412) and small.model.depth == 4 and small.model.bilinear is None
+    tight = planned(CARS, Machine(fast, 0.7e9), model={**model, "width": 32}).data.crop
+    assert tight is not None and all(188 <= side < 572 and side % 16 == 12 for side in tight)
+
+
+def test_a_network_without_a_norm_learns_slower() -> None:
+    usual = planned(CARS, model={"architecture": "paper", "norm": "batch", "width": 16}).training.learning_rate
+    slow = planned(CARS, model={"architecture": "paper", "width": 16}).training.learning_rate
+    assert (usual, slow) == (2e-3, 5e-4)
+
+
+def test_what_a_network_has_not_stays_open() -> None:
+    backbone = planned(CARS, model={"architecture": "backbone", "encoder": "x"})
+    assert (backbone.model.width, backbone.model.depth, backbone.model.bilinear) == (16, None, None)
+    assert (backbone.training.learning_rate, backbone.training.encoder_rate) == (1e-3, 0.1)
+    segformer = planned(CARS, model={"architecture": "segformer", "encoder": "x"})
+    assert segformer.model.width is None and segformer.training.learning_rate == 6e-4
+    large = dataset(40, 3000, 4000, ClassFacts("a", 0.5, (), 9, 9, 9), ClassFacts("b", 0.5, (), 9, 9, 9))
+    crop = planned(large, model={"architecture": "segformer", "encoder": "x"}).data.crop
+    assert crop is not None and max(crop) < 3000 and all(side % 32 == 0 for side in crop)
+    assert planned(CARS).training.encoder_rate is None
+
+
+def test_stages_decide_the_depth() -> None:
+    assert planned(CARS, model={"architecture": "resenc", "blocks": (1, 2, 3)}).model.depth == 2

@@ -110,7 +110,8 @@ def of_model(wanted: Config, spec: ModelSpec, path: Path) -> Config:
     for key, value in have.items():
         said = getattr(wanted.model, key)
         if said not in (value, getattr(usual, key)):
-            raise ConfigError(f"{key} = {said}", f"{value}, as in {path}", f"leave out {key}, or --load")
+            known = "the one" if key == "encoder" else value
+            raise ConfigError(f"{key} = {said}", f"{known}, as in {path}", f"leave out {key}, or --load")
     return wanted.updated({"model": have})
 
 

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unet.models.blocks import DoubleConv, Up
-from unet.models.unet import UNet, at_least
+from unet.models.blocks import DoubleConv, Up, at_least
+from unet.models.unet import UNet
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ class ResidualUNet(Checkpointed):
         for stage in self.stages:
             x = self._run(stage, x)
             skips.append(x)
-        x, levels = skips.pop(), []
+        x = skips.pop()
+        levels: list[Tensor] = []
         for up in self.ups:
             x = self._run(up, x, skips.pop())
             levels.insert(0, x)

@@ -89,7 +89,8 @@ class UNet(Checkpointed):
         With deep supervision, in training: a tuple, those at full resolution first, then at a half, a quarter, ...
         """
         x = self._run(self.inc, at_least(image, self.least, self.least))  # a pixel at every level
-        skips, levels = [], []
+        skips: list[Tensor] = []
+        levels: list[Tensor] = []
         for down in self.downs:
             skips.append(x)
             x = self._run(down, x)

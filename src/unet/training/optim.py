@@ -30,11 +30,10 @@ def build_optimizer(
         groups.append({"params": [p for p in parameters if p in slow], "factor": factor, "lr": rate * factor})
     if settings.optimizer == "adamw":
         decay = settings.weight_decay if settings.weight_decay is not None else 0.01
-        parts = ((lambda p: p.ndim > 1, decay), (lambda p: p.ndim <= 1, 0.0))
         groups = [
-            {**group, "params": [p for p in group["params"] if belongs(p)], "weight_decay": decayed}
+            {**group, "params": [p for p in group["params"] if (p.ndim > 1) == decays], "weight_decay": decayed}
             for group in groups
-            for belongs, decayed in parts
+            for decays, decayed in ((True, decay), (False, 0.0))
         ]
         return torch.optim.AdamW(groups, lr=rate)
     if settings.optimizer == "adam":
