@@ -1,10 +1,11 @@
 """What a sample costs, by preset and by kind of change, beside a training step of the networks that a plan chooses.
 
-    python benchmarks/augmentation.py [--side 256] [--rounds 60] [--threads 2]
+    python benchmarks/augmentation.py [--side 256] [--rounds 60] [--threads 1]
 
 Samples are cut from one RGB picture of 480 x 360 in memory, as training does it. A step is forward, ce + dice,
 backward and AdamW on a batch of 2 in float32; its time is divided by 2. Means (a preset spoils some samples only), of
-steps medians; the kinds take turns.
+steps medians; the kinds take turns. Processor time, so that other work on the machine disturbs little; with one thread
+it is what a free machine takes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from statistics import fmean, median
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import torch
@@ -95,10 +96,10 @@ def milliseconds(
     seconds: dict[str, list[float]] = {name: [] for name in todo}
     for number in range(rounds + 1):
         for name, run in todo.items():
-            begin = perf_counter()
+            begin = process_time()
             run()
             if number:
-                seconds[name].append(perf_counter() - begin)
+                seconds[name].append(process_time() - begin)
     return {name: 1000 * typical(each) for name, each in seconds.items()}
 
 
@@ -106,10 +107,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    torch.set_num_threads(args.threads)
     usual = greys.SPOILED
     with tempfile.TemporaryDirectory() as folder:
         data = samples(Path(folder), args.side)

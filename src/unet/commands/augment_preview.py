@@ -122,12 +122,13 @@ def choose(source: Source) -> list[tuple[int, int | None, str]]:
 
 
 def heading(samples: SegmentationDataset, settled: Config) -> tuple[str, ...]:
-    """Return lines that say how samples are made: the strengths that are not zero, by their names as settings."""
-    usual = Augmentation()
+    """Return lines that say how samples are made: the strengths that change something, by their names as settings."""
     told = []
     for field in fields(Augmentation):
         value = getattr(samples.augmentation, field.name)
-        if value != getattr(usual, field.name):
+        if field.name == "elastic_share" and value:
+            told.append(f"elastic {value:g} of the shorter side")
+        elif value != field.default:
             told.append(field.name if value is True else f"{field.name} {value}")
     size = "whole pictures" if samples.crop is None else f"crops of {samples.crop[1]} x {samples.crop[0]} px"
     return (
@@ -156,8 +157,8 @@ def draw(
             shown = visible(sample.image.numpy(), samples.preprocessing)
             tiles.append(_tile(shown, sample.target.numpy().astype(np.uint8), samples.labels))
         tallest = max(tile.shape[0] for tile in tiles)
-        row = [np.pad(t, ((0, tallest - t.shape[0]), (0, 0), (0, 0)), constant_values=255) for t in tiles]
-        parts += [raster.caption([f"{samples.pairs[place].name}: {why}"], _WIDTH), np.concatenate(row, axis=1)]
+        level = [np.pad(t, ((0, tallest - t.shape[0]), (0, 0), (0, 0)), constant_values=255) for t in tiles]
+        parts += [raster.caption([f"{samples.pairs[place].name}: {why}"], _WIDTH), np.concatenate(level, axis=1)]
     return np.concatenate(parts)
 
 

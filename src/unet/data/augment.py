@@ -240,13 +240,13 @@ def _grid(warp: Warp, crop: tuple[int, int], window: tuple[int, int, int, int]) 
     terms *= 2 / np.array([window[3], window[2]])[:, None, None]
     terms[:, -2, -2] -= 1
     rows, columns = (_along(length, points) for length in crop)
-    by_row = torch.from_numpy(np.einsum("ri,sij->jrs", rows, terms)[:, :, None]).float()
-    by_column = torch.from_numpy(columns.T[:, None, :, None]).float()
-    # Not as a matrix product, whose last bits depend on the number of threads.
-    grid = torch.zeros(*crop, 2)
+    by_row = torch.from_numpy(np.einsum("ri,sij->jsr", rows, terms)).float()[..., None]
+    by_column = torch.from_numpy(columns.T).float()[:, None, None]
+    # Not as a matrix product, whose last bits may depend on the number of threads.
+    grid = torch.zeros(2, *crop)
     for one, other in zip(by_row, by_column, strict=True):
         grid.addcmul_(one, other)
-    return grid[None]
+    return grid.permute(1, 2, 0).contiguous()[None]
 
 
 def _along(length: int, points: int) -> NDArray[np.float64]:

@@ -57,13 +57,14 @@ def change_greys(image: Tensor, augmentation: Augmentation, rng: np.random.Gener
         contrast = 1 + augmentation.contrast * rng.uniform(-1, 1)
         gains = contrast * (1 + augmentation.color * rng.uniform(-1, 1, image.shape[0]))
         gain = torch.tensor(gains, dtype=torch.float32)[:, None, None]
-        mean = image.mean(dim=(1, 2), keepdim=True)
-        image = (image - mean) * gain + mean + float(augmentation.brightness * rng.uniform(-1, 1))
+        shift = image.mean(dim=(1, 2), keepdim=True) * (1 - gain)
+        image = torch.addcmul(shift + float(augmentation.brightness * rng.uniform(-1, 1)), image, gain)
     if augmentation.gamma > 1:
         low, high = image.aminmax()
         span = (high - low).clamp(min=1e-6)
-        image = ((image - low) / span) ** (augmentation.gamma ** rng.uniform(-1, 1)) * span + low
+        power = float(augmentation.gamma ** rng.uniform(-1, 1))
+        image = (image - low).div_(span).pow_(power).mul_(span).add_(low)
     if augmentation.noise and rng.random() < SPOILED:
         grain = torch.from_numpy(rng.standard_normal(tuple(image.shape), dtype=np.float32))
-        image = image + augmentation.noise * float(rng.random()) * grain
+        image = grain.mul_(augmentation.noise * float(rng.random())).add_(image)
     return image
