@@ -15,7 +15,7 @@ from unet.commands.display import open_display
 from unet.commands.source import read_source
 from unet.commands.train import augmentation_of, borders_of, training_set
 from unet.data.augment import PRESETS
-from unet.data.preprocess import Preprocessing
+from unet.data.preprocess import Preprocessing, prepare
 
 DataMaker = Callable[..., Path]
 QUICK = "--steps 3 --set width=4 --set precision=32-true --set channels_last=false"
@@ -61,34 +61,27 @@ def test_rare_classes_come_first_and_lie_in_their_samples(make_data: DataMaker) 
     assert len(rows) == preview.MOST_ROWS and len({place for place, _, _ in rows}) == len(rows)
     assert [wanted for _, wanted, _ in rows[:3]] == [2, 1, None] and "class_2" in rows[0][2]
     samples = training_set(wanted, source, Preprocessing())
-    alone = preview.draw(replace_pairs(samples, rows[0][0]), [(0, 2, "rare")], ["what", "how"])
-    again = preview.draw(replace_pairs(samples, rows[0][0]), [(0, 2, "rare")], ["what", "how"])
+    alone = preview.draw(of_one_pair(samples, rows[0][0]), [(0, 2, "rare")], ["what", "how"])
+    again = preview.draw(of_one_pair(samples, rows[0][0]), [(0, 2, "rare")], ["what", "how"])
     assert np.array_equal(alone, again), "the same sheet every time"
     tiles = [alone[-188:, left : left + 248] for left in range(0, 5 * 248, 248)]
     green = [((tile[..., 1] > 150) & (tile[..., 0] < 100)).any() for tile in tiles]
     assert sum(green) >= 4
 
 
-def replace_pairs(samples: preview.SegmentationDataset, place: int) -> preview.SegmentationDataset:
+def of_one_pair(samples: preview.SegmentationDataset, place: int) -> preview.SegmentationDataset:
     """Return the samples of one pair."""
-    one = preview.SegmentationDataset(
+    return preview.SegmentationDataset(
         samples.pairs[place : place + 1], samples.labels, samples.preprocessing,
         crop=samples.crop, augmentation=samples.augmentation,
     )  # fmt: skip
-    return one
 
 
 def test_what_the_network_sees_is_shown_as_it_was() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     for about in (Preprocessing(), Preprocessing(mean=(0.2, 0.5, 0.4), std=(0.3, 0.2, 0.1))):
-        shown = preview.visible(preview_input(picture, about), about)
+        shown = preview.visible(prepare(picture, about), about)
         assert np.abs(shown.astype(int) - picture).max() <= 1
-
-
-def preview_input(picture: np.ndarray, about: Preprocessing) -> np.ndarray:
-    from unet.data.preprocess import prepare
-
-    return prepare(picture, about)
 
 
 def test_single_strengths_take_the_place_of_the_preset() -> None:
