@@ -14,13 +14,13 @@ The result is a float32 scalar (float64 for float64 logits), 0 with a gradient o
 """
 
 from unet.losses.common import Loss
-from unet.losses.lovasz import lovasz
+from unet.losses.jaccard import lovasz
 from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tversky
 from unet.losses.pixelwise import bce, boundary, cross_entropy, focal, topk
 from unet.losses.text import TERMS, USUAL, parse
-from unet.losses.thin import cldice, soft_skeleton
+from unet.losses.thin import cldice
 
 __all__ = [
     "TERMS", "USUAL", "Loss", "bce", "boundary", "cldice", "cross_entropy", "dice", "fbeta", "focal",
-    "generalised_dice", "lovasz", "micro_dice", "parse", "soft_skeleton", "topk", "tversky",
+    "generalised_dice", "lovasz", "micro_dice", "parse", "topk", "tversky",
 ]  # fmt: skip

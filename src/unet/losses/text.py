@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unet.errors import ConfigError
 from unet.losses.common import Loss
-from unet.losses.lovasz import lovasz
+from unet.losses.jaccard import lovasz
 from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tversky
 from unet.losses.pixelwise import bce, boundary, cross_entropy, focal, topk
 from unet.losses.thin import cldice
