@@ -104,7 +104,7 @@ def test_a_run_folder_holds_all_that_it_should(make_data: DataMaker, capsys: pyt
     settings = config.load_toml(run / "config.toml")
     assert (settings.model.width, settings.model.depth, settings.data.crop) == (4, 2, (24, 32))
     assert settings.training.steps == 4 and settings.data.root == "data"
-    left_open = {"seconds", "epochs", "weight_decay", "momentum", "validations_per_epoch"}
+    left_open = {"seconds", "epochs", "weight_decay", "momentum", "validations_per_epoch", "encoder_rate", "freeze"}
     assert {key for key, value in settings.training if value is None} == left_open, "the plan fills the rest"
     assert len((run / "plan.md").read_text(encoding="utf-8").splitlines()) > 3
 
