@@ -34,6 +34,7 @@ def refusal(line: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "crop"),
     [
@@ -57,6 +58,7 @@ def test_a_run_and_a_prediction(make_data: DataMaker, line: str, crop: tuple[int
     assert trained("--load run/model.safetensors", "second").spec == model.spec
 
 
+@pytest.mark.slow
 def test_an_encoder_from_a_folder_travels_in_the_model_file(make_data: DataMaker) -> None:
     import transformers
 

@@ -114,6 +114,7 @@ def test_hub_without_weights() -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == 31_037_698
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.5, 1.0])
 def test_hub_fetches_weights_once(server: tuple[str, Path], scale: float) -> None:
     address, folder = server

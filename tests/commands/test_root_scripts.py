@@ -247,6 +247,7 @@ def test_a_training_that_is_stopped_leaves_its_weights(make_data: Callable[..., 
     assert old.read_text() == "of an earlier run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "line", "expected"),
     [

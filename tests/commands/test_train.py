@@ -587,6 +587,7 @@ def test_time_is_kept(make_data: DataMaker) -> None:
 # --- trackers
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_numbers_pictures_and_distributions(make_data: DataMaker) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     make_data()

@@ -400,6 +400,7 @@ def test_a_mask_value_that_the_model_never_saw(data: Path, capsys: pytest.Captur
 # --- as a process of its own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -123,6 +123,7 @@ def test_a_model_file_holds_all_that_it_takes(spec: ModelSpec, tmp_path: Path) -
         np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @every
 def test_saving_memory_changes_nothing(spec: ModelSpec) -> None:
     plain = network_of(spec).train()
@@ -225,6 +226,7 @@ def watched(spec: ModelSpec) -> tuple[nn.Module, Geometry, int, list[int]]:
     return network, geometry, side, [around + phase for phase in range(geometry.multiple)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOUNDED)
 def test_nothing_beyond_the_reach_counts(name: str) -> None:
     network, geometry, side, rows = watched(VARIANTS[name])
@@ -385,6 +387,7 @@ def saved(name: str, folder: Path) -> nn.Module:
     return model  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_weights_come_from_a_folder(name: str, tmp_path: Path) -> None:
     source = saved(name, tmp_path).state_dict()

@@ -285,6 +285,7 @@ def test_cldice_cares_for_a_gap_in_a_line_more_than_for_its_thickness() -> None:
     assert losses.dice(thin, target).item() > losses.dice(broken, target).item()
 
 
+@pytest.mark.slow
 @every_term
 @one_or_three
 def test_gradients_are_the_numerical_ones(name: str, classes: int) -> None:
@@ -446,6 +447,7 @@ def test_a_rare_class_counts_in_generalised_dice_and_hardly_in_micro_dice() -> N
     assert losses.micro_dice(logits, target).item() == pytest.approx(1 / 400, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_large_pictures_keep_their_precision() -> None:
     """Two million pixels: more than plain sums of float32, or differences of ratios near one, would bear."""
     target = torch.zeros(1, 1024, 2048, dtype=torch.int64)

@@ -125,6 +125,7 @@ def hashes(root: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in BUILDERS if name not in REFUSED])
 def test_a_copy_can_be_trained_on_and_the_original_stays(tmp_path: Path, name: str) -> None:
     BUILDERS[name](tmp_path / "data")
