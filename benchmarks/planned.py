@@ -10,6 +10,7 @@ pictures at their own resolution.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -26,13 +27,39 @@ SETS: dict[str, dict[str, Any]] = {
     "ultrasound": {},
     "isbi_em": {"mask_values": (0, 255)},
     "phc-c2dh-u373/01": {"instances": True},
+    "paris_atlas_1926": {},
 }
 """Folder below DATA_ROOT, and what `unet train` must be told of it."""
+
+DESCRIBED = {
+    "paris_atlas_1926": """
+        images = "sheet.jpg"
+        masks = "edges.png"
+        roi = "content_mask.png"
+        tile = [500, 500]
+        classes = [
+            { name = "inside", value = 0, color = [255, 255, 255] },
+            { name = "edge", value = 255, color = [200, 0, 0] },
+        ]
+        split = { val = 0.2 }
+    """,
+}
+"""What a `dataset.toml` must say where the folders do not."""
 
 DEFAULT = {
     "scale": "0.5", "width": "64", "depth": "4", "bilinear": "false", "whole": "true", "batch_size": "1",
     "augment": "light", "upright": "true", "balance": "0", "class_weights": "false",
 }  # fmt: skip
+
+
+def data_of(root: Path, name: str, out: Path) -> Path:
+    """Return what to train on: the folder, or a description of it, written to `out`."""
+    if name not in DESCRIBED:
+        return root / name
+    out.mkdir(parents=True, exist_ok=True)
+    described = out / f"{name}.toml"
+    described.write_text(f"root = {json.dumps(str((root / name).resolve()))}\n{DESCRIBED[name]}", encoding="utf-8")
+    return described
 
 
 def row(name: str, how: str, seed: int, result: TrainResult) -> str:
@@ -62,7 +89,11 @@ def main() -> None:
             for how, settings in (("planned", {}), ("default", DEFAULT)):
                 run = out / f"{name.replace('/', '-')}-{how}-{seed}"
                 result = train(
-                    args.root / name, out=run, time=args.time, settings={**settings, "seed": str(seed)}, **SETS[name]
+                    data_of(args.root, name, out),
+                    out=run,
+                    time=args.time,
+                    settings={**settings, "seed": str(seed)},
+                    **SETS[name],
                 )
                 rows.append(row(name, how, seed, result))
                 print(rows[-1], flush=True)
