@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unet.tiling import Span, places
+
 GROUPS = 8
 """Of group norm, where the channels can be shared out among so many."""
 
@@ -209,9 +211,8 @@ def mirrored(image: Tensor, before: int, after: int, dim: int) -> Tensor:
     However far: where the image ends it is mirrored again.
     """
     side = image.shape[dim]
-    place = torch.arange(-before, side + after, device=image.device)
-    period = max(1, 2 * (side - 1))
-    return image.index_select(dim, (side - 1) - ((place % period) - (side - 1)).abs())
+    seen = places(Span(-before, side + after, 0, side), side, "mirror")
+    return image.index_select(dim, torch.from_numpy(seen).to(image.device))
 
 
 class OutConv(nn.Module):
