@@ -26,6 +26,7 @@ from unet.errors import DataError, InputError
 from unet.labels import IGNORED, Labels
 from unet.models import ModelSpec
 from unet.training import loop
+from unet.training.job import Training, Validation
 
 DataMaker = Callable[..., Path]
 NONE = Augmentation()
@@ -89,12 +90,12 @@ def test_workers_change_nothing(make_data: DataMaker) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="signals are another matter there")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_of_a_training_leave_signals_to_it(make_data: DataMaker, tmp_path: Path) -> None:
-    training = loop.Training(
+    training = Training(
         network=models.build(ModelSpec(width=1, depth=1)),
         dataset=dataset(make_data()),
         settings=TrainingConfig(steps=1, batch_size=1, workers=1),
         compute=Compute(torch.device("cpu")),
-        validate=lambda network: loop.Validation(0.0, {}),
+        validate=lambda network: Validation(0.0, {}),
         keep=lambda network, progress: None,
         trackers=[],
         display=None,  # type: ignore[arg-type]

@@ -30,7 +30,8 @@ from unet.metrics.confusion import confusion, scores
 from unet.models import ModelSpec
 from unet.training.checkpoint import Progress
 from unet.training.health import MOST_BAD_STEPS
-from unet.training.loop import MOST_RETURNS, Tick, Training, Validation, fit
+from unet.training.job import Tick, Training, Validation
+from unet.training.loop import MOST_RETURNS, fit
 from unet.training.optim import build_optimizer, set_rate
 from unet.training.schedule import one_cycle
 

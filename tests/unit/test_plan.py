@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from unet import plan
 from unet.config import Config, parse
 from unet.data.fingerprint import ClassFacts, Fingerprint
-from unet.plan import Draft, Machine
+from unet.plan import Machine, rules, sizes
+from unet.plan.draft import TRAINING_SHARE, Draft
 
 
 def dataset(pictures: int, height: int, width: int, *classes: ClassFacts, upright: bool = False) -> Fingerprint:
@@ -80,7 +81,7 @@ def test_nothing_is_left_open_and_everything_has_a_reason() -> None:
         "norm", "activation", "dropout", "attention", "deep_supervision", "blocks", "encoder", "encoder_rate", "freeze",
     }  # fmt: skip
     assert decided.config.training.seconds == plan.DEFAULT_SECONDS
-    assert len(decided.reasons) == len(plan.RULES) - 1  # there is no encoder
+    assert len(decided.reasons) == len(rules.RULES) - 1  # there is no encoder
     assert all(reason.endswith(".") for reason in decided.reasons)
 
 
@@ -112,7 +113,7 @@ def test_what_the_user_set_stays_and_the_rest_follows(section: str, key: str, va
 def test_little_time_means_a_narrow_network_and_small_pictures() -> None:
     chosen = planned(CARS, minutes=1)
     assert chosen.model.width == 16
-    assert chosen.data.scale == pytest.approx(plan.LEAST_SIDE / 1918, rel=0.1)
+    assert chosen.data.scale == pytest.approx(sizes.LEAST_SIDE / 1918, rel=0.1)
 
 
 def test_ten_minutes_on_a_small_cpu() -> None:
@@ -140,7 +141,7 @@ def test_a_plan_can_run(data: Fingerprint, seconds: float, memory: float) -> Non
     chosen = planned(data, Machine(slow, memory), seconds / 60)
     crop, scale, depth = chosen.data.crop, chosen.data.scale, chosen.model.depth
     assert crop is not None and scale is not None and depth is not None and chosen.training.balance is not None
-    assert 0 < scale <= 1 and 0 <= chosen.training.balance <= plan.MOST_BALANCED
+    assert 0 < scale <= 1 and 0 <= chosen.training.balance <= rules.MOST_BALANCED
     assert all(1 <= side <= max(1, scale * most) for side, most in zip(crop, (data.height, data.width), strict=True))
     assert min(crop) >> depth >= 1
 
@@ -174,7 +175,7 @@ def test_small_objects_in_huge_pictures_are_cropped() -> None:
         5, 6000, 8000, ClassFacts("around", 0.97, (), 900, 4e3, 5e3), ClassFacts("tree", 0.03, (), 12, 14, 40)
     )
     chosen = planned(trees)
-    assert chosen.data.scale == pytest.approx(plan.GOOD_DETAIL / 12, rel=0.02)
+    assert chosen.data.scale == pytest.approx(sizes.GOOD_DETAIL / 12, rel=0.02)
 
 
 def test_large_objects_in_huge_pictures_keep_their_surroundings() -> None:
@@ -184,14 +185,14 @@ def test_large_objects_in_huge_pictures_keep_their_surroundings() -> None:
     for machine, minutes in ((CPU, 2), (CPU, 60), (GPU, 60)):
         chosen = planned(fields, machine, minutes)
         assert chosen.data.crop is not None and chosen.data.scale is not None
-        assert min(chosen.data.crop) >= min(0.98 * plan.CONTEXT * 2500, 6000) * chosen.data.scale - 16
+        assert min(chosen.data.crop) >= min(0.98 * sizes.CONTEXT * 2500, 6000) * chosen.data.scale - 16
 
 
 def test_without_a_time_limit() -> None:
     chosen = plan.decide(parse({"training": {"epochs": 3}}), CARS, CPU).config
-    assert (chosen.model.width, chosen.data.scale) == (plan.GOOD_WIDTH, 0.25)
+    assert (chosen.model.width, chosen.data.scale) == (rules.GOOD_WIDTH, 0.25)
     whole = plan.decide(parse({"training": {"epochs": 3}, "data": {"scale": 1.0}}), CARS, CPU).config
-    assert whole.model.width == plan.GOOD_WIDTH
+    assert whole.model.width == rules.GOOD_WIDTH
 
 
 # --- crop, depth, batch
@@ -206,14 +207,14 @@ def test_crops_are_even_or_whole() -> None:
 def test_large_objects_get_large_crops() -> None:
     small = replace(CARS, classes=(CARS.classes[0], replace(CARS.classes[1], largest=100.0)))
     unlimited = {"data": {"scale": 1.0}, "model": {"width": 16}}
-    assert planned(small, GPU, **unlimited).data.crop == (plan.CROP, plan.CROP)
+    assert planned(small, GPU, **unlimited).data.crop == (sizes.CROP, sizes.CROP)
     assert min(planned(CARS, GPU, **unlimited).data.crop or (0,)) >= 819
 
 
 @pytest.mark.parametrize(("across", "depth"), [(7, 1), (16, 1), (32, 2), (64, 3), (127, 3), (128, 4), (2000, 4)])
 def test_depth_follows_the_crop(across: int, depth: int) -> None:
     about_crop = parse({"data": {"crop": (across, 2 * across), "scale": 1.0}, "model": {"width": 16}})
-    changes, _ = plan.depth(Draft(about_crop, CARS, CPU)) or ({}, "")
+    changes, _ = rules.depth(Draft(about_crop, CARS, CPU)) or ({}, "")
     assert changes == {"model": {"depth": depth}}
 
 
@@ -226,16 +227,16 @@ def test_few_pictures_get_fewer_parameters() -> None:
     ("steps_of_two", "batch"), [(100, 2), (1599, 2), (1601, 4), (6500, 16), (65_000, 32), (1e6, 64)]
 )
 def test_batches_grow_only_when_there_are_steps_enough(steps_of_two: float, batch: int) -> None:
-    speed = steps_of_two * 2 * 320 * 479 / (plan.TRAINING_SHARE * 600) + 1
+    speed = steps_of_two * 2 * 320 * 479 / (TRAINING_SHARE * 600) + 1
     about_batch = replace(draft(CARS, batch_size=None), machine=Machine(lambda width: speed, 1e12))
-    changes, _ = plan.batch_size(about_batch) or ({}, "")
+    changes, _ = rules.batch_size(about_batch) or ({}, "")
     assert changes == {"training": {"batch_size": batch}}
 
 
 def test_memory_limits_batch_and_crop_and_width() -> None:
     tight = planned(CARS, replace(GPU, memory=1e9), 60)
     crop, batch, width = tight.data.crop or (0, 0), tight.training.batch_size or 0, tight.model.width or 0
-    needed = plan.pixel_bytes(width, 2) * batch * math.prod(crop) + plan.parameter_bytes(width, 4)
+    needed = sizes.pixel_bytes(width, 2) * batch * math.prod(crop) + sizes.parameter_bytes(width, 4)
     assert needed <= 1e9
     assert (tight.data.scale or 1) < 1
 
@@ -275,7 +276,7 @@ def test_two_rare_classes_take_no_more_than_their_part() -> None:
     cracks = dataset(
         100, 4000, 4000, ClassFacts("wall", 0.99, (), 500, 500, 900), ClassFacts("crack", 0.01, (), 3, 20, 90)
     )
-    assert planned(cracks).training.balance == pytest.approx(plan.MOST_BALANCED, abs=1e-3)
+    assert planned(cracks).training.balance == pytest.approx(rules.MOST_BALANCED, abs=1e-3)
 
 
 def test_what_lies_everywhere_in_a_picture_is_met_by_crops() -> None:
@@ -294,7 +295,7 @@ def test_what_lies_everywhere_in_a_picture_is_met_by_crops() -> None:
 def test_what_is_seen_often_is_changed_more(pictures: int, seen: float, augment: str) -> None:
     data = replace(CARS, pictures=pictures)
     steps = math.ceil(seen * pictures / 2)
-    changes, _ = plan.augmentation(draft(data, seconds=None, steps=steps, augment=None)) or ({}, "")
+    changes, _ = rules.augmentation(draft(data, seconds=None, steps=steps, augment=None)) or ({}, "")
     assert changes == {"training": {"augment": augment}}
 
 
@@ -311,7 +312,7 @@ def test_wider_networks_learn_at_a_lower_rate() -> None:
 
 @pytest.mark.parametrize(("steps", "count"), [(30, 4), (600, 10), (100_000, 20)])
 def test_validations_are_spread_over_the_steps(steps: int, count: int) -> None:
-    changes, _ = plan.validations(draft(CARS, seconds=None, steps=steps)) or ({}, "")
+    changes, _ = rules.validations(draft(CARS, seconds=None, steps=steps)) or ({}, "")
     assert changes == {"training": {"validations": count}}
 
 
@@ -355,7 +356,7 @@ print(most - before)
 def test_the_memory_of_a_step_is_as_estimated(width: int, batch: int, side: int, classes: int) -> None:
     given = [str(number) for number in (width, batch, side, classes)]
     done = subprocess.run([sys.executable, "-c", MEASURE, *given], check=True, capture_output=True, text=True)
-    estimate = plan.pixel_bytes(width, classes) * batch * side**2
+    estimate = sizes.pixel_bytes(width, classes) * batch * side**2
     assert 0.6 * estimate < float(done.stdout) < 1.25 * estimate
 
 

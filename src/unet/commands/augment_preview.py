@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +14,21 @@ from numpy.typing import NDArray
 from unet import raster
 from unet.commands.display import open_display
 from unet.commands.gallery import fit
-from unet.commands.json_file import check_target
 from unet.commands.run_folder import data_name
-from unet.commands.settings import check, from_flags, gather
+from unet.commands.settings import TrainFlags, check, from_flags, gather
 from unet.commands.settle import settle
 from unet.commands.source import Source, read_source
+from unet.commands.targets import check_outside, check_target
 from unet.commands.train import starting_point, training_set
 from unet.config import Config
 from unet.data.augment import Augmentation
 from unet.data.dataset import SegmentationDataset
 from unet.data.preprocess import Preprocessing
-from unet.errors import InputError
 from unet.inference.overlay import overlay, viewable
 from unet.labels import Labels
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 MOST_ROWS = 8
 """Pictures on the sheet."""
@@ -43,24 +45,11 @@ _LEGEND = 155  # pixels for the colour and the name of a class
 def augment_preview(
     data: Path | None = None,
     *,
-    images: Path | None = None,
-    masks: Path | None = None,
-    mask_suffix: str | None = None,
     out: Path | None = None,
-    time: str | float | None = None,
-    epochs: int | None = None,
-    steps: int | None = None,
-    val: str | None = None,
-    group: str | None = None,
-    classes: Path | None = None,
-    mask_values: Sequence[Any] | None = None,
-    ignore: Sequence[int] | None = None,
-    instances: bool = False,
     config_file: Path | None = None,
-    device: str | None = None,
-    precision: str | None = None,
     settings: Mapping[str, str] | None = None,
     overwrite: bool = False,
+    **flags: Unpack[TrainFlags],
 ) -> Path:
     """Draw pictures with their masks, and beside each some samples that a training would make of it.
 
@@ -81,16 +70,9 @@ def augment_preview(
     InputError
         Data, settings or files that cannot be used.
     """
-    given = from_flags(
-        data=data, images=images, masks=masks, mask_suffix=mask_suffix, val=val, group=group, classes=classes,
-        mask_values=mask_values, ignore=ignore, instances=instances, time=time, epochs=epochs, steps=steps,
-        device=device, precision=precision,
-    )  # fmt: skip
-    wanted = gather(given, config_file, settings or {})
+    wanted = gather(from_flags(data, **flags), config_file, settings or {})
     sheet = out or Path(f"augment-{data_name(wanted.data)}.png")
-    for folder in (wanted.data.root, wanted.data.images, wanted.data.masks):
-        if folder is not None and Path(folder).resolve() in sheet.resolve().parents:
-            raise InputError(f"{sheet} lies in {folder}", "a file outside of the data", "choose another --out")
+    check_outside(sheet, wanted.data)
     check_target(sheet, overwrite, "--out")
     check(wanted)
     display = open_display()

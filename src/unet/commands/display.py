@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from unet.training.loop import Tick  # Lightning is slow to import, and prediction does without it
+    from unet.training.job import Tick  # Lightning is slow to import, and prediction does without it
 
 
 def open_display() -> Display:

@@ -11,9 +11,10 @@ import numpy as np
 
 from unet import bundle
 from unet.commands.display import open_display
-from unet.commands.json_file import check_target, write_json
+from unet.commands.json_file import write_json
 from unet.commands.source import data_config
 from unet.commands.table import print_scores
+from unet.commands.targets import check_target
 from unet.data.classes import ignored_values
 from unet.data.finding import Finding, stop_on_errors
 from unet.data.inspection.files import faulty

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -17,7 +17,7 @@ from unet import config
 from unet.commands.display import open_display
 from unet.commands.json_file import write_json
 from unet.commands.run_folder import FOLDS, open_run, run_folder
-from unet.commands.settings import check, from_flags, gather, settings_of_run
+from unet.commands.settings import TrainFlags, check, from_flags, gather, settings_of_run
 from unet.commands.table import print_scores
 from unet.commands.train import train_settings
 from unet.config import Config
@@ -28,6 +28,9 @@ from unet.errors import ConfigError, DataError, InputError
 from unet.metrics.confusion import report
 from unet.plan import DEFAULT_SECONDS
 from unet.report import write_report
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 SCORES = ("mean_iou", "mean_dice", "pixel_accuracy")
 
@@ -67,7 +70,8 @@ def cross_validate(
     settings: Mapping[str, str] | None = None,
     overwrite: bool = False,
     started: float | None = None,
-    **flags: Any,
+    data: Path | None = None,
+    **flags: Unpack[TrainFlags],
 ) -> CrossValidation:
     """Train and score once for each part of the pictures.
 
@@ -93,7 +97,7 @@ def cross_validate(
         A training cannot go on.
     """
     started = monotonic() if started is None else started
-    given = from_flags(**flags)
+    given = from_flags(data, **flags)
     if resume is not None:
         said = {key: value for section in given.values() for key, value in section.items()}
         said |= {"folds": folds, "out": out, "load": load, "config": config_file, **(settings or {})}

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.console import Console
@@ -16,13 +16,19 @@ from rich.text import Text
 from unet.commands.display import open_display
 from unet.commands.facts import facts_of
 from unet.commands.gallery import Shown, gallery, write_sheet
-from unet.commands.json_file import check_target, write_json
+from unet.commands.json_file import write_json
 from unet.commands.source import data_config, place, survey_of
+from unet.commands.targets import check_outside, check_target
 from unet.config import TrainingConfig
 from unet.data.finding import SEVERITIES, shortened
 from unet.data.inspection.survey import Survey
 from unet.data.manifest import to_toml
 from unet.errors import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from unet.commands.settings import DataFlags
 
 MARK = '<meta name="generator" content="unet inspect">'
 """By this a page is known to be ours, and may be replaced by a newer one."""
@@ -33,26 +39,18 @@ _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 def inspect(
     data: Path | None = None,
     *,
-    images: Path | None = None,
-    masks: Path | None = None,
-    mask_suffix: str | None = None,
-    val: str | None = None,
-    group: str | None = None,
-    classes: Path | None = None,
-    mask_values: Sequence[Any] | None = None,
-    ignore: Sequence[int] | None = None,
-    instances: bool = False,
     json: Path | None = None,
     out: Path | None = None,
     init: Path | None = None,
     overwrite: bool = False,
+    **flags: Unpack[DataFlags],
 ) -> Survey:
     """Check a data set as `train` does, print all that is found, and draw pictures with their masks.
 
     Parameters
     ----------
-    data, images, masks, mask_suffix, val, group, classes, mask_values, ignore, instances
-        As in `unet.train`.
+    data, **flags
+        As in `unet.commands.train.train`.
     json : Path, optional
         A file for all facts and findings, with all files.
     out : Path, optional
@@ -72,13 +70,11 @@ def inspect(
     InputError
         There are no such folders, or the results cannot be written.
     """
-    settings = data_config(
-        root=data, images=images, masks=masks, mask_suffix=mask_suffix, val=val, group=group, classes=classes,
-        mask_values=mask_values, ignore=ignore, instances=instances,
-    )  # fmt: skip
+    settings = data_config(root=data, **flags)
     where = place(settings)
     folder = out or Path(f"inspect-{Path(where).resolve().name}")
-    _check_folder(folder, [path for path in (data, images, masks) if path is not None], overwrite)
+    check_outside(folder, settings)
+    _check_folder(folder, overwrite)
     for target, flag in ((json, "--json"), (init, "--init")):
         if target is not None:
             check_target(target, overwrite, flag)
@@ -120,18 +116,14 @@ def write_manifest(path: Path, survey: Survey) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _check_folder(folder: Path, data: Sequence[Path], overwrite: bool) -> None:
-    """Make sure, before anything is read, that the results may lie in a folder: not among the data, nor over others'.
+def _check_folder(folder: Path, overwrite: bool) -> None:
+    """Make sure, before anything is read, that the results may lie in a folder: not over others'.
 
     Raises
     ------
     InputError
         They may not.
     """
-    inside = {folder.resolve(), *folder.resolve().parents}
-    for path in data:
-        if path.resolve() in inside:
-            raise InputError(f"{folder} lies in {path}", "a folder outside of the data", "choose another --out")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file", "a folder", "choose another --out")
     page = folder / "inspect.html"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unet.commands.display import open_display
 from unet.commands.run_folder import data_name
-from unet.commands.settings import check, from_flags, gather
+from unet.commands.settings import TrainFlags, check, from_flags, gather
 from unet.commands.settle import settle, write_plan
 from unet.commands.source import read_source
+from unet.commands.targets import check_outside
 from unet.config import Config, DataConfig
 from unet.errors import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True)
@@ -29,24 +33,11 @@ class PlanResult:
 def plan(
     data: Path | None = None,
     *,
-    images: Path | None = None,
-    masks: Path | None = None,
-    mask_suffix: str | None = None,
     out: Path | None = None,
-    time: str | float | None = None,
-    epochs: int | None = None,
-    steps: int | None = None,
-    val: str | None = None,
-    group: str | None = None,
-    classes: Path | None = None,
-    mask_values: Sequence[Any] | None = None,
-    ignore: Sequence[int] | None = None,
-    instances: bool = False,
     config_file: Path | None = None,
-    device: str | None = None,
-    precision: str | None = None,
     settings: Mapping[str, str] | None = None,
     overwrite: bool = False,
+    **flags: Unpack[TrainFlags],
 ) -> PlanResult:
     """Decide how to train on a folder of pictures and masks, and write it down.
 
@@ -66,12 +57,7 @@ def plan(
     InputError
         Data, settings or files that cannot be used.
     """
-    given = from_flags(
-        data=data, images=images, masks=masks, mask_suffix=mask_suffix, val=val, group=group, classes=classes,
-        mask_values=mask_values, ignore=ignore, instances=instances, time=time, epochs=epochs, steps=steps,
-        device=device, precision=precision,
-    )  # fmt: skip
-    wanted = gather(given, config_file, settings or {})
+    wanted = gather(from_flags(data, **flags), config_file, settings or {})
     folder = plan_folder(out, wanted.data, overwrite)
     check(wanted)
     display = open_display()
@@ -96,9 +82,7 @@ def plan_folder(out: Path | None, data: DataConfig, overwrite: bool) -> Path:
         It is one of these.
     """
     folder = out or Path(f"plan-{data_name(data)}")
-    for given in (data.root, data.images, data.masks):
-        if given is not None and Path(given).resolve() in (folder.resolve(), *folder.resolve().parents):
-            raise InputError(f"{folder} lies in {given}", "a folder outside of the data", "choose another --out")
+    check_outside(folder, data)
     if any((folder / name).exists() for name in ("plan.md", "config.toml")) and not overwrite:
         raise InputError(f"{folder} holds a plan", "a new folder", "choose another --out, or allow --overwrite")
     return folder

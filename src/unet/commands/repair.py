@@ -16,6 +16,7 @@ from rich.text import Text
 
 from unet.commands.display import Display, open_display
 from unet.commands.source import data_config, place
+from unet.commands.targets import check_outside
 from unet.data.finding import counted, shortened
 from unet.data.manifest import describe
 from unet.data.pairs import pair_up
@@ -76,7 +77,8 @@ def repair(
         root=data, images=images, masks=masks, mask_suffix=mask_suffix, classes=classes, mask_values=mask_values,
         ignore=ignore,
     )  # fmt: skip
-    _check_out(out, [path for path in (data, images, masks) if path is not None])
+    check_outside(out, settings)
+    _check_new(out)
     display = open_display()
     about = describe(settings)
     if about.file is not None:
@@ -95,19 +97,16 @@ def repair(
     return plan
 
 
-def _check_out(out: Path, data: Sequence[Path]) -> None:
-    """Make sure, before anything is read, that the copy can be written.
+def _check_new(out: Path) -> None:
+    """Make sure, before anything is read, that nothing is there that the copy would replace.
 
     Raises
     ------
     InputError
-        The folder exists, or lies among the data.
+        Something is.
     """
     if out.exists():
         raise InputError(f"{out} exists", "a new folder", "choose another --out, or remove it")
-    for path in data:
-        if path.resolve() in out.resolve().parents:
-            raise InputError(f"{out} lies in {path}", "a folder outside of the data", "choose another --out")
     draft = _draft(out)
     if draft.exists() and not (draft / _MARK).is_file():
         raise InputError(f"{draft} exists", "no such folder", "choose another --out, or rename it")

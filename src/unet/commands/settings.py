@@ -4,60 +4,102 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from unet import config, devices, losses, models, trackers
-from unet.config import Config, ModelConfig
+from unet.config import Config, DataConfig, ModelConfig
 from unet.errors import ConfigError, InputError
 from unet.models import ModelSpec
 from unet.models.backbones import description
 from unet.models.spec import ENCODERS, require
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 RIVALS = (("training", {"seconds", "epochs", "steps"}), ("data", {"root", "images", "masks"}))
 """Settings of which one leaves no room for the others: how long, and where the data are."""
 
 
-def from_flags(
-    *,
-    data: Path | None,
-    images: Path | None,
-    masks: Path | None,
-    mask_suffix: str | None,
-    val: str | None,
-    group: str | None,
-    classes: Path | None,
-    mask_values: Sequence[Any] | None,
-    ignore: Sequence[int] | None,
-    instances: bool,
-    time: str | float | None,
-    epochs: int | None,
-    steps: int | None,
-    device: str | None,
-    precision: str | None,
-    trackers: Sequence[str] = (),
-) -> dict[str, dict[str, Any]]:
-    """Return what the flags of `unet train` and `unet plan` say, as {section: {key: value}}; None: not said.
+class DataFlags(TypedDict, total=False):
+    """What a command may be told of the data beside their folder.
+
+    Attributes
+    ----------
+    images, masks : Path
+        Two folders instead of one.
+    mask_suffix : str
+        What a mask's name has more than its picture's; found out if left out.
+    val : str
+        Share of the pictures ("0.15"), a folder or a list file to validate on.
+    group : str
+        Regular expression; pictures with the same match stay on one side of the split.
+    classes : Path
+        Their names and colours or values: classes.csv or classes.txt.
+    mask_values : sequence of int or of (red, green, blue)
+        The true values; others go to the nearest.
+    ignore : sequence of int or of (red, green, blue)
+        Values that do not count.
+    instances : bool
+        Values number objects: learn object or not.
+    """
+
+    images: Path | None
+    masks: Path | None
+    mask_suffix: str | None
+    val: str | None
+    group: str | None
+    classes: Path | None
+    mask_values: Sequence[Any] | None
+    ignore: Sequence[int] | None
+    instances: bool
+
+
+class TrainFlags(DataFlags, total=False):
+    """What `unet train`, `plan` and `augment-preview` may be told.
+
+    Attributes
+    ----------
+    time : str or float
+        Such as "10m", from start to report; one of `time`, `epochs` and `steps` at most.
+    epochs, steps : int
+    device : str
+        auto, cpu, cuda, cuda:1 or mps.
+    precision : str
+        auto, 32-true, bf16-mixed or 16-mixed.
+    trackers : sequence of str
+        Of tensorboard and wandb.
+    """
+
+    time: str | float | None
+    epochs: int | None
+    steps: int | None
+    device: str | None
+    precision: str | None
+    trackers: Sequence[str]
+
+
+def from_flags(data: Path | None = None, **said: Unpack[TrainFlags]) -> dict[str, dict[str, Any]]:
+    """Return what flags say, as {section: {key: value}}; what they leave open is left out.
 
     Raises
     ------
     ConfigError
         The time is none.
+    TypeError
+        There is no such flag.
     """
-    return {
-        "data": {
-            "root": _text(data), "images": _text(images), "masks": _text(masks), "mask_suffix": mask_suffix,
-            "val": val, "group": group, "classes": _text(classes), "mask_values": mask_values,
-            "ignore": ignore, "instances": instances or None,
-        },
-        "training": {
-            "seconds": None if time is None else config.parse_duration(str(time)), "epochs": epochs,
-            "steps": steps, "device": device, "precision": precision, "trackers": trackers or None,
-        },
-    }  # fmt: skip
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+    if unknown := said.keys() - TrainFlags.__optional_keys__:
+        raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))}")
+    given: dict[str, dict[str, Any]] = {"data": {}, "training": {}}
+    for key, value in {"root": data, **said}.items():
+        if value is None or value is False:
+            continue
+        if key == "time":
+            given["training"]["seconds"] = config.parse_duration(str(value))
+        else:
+            section = "data" if key in DataConfig.model_fields else "training"
+            given[section][key] = str(value) if isinstance(value, Path) else value
+    return given
 
 
 def gather(given: Mapping[str, Mapping[str, Any]], config_file: Path | None, assignments: Mapping[str, str]) -> Config:
@@ -69,11 +111,8 @@ def gather(given: Mapping[str, Mapping[str, Any]], config_file: Path | None, ass
         All faults at once.
     """
     settings = config.load_toml(config_file) if config_file is not None else Config()
-    flags = {
-        section: {key: value for key, value in values.items() if value is not None} for section, values in given.items()
-    }
     assigned = config.from_assignments(assignments)
-    changes = {section: {**flags.get(section, {}), **assigned.get(section, {})} for section in {*flags, *assigned}}
+    changes = {section: {**given.get(section, {}), **assigned.get(section, {})} for section in {*given, *assigned}}
     for section, rivals in RIVALS:  # what the command line says takes the place of what the file says in other words
         if rivals & changes.get(section, {}).keys():
             changes[section] = {**dict.fromkeys(rivals), **changes[section]}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from math import ceil
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -23,7 +23,7 @@ from unet.commands.conclude import conclude, sample
 from unet.commands.display import open_display
 from unet.commands.json_file import write_json
 from unet.commands.run_folder import open_run, run_folder
-from unet.commands.settings import check, from_flags, gather, of_model, settings_of_run
+from unet.commands.settings import TrainFlags, check, from_flags, gather, of_model, settings_of_run
 from unet.commands.settle import settle, spec_of, write_plan
 from unet.commands.source import Source, read_source
 from unet.commands.table import print_scores
@@ -37,7 +37,11 @@ from unet.inference.predictor import Predictor
 from unet.models.backbones import load_weights
 from unet.trackers import open_trackers
 from unet.training.checkpoint import Progress, read_progress
-from unet.training.loop import Training, Validation, fit
+from unet.training.job import Training, Validation
+from unet.training.loop import fit
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 REPORT_SECONDS = 6.0
 """Kept back from a run that was given a time: for the last pictures and the report."""
@@ -77,28 +81,14 @@ class TrainResult:
 def train(
     data: Path | None = None,
     *,
-    images: Path | None = None,
-    masks: Path | None = None,
-    mask_suffix: str | None = None,
     out: Path | None = None,
-    time: str | float | None = None,
-    epochs: int | None = None,
-    steps: int | None = None,
-    val: str | None = None,
-    group: str | None = None,
-    classes: Path | None = None,
-    mask_values: Sequence[Any] | None = None,
-    ignore: Sequence[int] | None = None,
-    instances: bool = False,
     config_file: Path | None = None,
     resume: Path | None = None,
     load: Path | None = None,
-    device: str | None = None,
-    precision: str | None = None,
-    trackers: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
     overwrite: bool = False,
     started: float | None = None,
+    **flags: Unpack[TrainFlags],
 ) -> TrainResult:
     """Train a model and check it on pictures it has not seen.
 
@@ -108,14 +98,12 @@ def train(
         Folder with pictures and masks in any of the usual layouts; or give `images` and `masks`.
     out : Path, optional
         The run folder; by default runs/NAME-DATE-TIME.
-    time, epochs, steps : optional
-        How long; one of them at most. `time` ("10m") covers everything from start to report.
-    val : str, optional
-        Share of the pictures ("0.15"), a folder or a list file to validate on.
-    group : str, optional
-        Regular expression; pictures with the same match stay on one side of the split.
+    config_file : Path, optional
+        Settings that hold unless something else is said here.
     settings : mapping of str to str, optional
         Any setting of `unet.config`, by "key" or "section.key".
+    **flags
+        What is said of the data, of the length and of the device: see `unet.commands.settings.TrainFlags`.
     resume : Path, optional
         A run folder to go on with; all other arguments must be left out then.
     load : Path, optional
@@ -134,11 +122,7 @@ def train(
     TrainingError
         The training cannot go on.
     """
-    given = from_flags(
-        data=data, images=images, masks=masks, mask_suffix=mask_suffix, val=val, group=group, classes=classes,
-        mask_values=mask_values, ignore=ignore, instances=instances, time=time, epochs=epochs, steps=steps,
-        device=device, precision=precision, trackers=trackers,
-    )  # fmt: skip
+    given = from_flags(data, **flags)
     if resume is not None:
         said = {key: value for section in given.values() for key, value in section.items()}
         said |= {"out": out, "load": load, "config": config_file, **(settings or {})}

@@ -3,44 +3,31 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
-import numpy as np
 import torch
-from lightning_fabric import Fabric
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from unet import losses, plan
-from unet.config import TrainingConfig
-from unet.data.dataset import Batch, Numbers, SegmentationDataset, collate
-from unet.devices import Compute
-from unet.errors import ConfigError, TrainingError
-from unet.trackers import Tracker
-from unet.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from unet import plan
+from unet.data.dataset import Batch, Numbers, collate
+from unet.errors import TrainingError
+from unet.training.checkpoint import load_checkpoint, save_checkpoint
 from unet.training.health import Check, Circumstances, Health, Remark, write_remarks
+from unet.training.job import Tick, Training, Validation
 from unet.training.optim import build_optimizer, set_rate
-from unet.training.outputs import loss_of_outputs
 from unet.training.schedule import plateau, rate_factor
+from unet.training.stopping import graceful_stop, leave_to_the_parent
+from unet.training.update import Updater
 
 CHECKPOINT_SECONDS = (10.0, 300.0)
 """A killed run loses at most so much work: the less, the faster a checkpoint is written ..."""
 
 CHECKPOINT_SHARE = 0.03
 """... which takes at most this share of the time."""
-
-LARGEST = 1e15
-"""Batch statistics beyond are those of a picture with huge values. The loss looks fine then, as batch norm makes up
-for them, but for hundreds of steps the running statistics would fit no other picture."""
 
 MOST_RETURNS = 4
 """A run that is lost goes back to its last good state so often, each time with half the learning rate."""
@@ -59,142 +46,6 @@ VALIDATION_SHARE = 0.1
 """Validations take at most this share of a run that was given a time."""
 
 
-@dataclass(frozen=True)
-class Tick:
-    """What there is to say after a step, for progress displays."""
-
-    step: int
-    epoch: float
-    share: float
-    loss: float
-    best: float | None
-    rate: float
-    pictures_per_second: float
-    seconds_left: float | None
-
-
-class Display(Protocol):
-    """Shows a person how the training goes."""
-
-    def tick(self, tick: Tick) -> None:
-        """Show a step."""
-
-    def say(self, text: str) -> None:
-        """Show a line that stays."""
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The outcome of one validation: the score that decides, numbers for the log, pictures for trackers.
-
-    `counts` is the confusion matrix (K, K), rows true, and `images` the mean IoU of each picture.
-    """
-
-    score: float
-    values: dict[str, float]
-    pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
-    counts: NDArray[np.int64] | None = None
-    images: tuple[float, ...] = ()
-
-
-@dataclass
-class Training:
-    """What the loop needs, put together by the command.
-
-    Attributes
-    ----------
-    network : nn.Module
-    dataset : SegmentationDataset
-    settings : TrainingConfig
-        With nothing left open: batch size, learning rate and one of seconds, steps or epochs are set.
-    compute : Compute
-    validate : callable
-        Scores the network as it is.
-    keep : callable
-        Keeps the network as it is, which has just been validated as the best.
-    trackers : sequence of Tracker
-    display : Display
-    checkpoint : Path
-        Where the state is kept; resumed from when `resume` is set.
-    class_weights : float Tensor (K,) or None
-    kept : float
-        Score of the weights that an earlier session kept: later than its checkpoint, perhaps, and not to be replaced
-        by something worse.
-    seconds : float or None
-        Time for the training, its validations included and earlier sessions counted in.
-    epoch_ended : callable, optional
-        Called with the network and the number of the epoch that has ended.
-    class_shares : tuple of float
-        Share of each class in the training pictures, where it is known.
-    score_trained : callable, optional
-        Returns the mean IoU of some training pictures, as `validate` does of validation pictures; called at the end.
-    score_share : float
-        How long that takes, as a share of a validation.
-    remarks : Path, optional
-        File for what does not go well.
-    """
-
-    network: nn.Module
-    dataset: SegmentationDataset
-    settings: TrainingConfig
-    compute: Compute
-    validate: Callable[[nn.Module], Validation]
-    keep: Callable[[nn.Module, Progress], None]
-    trackers: Sequence[Tracker]
-    display: Display
-    checkpoint: Path
-    class_weights: Tensor | None = None
-    seconds: float | None = None
-    resume: bool = False
-    kept: float = -1.0
-    epoch_ended: Callable[[nn.Module, int], None] | None = None
-    class_shares: tuple[float, ...] = ()
-    score_trained: Callable[[nn.Module], Sequence[float]] | None = None
-    score_share: float = 0.0
-    remarks: Path | None = None
-    progress: Progress = field(default_factory=Progress)
-    validation_seconds: float = 0.0
-
-    def total_steps(self) -> int | None:
-        """Return the number of steps of the whole run, None where time decides."""
-        if self.settings.steps is not None:
-            return self.settings.steps
-        if self.settings.epochs is not None:
-            return self.settings.epochs * self.steps_per_epoch()
-        return None
-
-    def steps_per_epoch(self) -> int:
-        """Return how many steps see every picture once."""
-        return max(1, math.ceil(len(self.dataset) / (self.settings.batch_size or 1)))
-
-
-@dataclass
-class _Stop:
-    requested: bool = False
-
-
-@contextmanager
-def _graceful_stop(display: Display) -> Iterator[_Stop]:
-    """Turn the first Ctrl-C (or SIGTERM) into a request, so that the step under way ends and state is saved."""
-    stop = _Stop()
-
-    def ask(signum: int, frame: FrameType | None) -> None:
-        if stop.requested:
-            raise KeyboardInterrupt
-        stop.requested = True
-        display.say("stopping after this step and saving what was reached (once more: stop at once)")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def fit(training: Training) -> bool:
     """Train until the steps, the epochs or the time are used up; `training.progress` tells how far it came.
 
@@ -211,7 +62,7 @@ def fit(training: Training) -> bool:
     session = _Session(training)
     per_epoch = training.steps_per_epoch()
     progress = session.progress
-    with _graceful_stop(training.display) as stop:
+    with graceful_stop(training.display.say) as stop:
         for batch, waited in _timed(_batches(training)):
             if session.share_done() >= 1 and progress.step > 0:
                 break
@@ -237,12 +88,11 @@ class _Session:
     """A training under way: network, optimiser and schedule on their device, and the counts since the last line."""
 
     def __init__(self, training: Training) -> None:
-        self.training, self.settings, self.compute = training, training.settings, training.compute
+        self.training, self.settings = training, training.settings
         self.peak = training.settings.learning_rate or 1e-3
-        self.loss_of = losses.parse(training.settings.loss or losses.USUAL)
-        device = self.compute.device
-        self.network = training.network.to(device)
-        self.network.to(memory_format=self.compute.memory_format)  # type: ignore[call-overload]
+        compute = training.compute
+        self.network = training.network.to(compute.device)
+        self.network.to(memory_format=compute.memory_format)  # type: ignore[call-overload]
         encoder = getattr(self.network, "encoder", None)
         self.encoder: nn.Module = nn.Identity() if encoder is None else encoder
         self.optimizer = build_optimizer(self.network.parameters(), self.settings, self.encoder.parameters())
@@ -255,11 +105,10 @@ class _Session:
         self.progress = training.progress
         self.progress.best = max(self.progress.best, training.kept)
         self.health = Health.of(self.progress.health)
-        self.set_up()
-        if scaler:
-            self.fabric.strategy.precision.load_state_dict(scaler)
-        weights = training.class_weights
-        self.weights = None if weights is None else weights.to(device)
+        compute = replace(compute, precision=self.progress.precision or compute.precision)
+        weights, say = training.class_weights, training.display.say
+        self.updater = Updater(self.network, self.optimizer, self.settings, compute, weights, say)
+        self.updater.load_state_dict(scaler)
         self.total = training.total_steps()
         self.losses: list[float] = []  # since the last validation
         self.seen = 0
@@ -276,24 +125,13 @@ class _Session:
             weighted=weights is not None or bool(training.settings.class_weights),
             usual_rate=plan.RATES[training.settings.optimizer],
             workers=training.settings.workers or 0,
-            device=device.type,
+            device=compute.device.type,
         )
         self.good = training.checkpoint.with_name("good.safetensors")
         if not training.resume or not self.good.exists():
             self.save_good()
         self.tell([])
         self.network.train()
-
-    def set_up(self) -> None:
-        """Wrap network and optimiser for the precision that the settings name, or that the run had to change to."""
-        device = self.compute.device
-        self.compute = replace(self.compute, precision=self.progress.precision or self.compute.precision)
-        self.fabric = Fabric(
-            accelerator=device.type,
-            devices=[device.index or 0] if device.type == "cuda" else 1,
-            precision=self.compute.precision,  # type: ignore[arg-type]  # a Literal of Fabric's
-        )
-        self.model, self.wrapped = self.fabric.setup(self.network, self.optimizer)
 
     def share_done(self) -> float:
         """Return how much of the training is done, 0..1."""
@@ -323,7 +161,7 @@ class _Session:
             epochs = self.progress.samples / len(self.training.dataset)
             set_rate(self.optimizer, self.rate_peak() * rate_factor(self.settings, self.share_done(), epochs))
         self._freeze()
-        loss = self._update(batch)
+        loss = self.updater.update(batch)
         self.progress.step += 1
         self.progress.samples += len(batch.names)
         self.seen += len(batch.names)
@@ -380,7 +218,7 @@ class _Session:
         TrainingError
             It was tried often enough, or would change nothing.
         """
-        progress, shorter = self.progress, self.compute.precision != "32-true"
+        progress, shorter = self.progress, self.updater.compute.precision != "32-true"
         useless = not (shorter or self.health.updates)  # the weights are those of the last good state
         rate = self.optimizer.param_groups[0]["lr"]  # a plateau may have lowered it since
         load_checkpoint(self.good, self.network, self.optimizer)
@@ -401,66 +239,10 @@ class _Session:
             progress.rate_factor /= 2
             rate, remedy = rate / 2, f"with the learning rate halved to {self.rate_peak():.3g}"
         set_rate(self.optimizer, rate)
-        self.set_up()
+        if shorter:
+            self.updater.use_float32()
         back = f"going on from the last good state {remedy}"
         self.tell(self.health.go_on(Remark("went back", why, back, progress.step)))
-
-    def _update(self, batch: Batch) -> float | None:
-        """Update the weights; return the loss, or None where it was not finite and nothing was changed."""
-        device = self.compute.device
-        images = batch.images.to(device, memory_format=self.compute.memory_format, non_blocking=True)
-        targets = batch.targets.to(device, non_blocking=True)
-        pixels = None if batch.weights is None else batch.weights.to(device, non_blocking=True)
-        buffers = list(self.network.buffers())
-        before = [buffer.clone() for buffer in buffers]  # batch statistics; a bad batch would stay in them for good
-        try:
-            self.wrapped.zero_grad(set_to_none=True)
-            loss = loss_of_outputs(self.loss_of, self.model(images), targets, self.weights, pixels)
-            value, statistics = torch.stack([loss.detach(), _total(buffers, loss)]).tolist()
-            if not (math.isfinite(value) and statistics < LARGEST):
-                _restore(buffers, before)
-                return None
-            self.fabric.backward(loss)
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise ConfigError(
-                f"{images.shape[3]} x {images.shape[2]} px, batch of {images.shape[0]}: one pixel at the lowest level",
-                "more, for batch norm to have something to average",
-                "set a larger scale or batch_size, or a smaller depth",
-            ) from None
-        except torch.OutOfMemoryError:
-            _restore(buffers, before)
-            self._save_memory(images)
-            return self._update(batch)
-        norm = self.fabric.clip_gradients(
-            self.model, self.wrapped, max_norm=self.settings.clip, error_if_nonfinite=False
-        )
-        # float16 has its own guard: the loss scaler leaves such steps out and lowers its factor.
-        if self.compute.precision != "16-mixed" and norm is not None and not bool(torch.isfinite(norm)):
-            _restore(buffers, before)
-            return None
-        self.wrapped.step()
-        return float(value)
-
-    def _save_memory(self, images: Tensor) -> None:
-        """Turn gradient checkpointing on, once.
-
-        Raises
-        ------
-        TrainingError
-            It is on already, or the network has none.
-        """
-        if getattr(self.network, "checkpointing", True):
-            raise TrainingError(
-                f"out of memory with a batch of {images.shape[0]} of {images.shape[3]} x {images.shape[2]} px",
-                remedy="set a smaller batch_size, crop, scale or width",
-            ) from None
-        self.training.display.say("out of memory: going on with gradient checkpointing (less memory, a third slower)")
-        self.network.use_checkpointing()  # type: ignore[operator]
-        self.wrapped.zero_grad(set_to_none=True)
-        if images.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def validation_is_due(self, per_epoch: int) -> bool:
         """Tell whether to validate after this step; the validation that ends the run is not meant."""
@@ -540,8 +322,8 @@ class _Session:
         begin = time.monotonic()
         self.progress.plateau = self.plateau.state_dict() if self.settings.schedule == "plateau" else {}
         self.progress.health = asdict(self.health)
-        scaler = self.fabric.strategy.precision.state_dict()
-        save_checkpoint(self.training.checkpoint, self.network, self.optimizer, self.progress, scaler)
+        state = self.updater.state_dict()
+        save_checkpoint(self.training.checkpoint, self.network, self.optimizer, self.progress, state)
         self.saved = time.monotonic()
         self.save_seconds = self.saved - begin
 
@@ -554,17 +336,6 @@ def _distributions(network: nn.Module) -> dict[str, Tensor]:
         if parameter.grad is not None:
             found[f"gradients/{name}"] = parameter.grad.float().cpu()
     return {name: tensor for name, tensor in found.items() if bool(torch.isfinite(tensor).all())}
-
-
-def _restore(tensors: list[Tensor], values: list[Tensor]) -> None:
-    for tensor, value in zip(tensors, values, strict=True):
-        tensor.copy_(value)
-
-
-def _total(statistics: Sequence[Tensor], like: Tensor) -> Tensor:
-    """Return the sum of all batch statistics, 0 for a network without."""
-    floating = [tensor for tensor in statistics if tensor.is_floating_point()]
-    return torch.cat(floating).sum() if floating else torch.zeros_like(like)
 
 
 def _timed(batches: DataLoader[Any]) -> Iterator[tuple[Batch, float]]:
@@ -584,16 +355,10 @@ def _batches(training: Training) -> DataLoader[Any]:
         num_workers=workers,
         collate_fn=collate,
         generator=torch.Generator(),  # or each session would draw from the one that the checkpoint holds
-        worker_init_fn=_leave_stopping_to_the_parent,
+        worker_init_fn=leave_to_the_parent,
         pin_memory=training.compute.device.type == "cuda",
         prefetch_factor=4 if workers else None,
     )
-
-
-def _leave_stopping_to_the_parent(worker: int) -> None:
-    # Ctrl-C reaches every process of the terminal; the parent still wants a few samples while it saves.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _mean(values: Sequence[float]) -> float:

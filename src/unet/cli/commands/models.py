@@ -1,0 +1,155 @@
+"""Commands on trained models: evaluate, predict, convert."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from unet.cli import values
+from unet.cli.commands.arguments import Added, add_data, add_device, given_in, new_command, require_data
+
+MODEL_HELP = "a model.safetensors, or a .pth of the Carvana U-Net"
+
+
+def add_evaluate(commands: Any) -> Added:
+    """Add `unet evaluate`."""
+    parser = new_command(
+        commands,
+        "evaluate",
+        "score a model on pictures with masks",
+        "Scores are counted over the whole set at the pictures' own resolution: IoU,\n"
+        "Dice, precision and recall of each class, and means over the classes that occur,\n"
+        "with 95 % intervals from drawing the pictures again.",
+        "  unet evaluate runs/cars/model.safetensors data\n"
+        "  unet evaluate model.safetensors data --split test --json scores.json\n"
+        "  unet evaluate model.safetensors data --boundary --tolerance 2",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
+    add_data(parser)
+    parser.add_argument(
+        "--split",
+        choices=("all", "train", "val", "test"),
+        default="all",
+        help="which part, where DATA has parts (default: all)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is already there")
+    parser.add_argument(
+        "--scale", "-s", type=values.scale, metavar="S", help="factor on the pictures' size (default: the model's)"
+    )
+    parser.add_argument("--exact", action="store_true", help="compute in fp32, the slow and exact way")
+    parser.add_argument(
+        "--boundary", action="store_true", help="score the outlines of classes too: F and 95 %% Hausdorff distance"
+    )
+    parser.add_argument(
+        "--tolerance",
+        metavar="T",
+        help="outlines so near are the same: pixels, or a share of the diagonal (default: 0.75%%)",
+    )
+    add_device(parser)
+
+    def run(args: argparse.Namespace) -> object:
+        require_data(parser, args)
+        from unet.commands.evaluate import evaluate
+
+        return evaluate(**given_in(args))
+
+    return parser, run
+
+
+def add_predict(commands: Any) -> Added:
+    """Add `unet predict`."""
+    parser = new_command(
+        commands,
+        "predict",
+        "write masks for pictures",
+        "Masks are written at the pictures' own size, in colours that can be seen. The\n"
+        "model file knows its classes, its scale and everything else.",
+        "  unet predict -m runs/cars/model.safetensors -i car.jpg\n"
+        "  unet predict -m model.safetensors -i photos -o masks --overlay\n"
+        "  unet predict -m model.safetensors -i 'photos/*.jpg' --probabilities",
+    )
+    parser.add_argument("--model", "-m", type=Path, required=True, metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument(
+        "--input",
+        "-i",
+        dest="inputs",
+        nargs="+",
+        required=True,
+        metavar="IN",
+        help="pictures, folders, globs",
+    )
+    parser.add_argument(
+        "--output",
+        "-o",
+        dest="outputs",
+        nargs="+",
+        metavar="OUT",
+        help="a folder, or a file for each picture (default: NAME_OUT.png)",
+    )
+    what = parser.add_argument_group("what is written")
+    what.add_argument("--overlay", action="store_true", help="also the picture with the mask over it")
+    what.add_argument("--probabilities", action="store_true", help="also each class's probability, as .npy")
+    what.add_argument("--raw-values", action="store_true", help="write the values of the training masks")
+    what.add_argument("--no-save", "-n", dest="save", action="store_false", help="write nothing")
+    what.add_argument("--viz", "-v", action="store_true", help="show each picture and its mask in a window")
+    what.add_argument("--overwrite", action="store_true", help="replace files that are already there")
+    how = parser.add_argument_group("how it is computed")
+    how.add_argument(
+        "--scale", "-s", type=values.scale, metavar="S", help="factor on the pictures' size (default: the model's)"
+    )
+    how.add_argument(
+        "--mask-threshold",
+        "-t",
+        dest="threshold",
+        type=values.probability,
+        metavar="T",
+        help="least probability of the foreground (default: the model's)",
+    )
+    how.add_argument("--exact", action="store_true", help="compute in fp32, the slow and exact way")
+    how.add_argument(
+        "--tile", type=values.positive, metavar="PX", help="side of what is computed at a time (default: what fits)"
+    )
+    how.add_argument(
+        "--join",
+        choices=("exact", "gaussian", "linear", "abut"),
+        help="how tiles become one picture (default: exact where that costs little, else gaussian)",
+    )
+    add_device(how)
+    old = parser.add_argument_group("checks on a .pth file, which says these itself")
+    old.add_argument("--classes", "-c", type=values.positive, metavar="N", help="it must have this many classes")
+    old.add_argument("--bilinear", action="store_true", default=None, help="it must use bilinear up-sampling")
+
+    def run(args: argparse.Namespace) -> object:
+        from unet.commands.predict import predict
+
+        return predict(**given_in(args))
+
+    return parser, run
+
+
+def add_convert(commands: Any) -> Added:
+    """Add `unet convert`."""
+    parser = new_command(
+        commands,
+        "convert",
+        "turn a .pth of the Carvana U-Net into a model file, or back",
+        "The suffix of TARGET says what is written.",
+        "  unet convert MODEL.pth model.safetensors\n  unet convert model.safetensors MODEL.pth",
+    )
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="the model to read")
+    parser.add_argument("target", type=Path, metavar="TARGET", help="the file to write: .safetensors or .pth")
+    parser.add_argument(
+        "--scale", "-s", type=values.scale, metavar="S", help="the scale that a .pth was trained at (0.5)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace TARGET if it is already there")
+
+    def run(args: argparse.Namespace) -> object:
+        from unet.commands.convert import convert
+
+        written = convert(**given_in(args))
+        print(f"wrote {written}")
+        return written
+
+    return parser, run

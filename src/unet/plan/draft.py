@@ -1,0 +1,114 @@
+"""What is known while a plan is made: the data, the machine, and the settings decided so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from unet.config import Config
+from unet.data.fingerprint import Fingerprint
+from unet.data.preprocess import scaled_size
+from unet.models.spec import SETTINGS
+
+TRAINING_SHARE = 0.8
+"""Of the time; the rest goes to reading, validation and the report."""
+
+VIEWS = 1000
+"""So many views a narrow network wants on a small data set before its score levels off ..."""
+
+EPOCHS = 15
+"""... and so many of each picture on a large one."""
+
+ENCODER_WIDTH = 16
+"""Of the decoder on a pre-trained encoder: what is to be known of the picture is in the encoder."""
+
+Speed = Callable[[int], float]
+"""Training speed in pixels per second of a network of the given width."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a plan needs to know of the machine.
+
+    Attributes
+    ----------
+    speed : callable
+        Measured or modelled; asked for a few widths only.
+    memory : float
+        Bytes that a training step may take.
+    """
+
+    speed: Speed
+    memory: float
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is known so far. Properties rest on settings that earlier rules have filled."""
+
+    config: Config
+    about: Fingerprint
+    machine: Machine
+
+    @property
+    def seconds(self) -> float | None:
+        """Time for training steps, None where steps or epochs are given instead."""
+        seconds = self.config.training.seconds
+        return None if seconds is None else TRAINING_SHARE * seconds
+
+    @property
+    def wanted_views(self) -> int:
+        """How many views of pictures, or of crops, there should be at least."""
+        return max(VIEWS, EPOCHS * self.about.pictures)
+
+    @property
+    def width(self) -> int:
+        """Of the network."""
+        return self.config.model.width or ENCODER_WIDTH
+
+    @property
+    def architecture(self) -> str:
+        """Name of the network's kind."""
+        return self.config.model.architecture
+
+    def has(self, setting: str) -> bool:
+        """Tell whether the network has such a setting."""
+        return setting in SETTINGS[self.architecture]
+
+    @property
+    def scale(self) -> float:
+        """Factor on the size of pictures."""
+        return cast(float, self.config.data.scale)
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """Height and width of the usual picture, scaled."""
+        return scaled_size(self.about.height, self.about.width, self.scale)
+
+    @property
+    def crop(self) -> tuple[int, int]:
+        """Height and width of what the network is shown."""
+        crop = self.config.data.crop
+        return self.frame if crop is None or self.config.data.whole else crop
+
+    @property
+    def steps(self) -> float:
+        """How many steps there will be."""
+        training, batch = self.config.training, cast(int, self.config.training.batch_size)
+        if training.steps is not None:
+            return training.steps
+        if training.epochs is not None:
+            return training.epochs * math.ceil(self.about.pictures / batch)
+        return self.views_in_time(self.width, self.crop) / batch
+
+    @property
+    def seen(self) -> float:
+        """How many times the network is shown each part of a picture."""
+        views = self.steps * cast(int, self.config.training.batch_size)
+        return views * math.prod(self.crop) / (self.about.pictures * math.prod(self.frame))
+
+    def views_in_time(self, width: int, crop: tuple[int, int]) -> float:
+        """Return how many crops a network of that width is shown in the time."""
+        return (self.seconds or 0.0) * self.machine.speed(width) / math.prod(crop)

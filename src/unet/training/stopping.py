@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM: the step under way ends, and what was reached is saved."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+
+@dataclass
+class Stop:
+    """Whether someone asked to stop."""
+
+    requested: bool = False
+
+
+@contextmanager
+def graceful_stop(say: Callable[[str], None]) -> Iterator[Stop]:
+    """Turn the first Ctrl-C (or SIGTERM) into a request, so that the step under way ends and state is saved."""
+    stop = Stop()
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.requested = True
+        say("stopping after this step and saving what was reached (once more: stop at once)")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def leave_to_the_parent(worker: int) -> None:
+    """Ignore both signals in a process that reads samples."""
+    # Ctrl-C reaches every process of the terminal; the parent still wants a few samples while it saves.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
