@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -16,6 +17,11 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as processors run already
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# No test may depend on how busy a machine is.
+hypothesis.settings.register_profile("unet", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("unet")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from unet import cli, config, raster
 from unet.commands import augment_preview as preview
 from unet.commands.display import open_display
 from unet.commands.source import read_source
-from unet.commands.train import augmentation_of, borders_of, training_set
+from unet.commands.training_set import augmentation_of, borders_of, training_set
 from unet.data.augment import PRESETS
 from unet.data.preprocess import Preprocessing, prepare
 

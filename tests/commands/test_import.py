@@ -599,7 +599,7 @@ def spots(data: Any) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize("form", ["coco", "labelme"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_strange_value_anywhere_is_a_refusal_at_worst(
     form: str, data: st.DataObject, capsys: pytest.CaptureFixture[str]
@@ -617,7 +617,7 @@ def test_a_strange_value_anywhere_is_a_refusal_at_worst(
     assert code in (0, 2) and (code == 0 or said.startswith("unet: error: ")), said
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(line=st.text(st.characters(codec="utf-8"), max_size=40) | st.text("0123456789.-e \n", max_size=40))
 def test_any_text_as_a_label_is_a_refusal_at_worst(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     make_yolo()

@@ -11,7 +11,7 @@ import pytest
 from unet import cli, config, raster
 from unet.commands.display import open_display
 from unet.commands.source import read_source
-from unet.commands.train import balance_of, training_set
+from unet.commands.training_set import balance_of, training_set
 from unet.data.preprocess import Preprocessing
 from unet.training import probe
 

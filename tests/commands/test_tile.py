@@ -29,7 +29,7 @@ def refused(line: str, capsys: pytest.CaptureFixture[str]) -> str:
     return said
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     height=st.integers(1, 60), width=st.integers(1, 60), bands=st.integers(1, 5), window=st.integers(5, 30),
     kind=st.sampled_from(["uint8", "uint16", "int32", "float32", "float64", "bool"]),

@@ -37,7 +37,7 @@ def scattered(seed: int, height: int, width: int, count: int, largest: int) -> N
     return objects
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
@@ -86,7 +86,7 @@ def test_components_are_regions_of_one_class() -> None:
     assert all(len(np.unique(target[numbers == number])) == 1 for number in range(1, 6))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), count=st.integers(0, 12), largest=st.integers(1, 20))
 def test_parted_objects_do_not_touch(seed: int, count: int, largest: int) -> None:
     objects = scattered(seed, 30, 40, count, largest)

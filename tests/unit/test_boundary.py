@@ -57,7 +57,7 @@ def plain_distances(one: list[tuple[int, int]], other: list[tuple[int, int]]) ->
     return [min(math.dist(a, b) for b in other) for a in one]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10_000),
     classes=st.integers(2, 4),

@@ -56,7 +56,7 @@ def assert_same_weights(found: dict[str, torch.Tensor], expected: dict[str, torc
         assert torch.equal(found[name], tensor), name
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     spec=st.builds(
         ModelSpec,

@@ -196,7 +196,7 @@ def takes_class_weights(name: str) -> bool:
 
 @pytest.mark.parametrize("name", sorted(PLAIN))
 @one_or_three
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10_000), ignored=st.sampled_from([0.0, 0.3, 0.97]), weighted=st.booleans())
 def test_each_term_is_its_obvious_formula(name: str, classes: int, seed: int, ignored: float, weighted: bool) -> None:
     logits, target = sample(seed, classes, ignored=ignored)
@@ -298,7 +298,7 @@ def test_gradients_are_the_numerical_ones(name: str, classes: int) -> None:
 
 @every_term
 @one_or_three
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000), ignored=st.sampled_from([0.1, 0.6, 1.0]), weighted=st.booleans())
 def test_what_the_logits_are_where_pixels_do_not_count_never_matters(
     name: str, classes: int, seed: int, ignored: float, weighted: bool
@@ -322,7 +322,7 @@ def test_what_the_logits_are_where_pixels_do_not_count_never_matters(
 
 @every_term
 @one_or_three
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 10_000))
 def test_the_order_of_pictures_and_the_side_that_is_up_do_not_matter(name: str, classes: int, seed: int) -> None:
     logits, target = sample(seed, classes, (3, 5, 6))
@@ -335,7 +335,7 @@ def test_the_order_of_pictures_and_the_side_that_is_up_do_not_matter(name: str, 
 
 
 @every_term
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 10_000))
 def test_the_order_of_classes_does_not_matter(name: str, seed: int) -> None:
     """But for cldice, whose class 0 is background."""

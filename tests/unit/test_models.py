@@ -62,7 +62,7 @@ def test_names_are_those_of_carvana_files() -> None:
     assert "inc.double_conv.0.bias" not in names
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     height=st.integers(1, 40),
     width=st.integers(1, 40),
@@ -159,7 +159,7 @@ def test_reach_is_how_far_the_gradient_reaches(depth: int, bilinear: bool) -> No
         assert reach == most
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.builds(
         ModelSpec,

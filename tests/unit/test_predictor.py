@@ -49,7 +49,7 @@ SPECS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spec=SPECS, height=st.integers(1, 120), width=st.integers(1, 60), band=st.integers(1, 130))
 def test_bands_equal_the_whole(spec: ModelSpec, height: int, width: int, band: int) -> None:
     network = make_network(spec)
@@ -59,7 +59,7 @@ def test_bands_equal_the_whole(spec: ModelSpec, height: int, width: int, band: i
         torch.testing.assert_close(logits_in_bands(network, image, band), expected, rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sizes=st.tuples(*[st.integers(1, 50)] * 4), cuts=st.tuples(*[st.floats(0, 1)] * 2), align_corners=st.booleans())
 def test_rows_of_an_interpolation(
     sizes: tuple[int, int, int, int], cuts: tuple[float, float], align_corners: bool

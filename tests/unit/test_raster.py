@@ -326,7 +326,7 @@ def test_tensor_files_without_a_picture(tmp_path: Path, content: object) -> None
 sizes = st.integers(1, 40)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(sizes, sizes, sizes, sizes, st.sampled_from([1, 3]), st.sampled_from(["nearest", "bilinear", "bicubic"]))
 def test_bytes_are_resized_as_pillow_does(h: int, w: int, height: int, width: int, bands: int, how: str) -> None:
     picture = np.random.default_rng(h * w).integers(0, 256, (h, w, bands), dtype=np.uint8)
@@ -335,7 +335,7 @@ def test_bytes_are_resized_as_pillow_does(h: int, w: int, height: int, width: in
     assert (raster.resize(picture, height, width, how) == wanted.reshape(height, width, bands)).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     sizes,
     sizes,

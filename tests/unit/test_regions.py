@@ -56,7 +56,7 @@ def test_polygons_are_united_and_one_that_touches_itself_may_have_a_hole() -> No
     assert holed.sum() == 32 and not holed[2:4, 2:4].any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.floats(2, 60))
 def test_polygons_are_those_of_a_count_of_crossings(seed: int, size: float) -> None:
     ring = star(np.random.default_rng(seed), size, (20, 15))
@@ -83,14 +83,14 @@ def test_polygons_differ_from_those_of_pycocotools_along_the_outline_only(size: 
     assert size < 300 or np.mean(shared) > 0.99
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.floats(2, 60), st.floats(-10, 50), st.floats(-10, 40))
 def test_a_window_gives_what_the_whole_picture_gives(seed: int, size: float, x: float, y: float) -> None:
     ring = star(np.random.default_rng(seed), size, (x, y))
     assert np.array_equal(full(outline([ring], 1, 30, 40), 30, 40), fill_polygons([ring], 30, 40))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.floats(-3, 43), st.floats(-3, 33)), min_size=1, max_size=4),
     st.floats(0.5, 12),
@@ -115,7 +115,7 @@ def test_a_disc() -> None:
 # --- runs
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 40), st.floats(0, 1))
 def test_runs_give_the_mask_that_pycocotools_wrote(seed: int, height: int, width: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((height, width)) < share
@@ -130,7 +130,7 @@ def test_runs_by_hand() -> None:
     assert np.array_equal(paint([region], 2, 3).target, [[0, 7, 0], [7, 0, 7]])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=30) | st.text(st.characters(min_codepoint=48, max_codepoint=111), max_size=30))
 def test_damaged_runs_are_refused(text: str) -> None:
     try:

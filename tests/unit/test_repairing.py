@@ -82,7 +82,7 @@ def bent(draw: st.DrawFn) -> tuple[np.ndarray, list[Value]]:
     return mask.clip(0, 255).astype(np.uint8), values
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(bent())
 def test_snapping_gives_true_values_and_leaves_these_alone(example: tuple[np.ndarray, list[Value]]) -> None:
     mask, values = example
@@ -94,7 +94,7 @@ def test_snapping_gives_true_values_and_leaves_these_alone(example: tuple[np.nda
     assert (snap(result, values) == result).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(2, 6))
 def test_exact_masks_stay_as_they_are(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
@@ -103,7 +103,7 @@ def test_exact_masks_stay_as_they_are(seed: int, count: int) -> None:
     assert snap(mask, values) is mask
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(bent())
 def test_the_nearest_value_is_that_of_a_plain_search(example: tuple[np.ndarray, list[Value]]) -> None:
     mask, values = example

@@ -52,7 +52,7 @@ def test_nothing_heavy_is_imported() -> None:
 # What a file holds
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.sampled_from(["uint8", "uint16", "int32", "rgb"]), st.integers(1, 300))
 def test_values_are_counted_as_numpy_does(seed: int, kind: str, most: int) -> None:
     rng = np.random.default_rng(seed)
@@ -531,7 +531,7 @@ def test_mask_values_that_are_all_there_stay_exact(tmp_path: Path) -> None:
     assert (labels.values, labels.ignored, labels.rule) == ((0, 1), (9,), "exact")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 255), st.integers(1, 10**6)), min_size=1, max_size=256, unique_by=lambda v: v[0]),
     st.booleans(),

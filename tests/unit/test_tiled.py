@@ -48,7 +48,7 @@ def unpadded() -> Unpadded:
     return Unpadded().eval()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(height=st.integers(1, 70), width=st.integers(1, 70), bottom=st.integers(1, 10), batch=st.integers(1, 5))
 def test_without_padding_tiles_give_the_whole_result(
     unpadded: Unpadded, height: int, width: int, bottom: int, batch: int
@@ -77,7 +77,7 @@ def test_tiles_that_abut_out_of_phase_differ(unpadded: Unpadded) -> None:
     assert (odd - expected).abs().max() > 1e-3
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(height=st.integers(1, 150), width=st.integers(1, 150), side=st.integers(40, 90), depth=st.integers(1, 2))
 def test_with_padding_and_a_halo_tiles_give_the_whole_result(height: int, width: int, side: int, depth: int) -> None:
     torch.manual_seed(depth)

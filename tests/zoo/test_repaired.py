@@ -157,7 +157,7 @@ def test_what_cannot_be_understood_is_refused(tmp_path: Path, name: str) -> None
     assert hashes(tmp_path) == before
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(harm(), min_size=1, max_size=5), st.sampled_from(["png", "jpg", "gif", "tif", "npy"]))
 def test_whatever_is_broken_a_sound_copy_or_a_word_comes_out(
     tmp_path_factory: pytest.TempPathFactory, harms: list[tuple[str, int, int, int]], ending: str

@@ -101,7 +101,7 @@ def do_harm(root: Path, kind: str, one: int, other: int, place: int) -> None:
         first.write_bytes(bytes(content) + second.read_bytes())
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(harm(), min_size=1, max_size=5), st.sampled_from(["png", "jpg", "gif", "tif", "bmp", "npy"]))
 def test_whatever_is_broken_nothing_but_a_word_comes_out(
     tmp_path_factory: pytest.TempPathFactory, harms: list[tuple[str, int, int, int]], ending: str

@@ -19,7 +19,8 @@ from unet.commands.settings import TrainFlags, check, from_flags, gather
 from unet.commands.settle import settle
 from unet.commands.source import Source, read_source
 from unet.commands.targets import check_outside, check_target
-from unet.commands.train import starting_point, training_set
+from unet.commands.train import starting_point
+from unet.commands.training_set import training_set
 from unet.config import Config
 from unet.data.augment import Augmentation
 from unet.data.dataset import SegmentationDataset

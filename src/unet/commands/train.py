@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from math import ceil
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import psutil
 import torch
-from torch import Tensor, nn
 
-import unet
-from unet import bundle, models, plan
+from unet import bundle, models
 from unet.bundle import Bundle
-from unet.commands.conclude import conclude, sample
+from unet.commands.conclude import conclude
 from unet.commands.display import open_display
-from unet.commands.json_file import write_json
+from unet.commands.judge import Judge, kept_score
 from unet.commands.run_folder import open_run, run_folder
 from unet.commands.settings import TrainFlags, check, from_flags, gather, of_model, settings_of_run
 from unet.commands.settle import settle, spec_of, write_plan
 from unet.commands.source import Source, read_source
 from unet.commands.table import print_scores
+from unet.commands.training_set import training_set, weights_of
 from unet.config import Config
-from unet.data.augment import PRESETS, Augmentation
-from unet.data.dataset import Balance, Borders, SegmentationDataset
 from unet.data.preprocess import Preprocessing
 from unet.errors import ConfigError, InputError, TrainingError
-from unet.inference import evaluation
-from unet.inference.predictor import Predictor
 from unet.models.backbones import load_weights
 from unet.trackers import open_trackers
 from unet.training.checkpoint import Progress, read_progress
-from unet.training.job import Training, Validation
+from unet.training.job import Training
 from unet.training.loop import fit
 
 if TYPE_CHECKING:
@@ -45,12 +35,6 @@ if TYPE_CHECKING:
 
 REPORT_SECONDS = 6.0
 """Kept back from a run that was given a time: for the last pictures and the report."""
-
-CACHE_SHARE = 0.4
-"""Share of the free memory that decoded training pictures may take."""
-
-MOST_COMPARED = 8
-"""Training pictures that are scored beside the validation pictures, to tell what was learned by heart."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +86,14 @@ def train(
         Settings that hold unless something else is said here.
     settings : mapping of str to str, optional
         Any setting of `unet.config`, by "key" or "section.key".
-    **flags
-        What is said of the data, of the length and of the device: see `unet.commands.settings.TrainFlags`.
     resume : Path, optional
         A run folder to go on with; all other arguments must be left out then.
     load : Path, optional
         A model file to start from; it says what the network is like.
     started : float, optional
         The `time.monotonic()` from which `time` counts; now as a rule. The command line counts its own start in.
+    **flags
+        What is said of the data, of the length and of the device: see `unet.commands.settings.TrainFlags`.
 
     Returns
     -------
@@ -171,35 +155,7 @@ def train_settings(
     size = sum(parameter.numel() for parameter in network.parameters())
     display.say(f"network {template.spec.architecture}, {size:,} parameters; run folder {run}")
 
-    latest: dict[str, Any] = {}
-
-    def as_bundle(network: nn.Module, **about: Any) -> Bundle:
-        return replace(template, state={name: t.detach().cpu() for name, t in network.state_dict().items()}, **about)
-
-    def validate(network: nn.Module) -> Validation:
-        exact = compute.precision == "32-true"
-        predictor = Predictor(as_bundle(network), device=str(compute.device), exact=exact)
-        counts = evaluation.count(predictor, source.val, source.labels, display.validating)
-        scores = latest["scores"] = evaluation.summarise(counts, source.val, source.labels)
-        values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
-        pictures = {"validation": sample(predictor, source.val[0], source.labels)} if settled.training.trackers else {}
-        images = tuple(image["mean_iou"] for image in scores["images"] if image["mean_iou"] is not None)
-        return Validation(scores[settled.training.best_by] or 0.0, values, pictures, np.sum(counts, axis=0), images)
-
-    compared = source.train[:: ceil(len(source.train) / min(MOST_COMPARED, len(source.val)))]
-
-    def score_trained(network: nn.Module) -> list[float]:
-        predictor = Predictor(as_bundle(network), device=str(compute.device), exact=compute.precision == "32-true")
-        counts = evaluation.count(predictor, compared, source.labels, display.validating)
-        images = evaluation.summarise(counts, compared, source.labels)["images"]
-        return [image["mean_iou"] for image in images if image["mean_iou"] is not None]
-
-    def keep(network: nn.Module, progress: Progress) -> None:
-        scores = {key: value for key, value in latest["scores"].items() if key not in ("images", "confusion")}
-        about = provenance(settled, progress, source)
-        bundle.save(as_bundle(network, scores=scores, provenance=about), run / "model.safetensors")
-        write_json(run / "evaluation.json", latest["scores"])
-
+    judge = Judge(run, template, source, settled, compute, display)
     done = read_progress(checkpoint) if resume else Progress()
     budget = settled.training.seconds
     left = None if budget is None else budget - REPORT_SECONDS - (monotonic() - started)
@@ -210,8 +166,8 @@ def train_settings(
         dataset=training_set(settled, source, template.preprocessing, models.geometry_of(template.spec).lost),
         settings=settled.training,
         compute=compute,
-        validate=validate,
-        keep=keep,
+        validate=judge.validate,
+        keep=judge.keep,
         trackers=open_trackers(run, settled.training.trackers, settled.model_dump(mode="json"), done.step),
         display=display,
         checkpoint=checkpoint,
@@ -219,10 +175,10 @@ def train_settings(
         seconds=left,
         resume=resume,
         kept=kept_score(run, settled) if resume else -1.0,
-        epoch_ended=None if epoch_ended is None else lambda network, epoch: epoch_ended(as_bundle(network), epoch),
+        epoch_ended=None if epoch_ended is None else lambda net, epoch: epoch_ended(judge.as_bundle(net), epoch),
         class_shares=source.fingerprint.class_shares,
-        score_trained=score_trained,
-        score_share=len(compared) / len(source.val),
+        score_trained=judge.score_trained,
+        score_share=len(judge.compared) / len(source.val),
         remarks=run / "health.json",
     )
     try:
@@ -236,8 +192,8 @@ def train_settings(
         for tracker in training.trackers:
             tracker.close()
     if not (run / "model.safetensors").exists():  # stopped before the first validation
-        validate(network)
-        keep(network, training.progress)
+        judge.validate(network)
+        judge.keep(network, training.progress)
     page, scores = conclude(run, source, str(compute.device))
     print_scores(scores, "Scores of the best weights on the validation pictures")
     for what, path in {"model": run / "model.safetensors", "report": page}.items():
@@ -272,72 +228,3 @@ def starting_point(loaded: Bundle | None, settled: Config, source: Source) -> Bu
         have, want = (f"{one.bands} bands and {one.classes} outputs" for one in (loaded.spec, spec))
         raise ConfigError(f"the model to start from has {have}", f"{want} for these data", "leave out --load")
     return replace(fresh, state=loaded.state)
-
-
-def training_set(settled: Config, source: Source, preprocessing: Preprocessing, rim: int = 0) -> SegmentationDataset:
-    """Return the samples to train on, of which a network without padding loses the rim."""
-    return SegmentationDataset(
-        source.train,
-        source.labels,
-        preprocessing,
-        crop=None if settled.data.whole else settled.data.crop,
-        augmentation=augmentation_of(settled),
-        balance=balance_of(settled, source),
-        borders=borders_of(settled, source),
-        rim=rim,
-        seed=settled.training.seed,
-        cache_bytes=int(CACHE_SHARE * psutil.virtual_memory().available / ((settled.training.workers or 0) + 1)),
-    )
-
-
-def kept_score(run: Path, settled: Config) -> float:
-    """Return the score of the best weights of a run so far, -1 where it has none."""
-    path = run / "model.safetensors"
-    scores = bundle.load(path).scores if path.exists() else {}
-    return float(scores.get(settled.training.best_by) or -1.0)
-
-
-def augmentation_of(settled: Config) -> Augmentation:
-    """Return how samples are changed; only pictures without up and down are mirrored top to bottom."""
-    preset, said = PRESETS[settled.training.augment or "none"], settled.augmentation.model_dump(exclude_none=True)
-    if "elastic" in said:
-        said["elastic_share"] = 0.0
-    wanted = replace(preset, **said)
-    return replace(wanted, flip_rows=wanted.flip and settled.training.upright is False)
-
-
-def balance_of(settled: Config, source: Source) -> Balance | None:
-    """Return how rare classes are looked for, or None where they are not."""
-    share = settled.training.balance
-    return Balance(share, plan.looked_for(source.fingerprint)) if share else None
-
-
-def weights_of(settled: Config, source: Source) -> Tensor | None:
-    """Return the class weights, or None where all count the same."""
-    if not settled.training.class_weights or len(source.labels) == 1:
-        return None
-    return torch.tensor(plan.class_weights(source.fingerprint.class_shares))
-
-
-def borders_of(settled: Config, source: Source) -> Borders | None:
-    """Return how much pixels between objects count, class weights included, or None where all count the same."""
-    training = settled.training
-    if not training.border_weight:
-        return None
-    weights = weights_of(settled, source)
-    return Borders(training.border_weight, training.border_sigma, () if weights is None else tuple(weights.tolist()))
-
-
-def provenance(settled: Config, progress: Progress, source: Source) -> dict[str, Any]:
-    """Return where a model comes from: settings, data, versions, date."""
-    return {
-        "unet": unet.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "step": progress.step,
-        "seconds": round(progress.seconds, 1),
-        "train_pictures": len(source.train),
-        "val_pictures": len(source.val),
-        "config": settled.model_dump(mode="json", exclude_none=True),
-    }

@@ -139,9 +139,10 @@ def plural(count: int, what: str) -> str:
 
 
 def size_of(entry: Mapping[str, Any], height: str, width: str) -> tuple[int, int] | None:
-    """Return the size that an annotation file gives under these keys, None where it does not."""
-    size = entry.get(height), entry.get(width)
-    return None if None in size else size  # type: ignore[return-value]
+    """Return the size that an annotation file gives under these keys, None where it gives no whole numbers."""
+    sides = [entry.get(key) for key in (height, width)]
+    rows, columns = (int(side) if isinstance(side, int | float) and side % 1 == 0 else None for side in sides)
+    return None if rows is None or columns is None else (rows, columns)
 
 
 def part_of(path: Path, root: Path) -> str:
