@@ -131,19 +131,22 @@ def save_pth(bundle: Bundle, path: Path) -> None:
     """Write weights and mask values as the Carvana U-Net does, whole or not at all.
 
     Such a file has no place for a normalisation, so it is worked into the first convolution. The result is
-    the same, but for pixels at the border, where the padding stands for black instead of the mean colour.
+    the same, but for pixels at the border, where the padding stands for black instead of the mean colour. What gave
+    the logits of coarser levels in training is left out.
 
     Raises
     ------
     InputError
         It cannot be written there, or it is another network than that of the Carvana U-Net.
     """
-    spec = bundle.spec
+    spec = replace(bundle.spec, deep_supervision=False)
     if spec != ModelSpec("unet", spec.bands, spec.classes, spec.width, spec.depth, spec.bilinear):
         what = f"architecture {spec.architecture}" if spec.architecture != "unet" else "other settings than the usual"
         raise InputError(f"a network of {what}", "a plain U-Net for a .pth file", "keep the .safetensors file")
     values = [value if isinstance(value, int) else list(value) for value in bundle.labels.values]
-    state: dict[str, Any] = {name: tensor.contiguous() for name, tensor in _raw_input(bundle).items()}
+    state: dict[str, Any] = {
+        name: tensor.contiguous() for name, tensor in _raw_input(bundle).items() if not name.startswith("deep.")
+    }
     _write(path, lambda draft: torch.save({**state, "mask_values": values}, draft))
 
 

@@ -12,7 +12,8 @@ import pytest
 from unet import cli
 from unet.commands import folds as command
 from unet.commands.run_folder import FOLDS
-from unet.data.pairs import Pair, folds
+from unet.data.pairs import Pair
+from unet.data.splitting import folds
 from unet.errors import DataError
 
 TINY = (

@@ -185,6 +185,12 @@ def test_pth_is_written_as_the_original_does(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "MODEL.pth", weights_only=True)["mask_values"] == [[0, 0, 0], [1, 2, 3]]
 
 
+def test_pth_leaves_out_what_only_training_needs(tmp_path: Path) -> None:
+    bundle.save_pth(make(replace(SMALL, deep_supervision=True)), tmp_path / "MODEL.pth")
+    content = torch.load(tmp_path / "MODEL.pth", weights_only=True)
+    assert content.keys() - {"mask_values"} == make(SMALL).state.keys()
+
+
 def test_pth_has_the_normalisation_in_its_first_convolution(tmp_path: Path) -> None:
     about = Preprocessing(white=900.0, mean=(0.2, 0.5, 0.3), std=(0.3, 0.2, 0.4))
     saved = make(preprocessing=about)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet.data.pairs import Pair, find_images, find_pairs, pair_up, split
+from unet.data.pairs import Pair, find_images, find_pairs, pair_up
+from unet.data.splitting import split
 from unet.errors import DataError, InputError
 
 DataMaker = Callable[..., Path]

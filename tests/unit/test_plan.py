@@ -78,7 +78,7 @@ def test_nothing_is_left_open_and_everything_has_a_reason() -> None:
         "images", "masks", "mask_suffix", "classes", "mask_values", "ignore", "val", "group", "root", "outputs",
         "epochs", "steps", "weight_decay", "momentum", "warm_up", "step_epochs", "channels_last", "workers",
         "validations_per_epoch", "validate_every",
-        "norm", "activation", "dropout", "attention", "deep_supervision", "blocks", "encoder", "encoder_rate", "freeze",
+        "norm", "activation", "dropout", "attention", "blocks", "encoder", "encoder_rate", "freeze",
     }  # fmt: skip
     assert decided.config.training.seconds == plan.DEFAULT_SECONDS
     assert len(decided.reasons) == len(rules.RULES) - 1  # there is no encoder
@@ -89,6 +89,11 @@ def test_a_plan_is_final() -> None:
     decided = plan.decide(Config(), CARS, CPU).config
     again = plan.decide(decided, VESSELS, GPU)
     assert again.config == decided and not again.reasons
+
+
+@pytest.mark.parametrize(("model", "expected"), [({}, True), ({"depth": 1}, False), ({"architecture": "paper"}, None)])
+def test_coarser_levels_learn_too_where_there_are_some(model: dict[str, object], expected: bool | None) -> None:
+    assert plan.decide(parse({"model": model}), CARS, CPU).config.model.deep_supervision is expected
 
 
 @pytest.mark.parametrize(

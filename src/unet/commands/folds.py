@@ -22,8 +22,8 @@ from unet.commands.table import print_scores
 from unet.commands.train import train_settings
 from unet.config import Config
 from unet.data.manifest import describe
-from unet.data.pairs import folds as deal
 from unet.data.parts import find_parts
+from unet.data.splitting import folds as deal
 from unet.errors import ConfigError, DataError, InputError
 from unet.metrics.confusion import report
 from unet.plan import DEFAULT_SECONDS

@@ -14,10 +14,11 @@ from unet.data.fingerprint import Fingerprint, fingerprint
 from unet.data.inspection.files import unpaired
 from unet.data.inspection.survey import Survey, survey
 from unet.data.manifest import DEFAULT_VAL, Description, describe
-from unet.data.pairs import Pair, pair_up, split
+from unet.data.pairs import Pair, pair_up
 from unet.data.parts import in_parts
 from unet.data.prepare import index_labels, prepare
 from unet.data.scan import scan
+from unet.data.splitting import split
 from unet.errors import ConfigError, DataError, InputError
 from unet.labels import Labels, default_colors, default_names
 

@@ -50,7 +50,7 @@ def train_legacy(
                 "root": "data", "val": str(val_percent / 100), "scale": scale, "whole": True,
                 "resample": "bicubic", "standardise": False,
             },
-            "model": {"width": 64, "depth": 4, "bilinear": bilinear, "outputs": classes},
+            "model": {"width": 64, "depth": 4, "bilinear": bilinear, "deep_supervision": False, "outputs": classes},
             "training": {
                 "epochs": epochs, "batch_size": batch_size, "learning_rate": lr, "optimizer": "rmsprop",
                 "weight_decay": 1e-8, "momentum": 0.999, "schedule": "plateau", "patience": 5,

@@ -30,7 +30,7 @@ def find_parts(about: Description, say: Callable[[str], None]) -> dict[str, tupl
     -------
     dict of str to tuple of Pair
         "train", "val" and "test" as far as folders or lists say them, or "all". A share to validate on is
-        still to be taken: see `unet.data.pairs.split`.
+        still to be taken: see `unet.data.splitting.split`.
 
     Raises
     ------

@@ -169,6 +169,18 @@ def upsampling(draft: Draft) -> Choice | None:
     )
 
 
+def deep_supervision(draft: Draft) -> Choice | None:
+    """Judge the coarser levels of the decoder too, where there are some."""
+    if draft.config.model.deep_supervision is not None or not draft.has("deep_supervision"):
+        return None
+    deep = (draft.config.model.depth or MOST_DEPTH) > 1
+    return {"model": {"deep_supervision": deep}}, (
+        "Deep supervision: every level of the decoder gives logits in training, from which the network learns sooner."
+        if deep
+        else "No deep supervision: there is one level."
+    )
+
+
 def batch_size(draft: Draft) -> Choice | None:
     """Choose the largest batch that leaves enough steps and fits the memory."""
     training = draft.config.training
@@ -295,6 +307,6 @@ def validations(draft: Draft) -> Choice | None:
 
 
 RULES: tuple[Callable[[Draft], Choice | None], ...] = (
-    length, size, crop, depth, upsampling, batch_size, loss, weights, balance, augmentation, upright, learning_rate,
-    encoder_rate, validations,
+    length, size, crop, depth, upsampling, deep_supervision, batch_size, loss, weights, balance, augmentation, upright,
+    learning_rate, encoder_rate, validations,
 )  # fmt: skip
