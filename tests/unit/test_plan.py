@@ -116,19 +116,19 @@ def test_what_the_user_set_stays_and_the_rest_follows(section: str, key: str, va
 
 
 def test_little_time_means_a_narrow_network_and_small_pictures() -> None:
-    chosen = planned(CARS, minutes=1)
+    chosen = planned(CARS, minutes=0.4)
     assert chosen.model.width == 16
     assert chosen.data.scale == pytest.approx(sizes.LEAST_SIDE / 1918, rel=0.1)
 
 
 def test_ten_minutes_on_a_small_cpu() -> None:
     chosen = planned(CARS)
-    assert chosen.model.width == 16 and chosen.data.scale == pytest.approx(0.25)
-    assert chosen.data.crop == (320, 479), "whole pictures, as measured best"
+    assert chosen.model.width == 16 and chosen.data.scale == pytest.approx(0.24)
+    assert chosen.data.crop == (307, 460), "whole pictures, as measured best"
 
 
 def test_a_fast_machine_gets_the_full_resolution_and_a_wide_network() -> None:
-    chosen = planned(CARS, GPU, 60)
+    chosen = planned(CARS, GPU, 240)
     assert (chosen.model.width, chosen.data.scale) == (64, 1.0)
 
 
@@ -155,6 +155,19 @@ def test_many_pictures_are_all_seen_several_times() -> None:
     assert (planned(replace(SKETCHES, pictures=5000)).data.scale or 1) < (planned(SKETCHES).data.scale or 1)
 
 
+def test_many_classes_want_more_views() -> None:
+    """As measured: CamVid in six minutes, MSRC in fifteen."""
+    street = dataset(367, 360, 480, *[ClassFacts(f"c{n}", 1 / 11, (), 40, 40, 200) for n in range(11)])
+    objects = dataset(276, 213, 320, *[ClassFacts(f"c{n}", 1 / 21, (), 40, 40, 200) for n in range(21)])
+    assert planned(street, minutes=6).data.scale == pytest.approx(0.27, abs=0.02)
+    assert planned(objects, minutes=15).data.scale == pytest.approx(0.4, abs=0.03)
+
+
+def test_long_runs_get_wider_networks_before_pictures_are_seen_too_often() -> None:
+    street = dataset(367, 360, 480, *[ClassFacts(f"c{n}", 1 / 11, (), 40, 40, 200) for n in range(11)])
+    assert [planned(street, minutes=m).model.width for m in (6, 60, 480)] == [16, 16, 32]
+
+
 def test_small_pictures_are_not_scaled_when_there_is_time() -> None:
     assert planned(replace(SKETCHES, height=100, width=120)).data.scale == 1.0
 
@@ -162,7 +175,7 @@ def test_small_pictures_are_not_scaled_when_there_is_time() -> None:
 def test_thin_lines_are_cropped_and_not_shrunk() -> None:
     chosen = planned(VESSELS, minutes=2)
     assert chosen.data.scale == 1.0
-    assert chosen.data.crop == (192, 192)
+    assert chosen.data.crop == (176, 176)
     thicker = replace(VESSELS, classes=tuple(replace(f, thickness=40 * f.thickness) for f in VESSELS.classes))
     assert (planned(thicker, minutes=2).data.scale or 1) < 0.5
 
@@ -216,7 +229,7 @@ def test_large_objects_get_large_crops() -> None:
     assert min(planned(CARS, GPU, **unlimited).data.crop or (0,)) >= 819
 
 
-@pytest.mark.parametrize(("across", "depth"), [(7, 1), (16, 1), (32, 2), (64, 3), (127, 3), (128, 4), (2000, 4)])
+@pytest.mark.parametrize(("across", "depth"), [(3, 1), (8, 1), (16, 2), (32, 3), (63, 3), (64, 4), (2000, 4)])
 def test_depth_follows_the_crop(across: int, depth: int) -> None:
     about_crop = parse({"data": {"crop": (across, 2 * across), "scale": 1.0}, "model": {"width": 16}})
     changes, _ = rules.depth(Draft(about_crop, CARS, CPU)) or ({}, "")
@@ -229,7 +242,7 @@ def test_few_pictures_get_fewer_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps_of_two", "batch"), [(100, 2), (1599, 2), (1601, 4), (6500, 16), (65_000, 32), (1e6, 64)]
+    ("steps_of_two", "batch"), [(100, 2), (1599, 2), (1601, 4), (6500, 8), (33_000, 16), (65_000, 32), (1e6, 64)]
 )
 def test_batches_grow_only_when_there_are_steps_enough(steps_of_two: float, batch: int) -> None:
     speed = steps_of_two * 2 * 320 * 479 / (TRAINING_SHARE * 600) + 1

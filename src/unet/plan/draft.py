@@ -18,8 +18,8 @@ TRAINING_SHARE = 0.8
 VIEWS = 1000
 """So many views a narrow network wants on a small data set before its score levels off ..."""
 
-EPOCHS = 15
-"""... and so many of each picture on a large one."""
+VIEWS_PER_ROOT = 0.0045
+"""... and on others this, times the square root of all pixels that it is shown, times (pictures x classes)^(2/3)."""
 
 ENCODER_WIDTH = 16
 """Of the decoder on a pre-trained encoder: what is to be known of the picture is in the encoder."""
@@ -57,11 +57,6 @@ class Draft:
         """Time for training steps, None where steps or epochs are given instead."""
         seconds = self.config.training.seconds
         return None if seconds is None else TRAINING_SHARE * seconds
-
-    @property
-    def wanted_views(self) -> int:
-        """How many views of pictures, or of crops, there should be at least."""
-        return max(VIEWS, EPOCHS * self.about.pictures)
 
     @property
     def width(self) -> int:
@@ -108,6 +103,17 @@ class Draft:
         """How many times the network is shown each part of a picture."""
         views = self.steps * cast(int, self.config.training.batch_size)
         return views * math.prod(self.crop) / (self.about.pictures * math.prod(self.frame))
+
+    def wanted_views(self, width: int) -> float:
+        """Return how many views of pictures, or of crops, the time is to be spent on; the rest is in their size."""
+        return max(VIEWS, self.views_by_law(width))
+
+    def views_by_law(self, width: int) -> float:
+        """Return the same as a law has it that goes through what three data sets did best with: docs/planning.md."""
+        classes = sum(facts.share > 0 for facts in self.about.classes)
+        pixels = (self.seconds or 0.0) * self.machine.speed(width)
+        found: float = VIEWS_PER_ROOT * (self.about.pictures * classes) ** (2 / 3) * math.sqrt(pixels)
+        return found
 
     def views_in_time(self, width: int, crop: tuple[int, int]) -> float:
         """Return how many crops a network of that width is shown in the time."""

@@ -31,7 +31,10 @@ DEFAULT_SECONDS = 1800.0
 WIDTHS = (16, 24, 32, 48, 64)
 
 GOOD_WIDTH = 32
-"""Up to here width comes before resolution finer than `GOOD_SIDE`, beyond it after."""
+"""Up to here width comes before resolution finer than `GOOD_SIDE`, beyond it after ..."""
+
+ENOUGH = 100
+"""... and before showing each picture more often than this."""
 
 FEW_PICTURES = 10
 """Fewer are too few for the parameters of transposed convolutions, half of the network's."""
@@ -81,8 +84,8 @@ def length(draft: Draft) -> Choice | None:
 def size(draft: Draft) -> Choice | None:
     """Choose the width of the network and the scale of the pictures together.
 
-    Time buys pixels. They are spent in this order: enough views at `GOOD_SIDE` by the narrowest network; width up to
-    `GOOD_WIDTH`; resolution up to the pictures' own; width up to the widest.
+    Time buys pixels, which are shared out between more views and larger ones. Width up to `GOOD_WIDTH` comes before
+    views larger than `GOOD_SIDE` and more than `ENOUGH`, resolution up to the pictures' own before more width.
     """
     width, scale, about = draft.config.model.width, draft.config.data.scale, draft.about
     if (width is not None or not draft.has("width")) and scale is not None:
@@ -94,7 +97,11 @@ def size(draft: Draft) -> Choice | None:
     widths = [width] if width else [w for w in WIDTHS if room(draft, w) >= LEAST_SIDE**2] or [WIDTHS[0]]
     if draft.architecture in ENCODERS:
         widths = [width or ENCODER_WIDTH]
-    chosen = max((w for w in widths if w <= GOOD_WIDTH and view(draft, w) >= need), default=widths[0])
+    enough = ENOUGH * about.pictures
+    good_widths = [w for w in widths if w <= GOOD_WIDTH]
+    chosen = max(
+        (w for w in good_widths if view(draft, w) >= need or draft.views_by_law(w) >= enough), default=widths[0]
+    )
     why = "as set"
     if scale is None:
         scale, why = scale_for(draft, chosen, good)
@@ -111,10 +118,10 @@ def size(draft: Draft) -> Choice | None:
         why += f"; too fine there to be learned well: {names}"
     if draft.seconds is None:
         return changes, f"{name}, as no time limit was given to plan for; scale {scale:g}: {why}."
-    count = draft.views_in_time(chosen, crop_at(draft, chosen, scale))
+    count, wanted = draft.views_in_time(chosen, crop_at(draft, chosen, scale)), draft.wanted_views(chosen)
     return changes, (
         f"{name}: {draft.seconds:.0f} s of training at {draft.machine.speed(chosen) / 1e6:.2g} million pixels "
-        f"per second buy about {count:.0f} views, and {draft.wanted_views} are wanted; scale {scale:g}: {why}."
+        f"per second buy about {count:.0f} views, and {wanted:.0f} are wanted; scale {scale:g}: {why}."
     )
 
 

@@ -10,10 +10,10 @@ from unet.models.geometry import Geometry, geometry_of
 from unet.models.spec import ENCODERS, ModelSpec
 from unet.plan.draft import Draft
 
-GOOD_SIDE, LEAST_SIDE = 480, 192
+GOOD_SIDE, LEAST_SIDE = 480, 128
 """Longest side of what the network is shown in pixels: what most objects need to be told apart, the least of use."""
 
-LEAST_DETAIL, GOOD_DETAIL = 3.0, 8.0
+LEAST_DETAIL, GOOD_DETAIL = 2.0, 8.0
 """Thickness of lines and size of the smallest objects in scaled pixels: finer ones are lost; coarser ones are easy."""
 
 LOST_CLASSES = 1 / 3
@@ -34,10 +34,10 @@ NEARLY = 1.25
 COMPACT = 8.0
 """Objects that are at most so many times as large as thick have an extent that a crop can hold; lines have none."""
 
-MOST_DEPTH, LEAST_LEVEL = 4, 8
+MOST_DEPTH, LEAST_LEVEL = 4, 4
 """How often the resolution is halved, as in the paper; what is left of a crop across is at least so many pixels."""
 
-BATCHES = {2: 0, 4: 800, 8: 800, 16: 800, 32: 4000, 64: 4000}
+BATCHES = {2: 0, 4: 800, 8: 800, 16: 4000, 32: 4000, 64: 4000}
 """Sizes of a batch, and how many steps must be left for each: few steps are worth more than calm ones."""
 
 PAPER_OUTPUT = 388
@@ -66,7 +66,7 @@ def view(draft: Draft, width: int) -> float:
     """Return how many pixels one crop may have for time and memory to suffice."""
     if draft.seconds is None:
         return room(draft, width)
-    return min(room(draft, width), draft.seconds * draft.machine.speed(width) / draft.wanted_views)
+    return min(room(draft, width), draft.seconds * draft.machine.speed(width) / draft.wanted_views(width))
 
 
 def pixel_bytes(width: int, classes: int, architecture: str = "unet") -> float:
