@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -509,8 +510,8 @@ def test_training_starts_from_a_model(make_data: DataMaker, ending: str) -> None
         "--set precision=32-true --set channels_last=false --set optimizer=sgd"
     )
     second = bundle.load(Path("second/model.safetensors"))
-    assert second.spec == first.spec
-    learnt = [name for name in first.state if name.endswith(("weight", "bias"))]
+    assert second.spec == replace(first.spec, deep_supervision=ending == "safetensors")  # which a .pth does not hold
+    learnt = [name for name in second.state if name.endswith(("weight", "bias"))]
     assert all(torch.allclose(first.state[name], second.state[name], atol=1e-6) for name in learnt)
     assert config.load_toml(Path("second/config.toml")).model.width == 4
 
