@@ -27,7 +27,7 @@ from unet.models import UNet, geometry_of
 BAND_BYTES = 128 << 20
 """Memory for the rows of a big picture that are computed at a time. More makes it hardly faster."""
 
-TILE_BYTES = 512 << 20
+TILE_BYTES = 320 << 20
 """Memory for what networks other than the plain U-Net compute at a time."""
 
 MAPS, LEAST_CHANNELS = 4, 64
