@@ -27,10 +27,10 @@ from unet.data import greys
 from unet.data.augment import PRESETS, Augmentation
 from unet.data.dataset import Borders, SegmentationDataset
 from unet.data.pairs import Pair
-from unet.data.preprocess import Preprocessing
-from unet.data.synthetic.noise import clouds
+from unet.demo.noise import clouds
 from unet.labels import Labels
 from unet.models import ModelSpec
+from unet.preprocessing import Preprocessing
 
 STRONG = PRESETS["strong"]
 KINDS = {
@@ -69,7 +69,7 @@ def drawing(data: SegmentationDataset, augmentation: Augmentation, spoiled: floa
     numbers = count()
 
     def run() -> None:
-        data.augmentation, greys.SPOILED = augmentation, spoiled
+        data.augmentation, greys.DEGRADED_SHARE = augmentation, spoiled
         data[next(numbers)]
 
     return run
@@ -78,7 +78,7 @@ def drawing(data: SegmentationDataset, augmentation: Augmentation, spoiled: floa
 def step(width: int, side: int) -> Callable[[], object]:
     network = models.build(ModelSpec(width=width)).train()
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
-    loss_of = losses.parse(losses.USUAL)
+    loss_of = losses.parse(losses.DEFAULT_LOSS)
     images, targets = torch.randn(2, 3, side, side), torch.randint(0, 2, (2, side, side))
 
     def run() -> None:
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    usual = greys.SPOILED
+    usual = greys.DEGRADED_SHARE
     with tempfile.TemporaryDirectory() as folder:
         data = samples(Path(folder), args.side)
         weighted = samples(Path(folder), args.side, Borders(10, 5))

@@ -63,7 +63,7 @@ def measure(name: str, side: int, steps: int) -> None:
     network = models.build(spec).train()
     side = models.geometry_of(spec).at_least(side)
     optimizer = torch.optim.AdamW(network.parameters())
-    loss = losses.parse(losses.USUAL)
+    loss = losses.parse(losses.DEFAULT_LOSS)
     for _ in range(steps):
         begin = time.perf_counter()
         optimizer.zero_grad()

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from unet import devices, losses
 from unet.bundle import Bundle
 from unet.config import TrainingConfig
-from unet.data.preprocess import Preprocessing
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.models import ModelSpec, build
+from unet.preprocessing import Preprocessing
 from unet.training import probe
 from unet.training.optim import build_optimizer
 

@@ -64,8 +64,8 @@ def data_of(root: Path, name: str, out: Path) -> Path:
 
 def row(name: str, how: str, seed: int, result: TrainResult) -> str:
     """Return a line of the table."""
-    settled: Config = config.load_toml(result.run / "config.toml")
-    data, model, training = settled.data, settled.model, settled.training
+    resolved: Config = config.load_toml(result.run / "config.toml")
+    data, model, training = resolved.data, resolved.model, resolved.training
     crop = "whole" if data.whole or data.crop is None else f"{data.crop[1]} x {data.crop[0]}"
     what = f"width {model.width}, scale {data.scale:g}, {crop}, batch {training.batch_size}"
     with (result.run / "metrics.csv").open(encoding="utf-8") as file:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from unet import models
-from unet.data.preprocess import Preprocessing
+from unet import files, models
 from unet.errors import ConfigError, InputError, ModelFileError
 from unet.labels import Labels, as_value, default_colors, default_names
 from unet.models import ModelSpec, legacy
+from unet.preprocessing import Preprocessing
 
-FORMAT = 1
+FORMAT = 2
 """Version of the description; raised when an older `unet` could not use a newer file."""
 
 LEGACY_SCALE = 0.5
@@ -162,23 +160,11 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[
     _write(path, lambda draft: save_file(plain, draft, metadata))
 
 
-def _write(path: Path, write: Any) -> None:
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+def _write(path: Path, write: Callable[[Path], None]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.touch()
-        mode = draft.stat().st_mode
-        write(draft)
-        draft.chmod(mode)  # as any new file's: safetensors would keep it from everybody else
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save raises RuntimeError
+        files.write_with(path, write, durable=True)
+    except (SafetensorError, RuntimeError) as error:  # torch.save raises RuntimeError
         raise InputError(f"{path} cannot be written ({error})", "a place with room for it") from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()
 
 
 def _load_safetensors(path: Path) -> Bundle:
@@ -268,7 +254,7 @@ def _checked(bundle: Bundle, path: Path) -> Bundle:
 def _raw_input(bundle: Bundle) -> dict[str, Tensor]:
     """Return the weights of the network that takes pictures divided by 255 and not normalised otherwise."""
     about = bundle.preprocessing
-    if about.white == 255.0 and not about.mean:
+    if about.data_range == 255.0 and not about.mean:
         return dict(bundle.state)
     first, mean = "inc.double_conv.0.weight", "inc.double_conv.1.running_mean"
     shift = torch.tensor(about.mean or (0.0,) * about.bands)
@@ -277,6 +263,6 @@ def _raw_input(bundle: Bundle) -> dict[str, Tensor]:
     constant = (weight * shift[:, None, None]).sum(dim=(1, 2, 3))  # what the mean takes from every pixel
     return {
         **bundle.state,
-        first: weight * (255.0 / about.white),
+        first: weight * (255.0 / about.data_range),
         mean: bundle.state[mean] + constant,
     }

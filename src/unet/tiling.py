@@ -58,7 +58,7 @@ def grid(rows: Sequence[Span], cols: Sequence[Span]) -> list[Tile]:
     return [Tile(row, col) for row in rows for col in cols]
 
 
-def valid_spans(length: int, side: int, lost: int, multiple: int) -> list[Span]:
+def valid_spans(length: int, side: int, valid_margin: int, multiple: int) -> list[Span]:
     """Lay out tiles for a network without padding so that the whole picture's result comes out.
 
     Every tile starts at the phase of the pooling at which the network would see that place of the whole picture, so
@@ -70,7 +70,7 @@ def valid_spans(length: int, side: int, lost: int, multiple: int) -> list[Span]:
         Pixels of the picture.
     side : int
         Pixels that a tile sees: a valid input size of the network.
-    lost : int
+    valid_margin : int
         Pixels that the output lacks on either side.
     multiple : int
         2 ** depth of the network.
@@ -78,37 +78,41 @@ def valid_spans(length: int, side: int, lost: int, multiple: int) -> list[Span]:
     Returns
     -------
     list of Span
-        They keep every pixel once; those at the ends see up to `lost` pixels beyond the picture, the last one more.
+        They keep every pixel once; those at the ends see up to `valid_margin` pixels beyond the picture, the last one
+        more.
 
     Raises
     ------
     ValueError
         A tile yields less than one step.
     """
-    yields = side - 2 * lost
+    yields = side - 2 * valid_margin
     step = yields // multiple * multiple
     if step < 1:
         raise ValueError(f"tiles of {side} yield {yields} pixels; a step takes {multiple} at least")
-    return _side_by_side(length, side, lost, step, yields)
+    return _side_by_side(length, side, valid_margin, step, yields)
 
 
-def abutting_spans(length: int, side: int, lost: int) -> list[Span]:
+def abutting_spans(length: int, side: int, valid_margin: int) -> list[Span]:
     """Lay out tiles for a network without padding that only touch; see `valid_spans`.
 
     Where the step is no multiple of 2 ** depth the pooling falls on other pixels than in the whole picture, and the
     result differs, by what it does when the whole picture is shifted by a pixel.
     """
-    yields = side - 2 * lost
+    yields = side - 2 * valid_margin
     if yields < 1:
         raise ValueError(f"tiles of {side} yield {yields} pixels")
-    return _side_by_side(length, side, lost, yields, yields)
+    return _side_by_side(length, side, valid_margin, yields, yields)
 
 
-def _side_by_side(length: int, side: int, lost: int, step: int, yields: int) -> list[Span]:
+def _side_by_side(length: int, side: int, valid_margin: int, step: int, yields: int) -> list[Span]:
     count = 1 + max(0, -(-(length - yields) // step))
     starts = [number * step for number in range(count)]
     ends = [*starts[1:], length]
-    return [Span(start - lost, start - lost + side, start, end) for start, end in zip(starts, ends, strict=True)]
+    return [
+        Span(start - valid_margin, start - valid_margin + side, start, end)
+        for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 def halo_spans(length: int, side: int, halo: int, multiple: int) -> list[Span]:

@@ -48,11 +48,11 @@ def refusal(line: str, capsys: pytest.CaptureFixture[str]) -> str:
 def test_a_run_and_a_prediction(make_data: DataMaker, line: str, crop: tuple[int, int]) -> None:
     make_data()
     model = trained(f"--set architecture=unet {line}" if "architecture" not in line else line)
-    settled = config.load_toml(Path("run/config.toml"))
-    assert settled.data.crop is not None
-    assert [side % 8 for side in settled.data.crop] == [side % 8 for side in crop]
-    assert settled.data.crop == crop
-    assert settled.model.depth == model.spec.depth
+    resolved = config.load_toml(Path("run/config.toml"))
+    assert resolved.data.crop is not None
+    assert [side % 8 for side in resolved.data.crop] == [side % 8 for side in crop]
+    assert resolved.data.crop == crop
+    assert resolved.model.depth == model.spec.depth
     assert cli.main("predict -m run/model.safetensors -i data/imgs/p00.png -o out.png".split()) == 0
     assert raster.read_mask(Path("out.png")).shape == (24, 32)
     assert trained("--load run/model.safetensors", "second").spec == model.spec
@@ -73,9 +73,9 @@ def test_an_encoder_from_a_folder_travels_in_the_model_file(make_data: DataMaker
     assert torch.equal(model.state[name], first)  # frozen to the end of three steps
     changed = trained(f"{flags} --set encoder_rate=1", "thawed")
     assert not torch.equal(changed.state[name], first)
-    settled = config.load_toml(Path("run/config.toml"))
-    assert (settled.model.encoder, settled.training.encoder_rate) == ("encoder", 0.1)
-    assert settled.model.depth is None and settled.model.bilinear is None
+    resolved = config.load_toml(Path("run/config.toml"))
+    assert (resolved.model.encoder, resolved.training.encoder_rate) == ("encoder", 0.1)
+    assert resolved.model.depth is None and resolved.model.bilinear is None
     shutil.rmtree("encoder")
     assert cli.main("predict -m run/model.safetensors -i data/imgs/p00.png -o out.png".split()) == 0
     assert cli.main(f"train data --out second --load run/model.safetensors {TINY}".split()) == 0

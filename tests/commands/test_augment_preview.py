@@ -11,11 +11,12 @@ import pytest
 
 from unet import cli, config, raster
 from unet.commands import augment_preview as preview
-from unet.commands.display import open_display
-from unet.commands.source import read_source
-from unet.commands.training_set import augmentation_of, borders_of, training_set
 from unet.data.augment import PRESETS
-from unet.data.preprocess import Preprocessing, prepare
+from unet.preprocessing import Preprocessing
+from unet.raster.network_input import network_input
+from unet.runs.source import read_source
+from unet.runs.training_set import augmentation_of, borders_of, training_set
+from unet.terminal.display import open_display
 
 DataMaker = Callable[..., Path]
 QUICK = "--steps 3 --set width=4 --set precision=32-true --set channels_last=false"
@@ -80,7 +81,7 @@ def of_one_pair(samples: preview.SegmentationDataset, place: int) -> preview.Seg
 def test_what_the_network_sees_is_shown_as_it_was() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     for about in (Preprocessing(), Preprocessing(mean=(0.2, 0.5, 0.4), std=(0.3, 0.2, 0.1))):
-        shown = preview.visible(prepare(picture, about), about)
+        shown = preview.visible(network_input(picture, about), about)
         assert np.abs(shown.astype(int) - picture).max() <= 1
 
 

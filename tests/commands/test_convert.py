@@ -15,10 +15,10 @@ import torch
 from unet import bundle, models
 from unet.bundle import Bundle
 from unet.commands.convert import convert
-from unet.data.preprocess import Preprocessing
 from unet.errors import InputError, ModelFileError
 from unet.labels import Labels
 from unet.models import ModelSpec, UNet
+from unet.preprocessing import Preprocessing
 
 ROOT = Path(__file__).resolve().parents[2]
 

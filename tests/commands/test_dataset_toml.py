@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from unet import bundle, cli, raster
-from unet.commands.display import open_display
 from unet.commands.evaluate import evaluate
-from unet.commands.source import Source, read_source
 from unet.config import DataConfig
+from unet.runs.source import Source, read_source
+from unet.terminal.display import open_display
 
 TINY = "--steps 2 --set width=4 --set depth=2 --set precision=32-true --set channels_last=false"
 RED, GREEN, BLACK = (200, 0, 0), (0, 200, 0), (0, 0, 0)

@@ -7,9 +7,9 @@ import pytest
 
 from unet import bundle, raster
 from unet.commands.demo import MARKER, DemoResult, demo, draw_sheets
-from unet.commands.display import open_display
-from unet.data.synthetic import NAMES
+from unet.demo import NAMES
 from unet.errors import InputError
+from unet.terminal.display import open_display
 
 # With all of it given, nothing has to be measured.
 TINY = {"width": "4", "depth": "2", "scale": "1.0", "precision": "32-true", "channels_last": "false"}

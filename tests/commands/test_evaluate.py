@@ -17,10 +17,10 @@ from unet import bundle, cli, models, raster
 from unet.bundle import Bundle
 from unet.commands.evaluate import evaluate
 from unet.commands.predict import predict
-from unet.data.preprocess import Preprocessing
 from unet.labels import Labels
 from unet.metrics.boundary import Tolerance, count_boundaries, report_boundaries
 from unet.models import ModelSpec
+from unet.preprocessing import Preprocessing
 
 DataMaker = Callable[..., Path]
 THREE = Labels(("sky", "land", "sea"), ((0, 0, 0), (9, 90, 9), (9, 9, 200)), (0, 1, 2), ignored=(255,))

@@ -11,10 +11,10 @@ import pytest
 
 from unet import cli
 from unet.commands import folds as command
-from unet.commands.run_folder import FOLDS
 from unet.data.pairs import Pair
 from unet.data.splitting import folds
 from unet.errors import DataError
+from unet.runs.folder import FOLDS
 
 TINY = (
     "--set width=4 --set depth=2 --set crop=[24,32] --set precision=32-true --set channels_last=false "

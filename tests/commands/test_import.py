@@ -24,11 +24,11 @@ from PIL import Image
 from rasterio.features import shapes
 
 from unet import cli, raster
-from unet.commands.display import open_display
-from unet.commands.source import read_source
 from unet.config import DataConfig
 from unet.data.importing import writing
 from unet.data.pairs import find_pairs
+from unet.runs.source import read_source
+from unet.terminal.display import open_display
 
 HEIGHT, WIDTH = 30, 40
 TRAIN = "--steps 2 --set width=4 --set depth=2 --out run"

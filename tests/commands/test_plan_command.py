@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from unet import cli, config, raster
-from unet.commands.display import open_display
-from unet.commands.source import read_source
-from unet.commands.training_set import balance_of, training_set
-from unet.data.preprocess import Preprocessing
+from unet.preprocessing import Preprocessing
+from unet.runs.source import read_source
+from unet.runs.training_set import balance_of, training_set
+from unet.terminal.display import open_display
 from unet.training import probe
 
 DataMaker = Callable[..., Path]

@@ -13,10 +13,10 @@ from PIL import Image
 from unet import bundle, models
 from unet.bundle import Bundle
 from unet.commands.predict import predict
-from unet.data.preprocess import Preprocessing
 from unet.errors import InputError, ModelFileError, RasterError
 from unet.labels import Labels
 from unet.models import ModelSpec
+from unet.preprocessing import Preprocessing
 
 CARS = Labels(("road", "car", "sky"), ((0, 0, 0), (200, 30, 30), (20, 90, 250)), (0, 255, 7))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from unet import cli, config
-from unet.commands.recipes import names, recipe
-from unet.commands.settings import check, gather
 from unet.errors import ConfigError
+from unet.runs.recipes import names, recipe
+from unet.runs.settings import check, gather
 
 DataMaker = Callable[..., Path]
 

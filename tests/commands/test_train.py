@@ -436,7 +436,7 @@ def test_sixteen_bits(make_data: DataMaker) -> None:
     rewrite_pictures(make_data(), lambda picture: picture[..., 0].astype(np.uint16) * 13, ".tif")
     model = trained("data")
     assert model.spec.bands == 1
-    assert 1000 < model.preprocessing.white <= 255 * 13, "near the brightest value, not 65535"
+    assert 1000 < model.preprocessing.data_range <= 255 * 13, "near the brightest value, not 65535"
     unet("predict -m run/model.safetensors -i data/imgs/p00.tif -o out.png")
 
 

@@ -19,9 +19,9 @@ from PIL import Image
 
 from unet import bundle, cli, models, raster
 from unet.bundle import Bundle
-from unet.data.preprocess import Preprocessing
 from unet.labels import Labels
 from unet.models import ModelSpec
+from unet.preprocessing import Preprocessing
 
 DataMaker = Callable[..., Path]
 TRAIN = "train data --out run --steps 1 --set width=4 --set depth=2"
@@ -83,7 +83,7 @@ class Evil:
 
 @pytest.mark.parametrize("command", [TRAIN, "evaluate model.safetensors data"])
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("degrade", "said"),
     [
         (lambda data: shutil.rmtree(data), "no such folder: data"),
         (lambda data: [shutil.rmtree(data / name) for name in ("imgs", "masks")], "no pictures and no folders"),
@@ -102,9 +102,9 @@ class Evil:
     ],
 )  # fmt: skip
 def test_data_that_cannot_be_used(
-    data: Path, command: str, spoil: Callable[[Path], object], said: str, capsys: pytest.CaptureFixture[str]
+    data: Path, command: str, degrade: Callable[[Path], object], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spoil(data)
+    degrade(data)
     assert said in refusal(command, capsys)
 
 
@@ -144,7 +144,7 @@ def test_what_may_not_be_read(data: Path, name: str, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("spoil", "flags", "said"),
+    ("degrade", "flags", "said"),
     [
         (lambda masks: masks * 0, "", "one value only"),
         (lambda masks: masks * 200 + 3, "--mask-values 0,255,9,9", "two or more different ones"),
@@ -156,13 +156,13 @@ def test_what_may_not_be_read(data: Path, name: str, capsys: pytest.CaptureFixtu
 )
 def test_masks_that_hold_no_classes(
     data: Path,
-    spoil: Callable[[np.ndarray], np.ndarray],
+    degrade: Callable[[np.ndarray], np.ndarray],
     flags: str,
     said: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for path in (data / "masks").iterdir():
-        Image.fromarray(spoil(raster.read_mask(path).astype(np.uint8))).save(path)
+        Image.fromarray(degrade(raster.read_mask(path).astype(np.uint8))).save(path)
     assert said in refusal(f"{TRAIN} {flags}", capsys)
 
 

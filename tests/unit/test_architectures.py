@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from unet import bundle, losses, models
 from unet.bundle import Bundle
-from unet.data.preprocess import Preprocessing
 from unet.errors import ConfigError, InputError, MissingExtraError
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
@@ -26,6 +25,7 @@ from unet.models import ARCHITECTURES, SETTINGS, ModelSpec, backbones, build, ge
 from unet.models.blocks import mirrored
 from unet.models.geometry import Geometry
 from unet.models.spec import ENCODERS
+from unet.preprocessing import Preprocessing
 from unet.training.outputs import loss_of_outputs
 
 UNET = ModelSpec("unet", width=4, depth=2)
@@ -76,14 +76,14 @@ def test_forward_backward_and_odd_sizes(spec: ModelSpec) -> None:
     network, geometry = network_of(spec), geometry_of(spec)
     network.eval()
     for height, width in ((64, 64), (37, 70), (1, 3)):
-        high, wide = height + 2 * geometry.lost, width + 2 * geometry.lost
+        high, wide = height + 2 * geometry.valid_margin, width + 2 * geometry.valid_margin
         with torch.inference_mode():
             logits = network(torch.randn(2, spec.bands, high, wide))
         assert logits.shape == (2, spec.classes, geometry.output(high), geometry.output(wide))
         assert logits.shape[2:] == (height, width)
         assert torch.isfinite(logits).all()
     network.train()
-    high, wide = 45 + 2 * geometry.lost, 64 + 2 * geometry.lost
+    high, wide = 45 + 2 * geometry.valid_margin, 64 + 2 * geometry.valid_margin
     target = torch.randint(0, max(2, spec.classes), (2, high, wide))
     output = network(torch.randn(2, spec.bands, high, wide))
     assert isinstance(output, tuple) == spec.deep_supervision
@@ -106,7 +106,7 @@ def test_a_model_file_holds_all_that_it_takes(spec: ModelSpec, tmp_path: Path) -
     loaded = bundle.load(tmp_path / "m.safetensors")
     assert loaded.spec == spec
     assert list(loaded.state) == list(state)
-    side = 40 + 2 * geometry_of(spec).lost
+    side = 40 + 2 * geometry_of(spec).valid_margin
     image = torch.randn(1, spec.bands, side, side)
     with torch.inference_mode():
         assert torch.equal(loaded.network()(image), network(image))
@@ -117,7 +117,12 @@ def test_a_model_file_holds_all_that_it_takes(spec: ModelSpec, tmp_path: Path) -
     geometry = geometry_of(spec)
     for dim in (2, 3):  # up to a size at which no level is odd
         side = image.shape[dim]
-        image = mirrored(image, geometry.lost, geometry.at_least(side + 2 * geometry.lost) - side - geometry.lost, dim)
+        image = mirrored(
+            image,
+            geometry.valid_margin,
+            geometry.at_least(side + 2 * geometry.valid_margin) - side - geometry.valid_margin,
+            dim,
+        )
     with torch.inference_mode():
         expected = network(image)[0, :, :33, :50]
         np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-3, atol=1e-4)
@@ -129,7 +134,7 @@ def test_saving_memory_changes_nothing(spec: ModelSpec) -> None:
     plain = network_of(spec).train()
     saving = copy.deepcopy(plain)
     saving.use_checkpointing()  # type: ignore[operator]
-    side = 64 + 2 * geometry_of(spec).lost
+    side = 64 + 2 * geometry_of(spec).valid_margin
     image = torch.randn(2, spec.bands, side, side)
     for network in (plain, saving):
         torch.manual_seed(1)  # of dropout
@@ -167,7 +172,7 @@ def test_names_of_parameters_stay(name: str) -> None:
 def test_the_papers_sizes() -> None:
     spec = ModelSpec("paper", bands=1, width=1, norm="none")
     geometry = geometry_of(spec)
-    assert (geometry.lost, geometry.multiple) == (92, 16)
+    assert (geometry.valid_margin, geometry.multiple) == (92, 16)
     assert [geometry.output(side) for side in (572, 668, 724)] == [388, 484, 540]
     assert [geometry.at_least(side) for side in (0, 572, 573, 724, 1000)] == [188, 572, 588, 732, 1004]
     assert not geometry.is_valid(184) and geometry.is_valid(185)
@@ -183,7 +188,7 @@ def test_the_papers_sizes() -> None:
 def test_no_level_is_odd_in_a_size_that_suits(depth: int, side: int) -> None:
     geometry = geometry_of(ModelSpec("paper", depth=depth))
     chosen = geometry.at_least(side)
-    assert side <= chosen and chosen - max(side, 2 * geometry.lost + 1) < geometry.multiple
+    assert side <= chosen and chosen - max(side, 2 * geometry.valid_margin + 1) < geometry.multiple
     length = chosen
     for _ in range(depth):
         length -= 4
@@ -198,11 +203,11 @@ def test_no_level_is_odd_in_a_size_that_suits(depth: int, side: int) -> None:
 @pytest.mark.parametrize("name", [name for name, spec in VARIANTS.items() if spec.architecture != "paper"])
 def test_with_padding_any_size_is_valid(name: str) -> None:
     geometry = geometry_of(VARIANTS[name])
-    assert geometry.lost == 0 and geometry.is_valid(1) and geometry.at_least(37) == geometry.output(37) == 37
+    assert geometry.valid_margin == 0 and geometry.is_valid(1) and geometry.at_least(37) == geometry.output(37) == 37
     assert geometry.multiple == (32 if VARIANTS[name].architecture in ENCODERS else 1 << VARIANTS[name].depth)
 
 
-BOUNDED = [name for name, spec in VARIANTS.items() if geometry_of(spec).reach is not None]
+BOUNDED = [name for name, spec in VARIANTS.items() if geometry_of(spec).receptive_field_radius is not None]
 
 
 def test_which_networks_look_only_so_far() -> None:
@@ -220,9 +225,9 @@ def watched(spec: ModelSpec) -> tuple[nn.Module, Geometry, int, list[int]]:
             nn.init.constant_(parameter, 1 / parameter[0].numel())
         else:
             nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 1.0)
-    assert geometry.reach is not None
-    around = -(-(geometry.reach + 1) // geometry.multiple) * geometry.multiple
-    side = geometry.at_least(2 * around + geometry.multiple + 2 * geometry.lost)
+    assert geometry.receptive_field_radius is not None
+    around = -(-(geometry.receptive_field_radius + 1) // geometry.multiple) * geometry.multiple
+    side = geometry.at_least(2 * around + geometry.multiple + 2 * geometry.valid_margin)
     return network, geometry, side, [around + phase for phase in range(geometry.multiple)]
 
 
@@ -230,24 +235,24 @@ def watched(spec: ModelSpec) -> tuple[nn.Module, Geometry, int, list[int]]:
 @pytest.mark.parametrize("name", BOUNDED)
 def test_nothing_beyond_the_reach_counts(name: str) -> None:
     network, geometry, side, rows = watched(VARIANTS[name])
-    reach = geometry.reach or 0
-    across = geometry.at_least(geometry.multiple + 2 * geometry.lost)
+    receptive_field_radius = geometry.receptive_field_radius or 0
+    across = geometry.at_least(geometry.multiple + 2 * geometry.valid_margin)
     torch.manual_seed(0)
     image = torch.rand(1, VARIANTS[name].bands, side, across, dtype=torch.float64)
     with torch.inference_mode():
         expected = network(image)
         for row in {rows[0], rows[1], rows[-1], rows[len(rows) // 2]}:
-            place = row + geometry.lost
+            place = row + geometry.valid_margin
             other = torch.rand_like(image)
-            other[:, :, max(0, place - reach) : place + reach + 1] = image[
-                :, :, max(0, place - reach) : place + reach + 1
+            other[:, :, max(0, place - receptive_field_radius) : place + receptive_field_radius + 1] = image[
+                :, :, max(0, place - receptive_field_radius) : place + receptive_field_radius + 1
             ]
             torch.testing.assert_close(network(other)[:, :, row], expected[:, :, row], rtol=1e-12, atol=1e-12)
         if "bilinear" in name or "attention" in name:
             return  # which pixels are mixed depends on the size of the picture
         plain = torch.ones_like(image)  # where all are equal, pooling passes on whatever is raised
         expected = network(plain)
-        ends = [(row, row + geometry.lost + sign * reach) for row in rows for sign in (-1, 1)]
+        ends = [(row, row + geometry.valid_margin + sign * receptive_field_radius) for row in rows for sign in (-1, 1)]
         assert any(not torch.equal(network(raised(plain, end))[:, :, row], expected[:, :, row]) for row, end in ends)
 
 
@@ -301,7 +306,8 @@ def test_files_of_before_load(tmp_path: Path) -> None:
     size = int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8 : 8 + size])
     about = json.loads(header["__metadata__"]["unet"])
-    assert about["format"] == 1
+    about["format"] = 1
+    about["preprocessing"]["white"] = about["preprocessing"].pop("data_range")
     about["spec"] = {
         key: about["spec"][key] for key in ("architecture", "bands", "classes", "width", "depth", "bilinear")
     }

@@ -115,12 +115,12 @@ def test_a_crop_lies_around_a_pixel_that_is_asked_for() -> None:
 
 def test_a_rim_that_is_lost_may_lie_beyond_the_picture() -> None:
     rng = np.random.default_rng(0)
-    drawn = [draw_warp(Augmentation(), (100, 200), (64, 64), rng, rim=20) for _ in range(300)]
+    drawn = [draw_warp(Augmentation(), (100, 200), (64, 64), rng, valid_margin=20) for _ in range(300)]
     # What is judged, 24 px, reaches every border; the crop never leaves the picture by more than the rim.
     rows, cols = [warp.row for warp in drawn], [warp.col for warp in drawn]
     assert 12 <= min(rows) < 14 and 86 < max(rows) <= 88
     assert 12 <= min(cols) < 14 and 186 < max(cols) <= 188
-    assert draw_warp(Augmentation(), (10, 10), (64, 64), rng, rim=20).row == 5
+    assert draw_warp(Augmentation(), (10, 10), (64, 64), rng, valid_margin=20).row == 5
 
 
 def test_a_sheared_crop() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from unet.data.border_weights import border_weights, components, part
 from unet.labels import IGNORED
+from unet.shapes.border_weights import border_weights, components, part
 
 
 def naive(objects: NDArray[np.integer], w0: float, sigma: float) -> NDArray[np.float64]:

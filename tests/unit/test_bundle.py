@@ -20,10 +20,11 @@ from safetensors.torch import save_file
 
 from unet import bundle, models
 from unet.bundle import Bundle
-from unet.data.preprocess import Preprocessing, prepare
 from unet.errors import InputError, ModelFileError
 from unet.labels import Labels
 from unet.models import ModelSpec
+from unet.preprocessing import Preprocessing
+from unet.raster.network_input import network_input
 
 SMALL = ModelSpec(width=3, depth=2)
 CARS = Labels(("road", "car"), ((0, 0, 0), (9, 200, 30)), (0, 255), ignored=(7,), rule="nearest")
@@ -40,7 +41,9 @@ def make(spec: ModelSpec = SMALL, **changes: Any) -> Bundle:
     plain = Bundle(
         spec,
         CARS if spec.classes < 3 else Labels.numbered(spec.classes),
-        Preprocessing(bands=spec.bands, scale=0.25, white=1000.0, mean=(0.1,) * spec.bands, std=(0.3,) * spec.bands),
+        Preprocessing(
+            bands=spec.bands, scale=0.25, data_range=1000.0, mean=(0.1,) * spec.bands, std=(0.3,) * spec.bands
+        ),
         threshold=None,
         scores={"mean_iou": 0.5, "classes": [{"name": "car", "iou": None}]},
         provenance={"unet": "x", "config": {"a": [1, 2]}},
@@ -137,7 +140,7 @@ def test_pth_with_and_without_mask_values(tmp_path: Path, mask_values: Any, new_
     values = mask_values or [0, 1]
     assert loaded.labels.values == tuple(tuple(v) if isinstance(v, list) else int(v) for v in values)
     assert loaded.labels.names == ("background", "foreground")
-    assert loaded.preprocessing == Preprocessing(bands=3, scale=0.5, white=255.0, resample="bicubic")
+    assert loaded.preprocessing == Preprocessing(bands=3, scale=0.5, data_range=255.0, resample="bicubic")
     assert_same_weights(loaded.state, make().state)
 
 
@@ -192,14 +195,14 @@ def test_pth_leaves_out_what_only_training_needs(tmp_path: Path) -> None:
 
 
 def test_pth_has_the_normalisation_in_its_first_convolution(tmp_path: Path) -> None:
-    about = Preprocessing(white=900.0, mean=(0.2, 0.5, 0.3), std=(0.3, 0.2, 0.4))
+    about = Preprocessing(data_range=900.0, mean=(0.2, 0.5, 0.3), std=(0.3, 0.2, 0.4))
     saved = make(preprocessing=about)
     bundle.save_pth(saved, tmp_path / "MODEL.pth")
     loaded = bundle.load(tmp_path / "MODEL.pth", scale=1.0)
     picture = np.random.default_rng(0).integers(0, 900, (96, 96, 3), dtype=np.uint16)
     with torch.inference_mode():
         expected, found = (
-            b.network()(torch.from_numpy(prepare(picture, b.preprocessing))[None]) for b in (saved, loaded)
+            b.network()(torch.from_numpy(network_input(picture, b.preprocessing))[None]) for b in (saved, loaded)
         )
     inner = (..., slice(40, 56), slice(40, 56))  # out of reach of the border, where padding differs
     torch.testing.assert_close(found[inner], expected[inner], rtol=1e-4, atol=1e-4)

@@ -16,15 +16,16 @@ from torch.utils.data import DataLoader
 from unet import models, raster
 from unet.config import TrainingConfig
 from unet.data.augment import PRESETS, Augmentation
-from unet.data.border_weights import border_weights
 from unet.data.dataset import Balance, Batch, Borders, Numbers, Sample, SegmentationDataset, collate
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair, find_pairs
-from unet.data.preprocess import Preprocessing, prepare
 from unet.devices import Compute
 from unet.errors import DataError, InputError
 from unet.labels import IGNORED, Labels
 from unet.models import ModelSpec
+from unet.preprocessing import Preprocessing
+from unet.raster.network_input import network_input
+from unet.shapes.border_weights import border_weights
 from unet.training import loop
 from unet.training.job import Training, Validation
 
@@ -188,7 +189,7 @@ def test_whole_and_unchanged_is_what_prediction_sees(make_data: DataMaker) -> No
     for number in range(4):
         sample = data[number]
         pair = next(pair for pair in data.pairs if pair.name == sample.name)
-        assert np.array_equal(sample.image.numpy(), prepare(raster.read(pair.image), about))
+        assert np.array_equal(sample.image.numpy(), network_input(raster.read(pair.image), about))
         assert sample.target.shape == (16, 22) and sample.target.dtype == torch.int64
 
 
@@ -211,14 +212,16 @@ def test_sixteen_and_eight_bits_agree(make_data: DataMaker) -> None:
     for path in (folder / "imgs").iterdir():
         Image.fromarray(raster.read(path)[..., 0]).save(path)
     for scale in (1.0, 0.5):
-        flat = dataset(folder, preprocessing=Preprocessing(bands=1, white=255.0, scale=scale))
-        full = dataset(deep, preprocessing=Preprocessing(bands=1, white=65535.0, scale=scale))
+        flat = dataset(folder, preprocessing=Preprocessing(bands=1, data_range=255.0, scale=scale))
+        full = dataset(deep, preprocessing=Preprocessing(bands=1, data_range=65535.0, scale=scale))
         for number in range(4):
             torch.testing.assert_close(flat[number].image, full[number].image, atol=3e-3, rtol=0)
 
 
 def test_eight_bits_among_sixteen(make_data: DataMaker) -> None:
-    flat, mixed = (dataset(make_data(), preprocessing=Preprocessing(white=white)) for white in (255.0, 4095.0))
+    flat, mixed = (
+        dataset(make_data(), preprocessing=Preprocessing(data_range=data_range)) for data_range in (255.0, 4095.0)
+    )
     for number in range(4):
         torch.testing.assert_close(mixed[number].image, flat[number].image, atol=1e-4, rtol=0)
 
@@ -226,9 +229,9 @@ def test_eight_bits_among_sixteen(make_data: DataMaker) -> None:
 def test_sixteen_bits_for_a_network_of_eight() -> None:
     deep = np.full((4, 4, 1), 3000, np.uint16)
     with pytest.raises(InputError, match="16-bit picture with values up to 3000"):
-        prepare(deep, Preprocessing(bands=1, mean=(0.5,), std=(0.2,)))
-    assert prepare(deep, Preprocessing(bands=1)).max() == pytest.approx(3000 / 255), "as the Carvana system does"
-    assert prepare(deep // 12, Preprocessing(bands=1, mean=(0.5,), std=(0.2,))).max() > 0
+        network_input(deep, Preprocessing(bands=1, mean=(0.5,), std=(0.2,)))
+    assert network_input(deep, Preprocessing(bands=1)).max() == pytest.approx(3000 / 255), "as the Carvana system does"
+    assert network_input(deep // 12, Preprocessing(bands=1, mean=(0.5,), std=(0.2,))).max() > 0
 
 
 def test_what_is_ignored_stays_ignored(make_data: DataMaker) -> None:

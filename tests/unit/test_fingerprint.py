@@ -40,7 +40,7 @@ def test_of_files(make_data: DataMaker) -> None:
     assert about.std == pytest.approx(pixels.std(axis=0))
     assert about.class_shares == pytest.approx(((masks == 0).mean(), (masks == 1).mean()))
     assert (about.pictures, about.height, about.width, about.largest) == (5, 24, 32, (24, 32))
-    assert (about.bands, about.white, about.same_size) == (3, 255.0, True)
+    assert (about.bands, about.data_range, about.same_size) == (3, 255.0, True)
 
 
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1), st.sampled_from([np.uint8, np.uint16, np.float32]))
@@ -51,7 +51,7 @@ def test_mean_and_deviation_of_any_pictures_of_one_size(count: int, seed: int, d
         for _ in range(count)
     ]
     about = fingerprint(seen(pictures), Labels.numbered(2))
-    pixels = np.stack(pictures).reshape(-1, 3).astype(np.float64) / about.white
+    pixels = np.stack(pictures).reshape(-1, 3).astype(np.float64) / about.data_range
     assert about.mean == pytest.approx(pixels.mean(axis=0), abs=1e-4)
     assert about.std == pytest.approx(np.maximum(pixels.std(axis=0), 1e-4), abs=1e-4)
 
@@ -84,16 +84,18 @@ def test_bands(bands: tuple[int, ...], expected: int) -> None:
 
 def test_white_is_the_brightest_of_deep_pictures() -> None:
     deep = np.linspace(0, 4095, 10_000).reshape(100, 100, 1)
-    assert fingerprint(seen([deep.astype(np.uint16)]), Labels.numbered(2)).white == pytest.approx(4095, rel=0.01)
-    assert fingerprint(seen([(deep / 4095).astype(np.float32)]), Labels.numbered(2)).white == pytest.approx(1, rel=0.01)
-    assert fingerprint(seen([(deep * 0).astype(np.uint16)]), Labels.numbered(2)).white == 1.0
+    assert fingerprint(seen([deep.astype(np.uint16)]), Labels.numbered(2)).data_range == pytest.approx(4095, rel=0.01)
+    assert fingerprint(seen([(deep / 4095).astype(np.float32)]), Labels.numbered(2)).data_range == pytest.approx(
+        1, rel=0.01
+    )
+    assert fingerprint(seen([(deep * 0).astype(np.uint16)]), Labels.numbered(2)).data_range == 1.0
 
 
 def test_eight_and_sixteen_bits_have_each_their_white() -> None:
     flat = np.full((4, 4, 1), 51, np.uint8)
     deep = np.full((4, 4, 1), 4000, np.uint16)
     about = fingerprint(seen([flat, deep]), Labels.numbered(2))
-    assert about.white == 4000
+    assert about.data_range == 4000
     assert about.mean == pytest.approx(((51 / 255 + 1) / 2,))
 
 

@@ -8,7 +8,7 @@ import torch
 
 from unet import raster
 from unet.data.augment import Augmentation
-from unet.data.greys import SPOILED, blur, change_greys, spoil
+from unet.data.greys import DEGRADED_SHARE, blur, change_greys, degrade
 
 
 def drawn(augmentation: Augmentation, count: int = 200, bands: int = 3) -> list[torch.Tensor]:
@@ -20,7 +20,7 @@ def drawn(augmentation: Augmentation, count: int = 200, bands: int = 3) -> list[
 def test_greys_change_only_when_asked() -> None:
     image = torch.randn(3, 5, 5)
     assert change_greys(image, Augmentation(), np.random.default_rng(0)) is image
-    assert spoil(image, Augmentation(), np.random.default_rng(0), as_jpeg=True) is image
+    assert degrade(image, Augmentation(), np.random.default_rng(0), as_jpeg=True) is image
     changed = change_greys(image, Augmentation(brightness=0.5, contrast=0.5), np.random.default_rng(0))
     assert not torch.allclose(changed, image)
 
@@ -50,7 +50,7 @@ def test_gamma_of_a_flat_picture() -> None:
 
 def test_noise_comes_to_some_samples() -> None:
     deviations = np.array([change.std().item() for change in drawn(Augmentation(noise=0.2))])
-    assert SPOILED - 0.1 < (deviations > 0).mean() < SPOILED + 0.1
+    assert DEGRADED_SHARE - 0.1 < (deviations > 0).mean() < DEGRADED_SHARE + 0.1
     assert 0.15 < deviations.max() < 0.22
 
 
@@ -73,14 +73,14 @@ def test_some_samples_go_through_jpeg() -> None:
     picture = torch.from_numpy(np.stack([rows * 3, rows * 2, 255 - rows * 4])).float()
     for bands in (1, 3):
         some = Augmentation(jpeg=60)
-        changed = [spoil(picture[:bands], some, np.random.default_rng(seed), as_jpeg=True) for seed in range(100)]
+        changed = [degrade(picture[:bands], some, np.random.default_rng(seed), as_jpeg=True) for seed in range(100)]
         touched = [not torch.equal(one, picture[:bands]) for one in changed]
-        assert SPOILED - 0.12 < np.mean(touched) < SPOILED + 0.12
+        assert DEGRADED_SHARE - 0.12 < np.mean(touched) < DEGRADED_SHARE + 0.12
         assert max((one - picture[:bands]).abs().mean() for one in changed) < 12, "the same picture still"
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        assert spoil(picture, Augmentation(jpeg=60), rng, as_jpeg=False) is picture
-        assert spoil(picture[:2], Augmentation(jpeg=60), rng, as_jpeg=True).shape == (2, 32, 32)
+        assert degrade(picture, Augmentation(jpeg=60), rng, as_jpeg=False) is picture
+        assert degrade(picture[:2], Augmentation(jpeg=60), rng, as_jpeg=True).shape == (2, 32, 32)
 
 
 def test_a_good_jpeg_keeps_more() -> None:

@@ -15,9 +15,9 @@ from unet.data.class_counts import class_counts
 from unet.data.finding import Finding, shortened, stop_on_errors
 from unet.data.inspection.splits import ALIKE, missing, twins
 from unet.data.inspection.values import believed, blended
+from unet.data.mask_values import MaskValues
 from unet.data.pairs import Pair, pair_up
 from unet.data.scan import Scan
-from unet.data.seen import Seen
 from unet.data.stats import MaskStats, PictureStats, mask_stats, picture_stats
 from unet.errors import DataError
 from unet.labels import Labels
@@ -36,11 +36,11 @@ def scan_of(pictures: dict[str, PictureStats], masks: dict[str, MaskStats] | Non
     )  # fmt: skip
 
 
-def seen_of(*masks: np.ndarray) -> Seen:
+def seen_of(*masks: np.ndarray) -> MaskValues:
     noise = picture_stats(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))
     names = [str(number) for number in range(len(masks))]
     stats = {name: mask_stats(mask) for name, mask in zip(names, masks, strict=True)}
-    return Seen(scan_of(dict.fromkeys(names, noise), stats))
+    return MaskValues(scan_of(dict.fromkeys(names, noise), stats))
 
 
 # Findings

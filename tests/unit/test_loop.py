@@ -22,16 +22,16 @@ from unet.config import TrainingConfig
 from unet.data.augment import PRESETS
 from unet.data.dataset import Borders, Numbers, SegmentationDataset, collate
 from unet.data.pairs import Pair
-from unet.data.preprocess import Preprocessing, normalise
 from unet.devices import Compute
 from unet.errors import ModelFileError, TrainingError
 from unet.labels import Labels
 from unet.metrics.confusion import confusion, scores
 from unet.models import ModelSpec
+from unet.preprocessing import Preprocessing, normalise
 from unet.training.checkpoint import Progress
 from unet.training.health import MOST_BAD_STEPS
 from unet.training.job import Tick, Training, Validation
-from unet.training.loop import MOST_RETURNS, fit
+from unet.training.loop import MOST_RETURNS, train_loop
 from unet.training.optim import build_optimizer, set_rate
 from unet.training.schedule import one_cycle
 
@@ -104,7 +104,7 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
 def test_equals_a_plain_loop(pairs: list[Pair], tmp_path: Path, borders: Borders | None) -> None:
     training, plain = make(pairs, tmp_path), make(pairs, tmp_path)
     training.dataset.borders = plain.dataset.borders = borders
-    assert fit(training)
+    assert train_loop(training)
 
     optimizer = build_optimizer(plain.network.parameters(), SETTINGS)
     numbers = list(Numbers(0, 12))
@@ -131,7 +131,7 @@ def test_equals_a_plain_loop(pairs: list[Pair], tmp_path: Path, borders: Borders
 def test_stopped_and_resumed_equals_uninterrupted(pairs: list[Pair], tmp_path: Path, changes: dict[str, Any]) -> None:
     settings = SETTINGS.model_copy(update=changes)
     whole = make(pairs, tmp_path / "a", settings)
-    assert fit(whole)
+    assert train_loop(whole)
 
     class StopAfterThree(Log):
         def tick(self, tick: Tick) -> None:
@@ -140,11 +140,11 @@ def test_stopped_and_resumed_equals_uninterrupted(pairs: list[Pair], tmp_path: P
 
     first = make(pairs, tmp_path / "b", settings, display=StopAfterThree())
     assert threading.current_thread() is threading.main_thread()
-    assert not fit(first)
+    assert not train_loop(first)
     assert first.progress.step == 3
     torch.manual_seed(99)  # a new process starts elsewhere
     second = make(pairs, tmp_path / "b", settings, resume=True)
-    assert fit(second)
+    assert train_loop(second)
     assert second.progress.step == 6
     assert same(weights(whole.network), weights(second.network))
 
@@ -159,7 +159,7 @@ def test_the_best_weights_are_kept_not_the_last(pairs: list[Pair], tmp_path: Pat
         validate=lambda network: Validation(next(scores), {}),
         keep=lambda network, progress: kept.append(progress.step),
     )
-    fit(training)
+    train_loop(training)
     assert kept == [2, 4]
     assert (training.progress.best, training.progress.best_step) == (0.9, 4)
 
@@ -173,27 +173,27 @@ def test_a_validation_every_so_many_steps(pairs: list[Pair], tmp_path: Path) -> 
         validate=lambda network: Validation(1.0 + len(kept), {}),
         keep=lambda network, progress: kept.append(progress.step),
     )
-    fit(training)
+    train_loop(training)
     assert kept == [4, 6]
 
 
 def test_what_was_kept_before_a_kill_is_not_replaced_by_worse(pairs: list[Pair], tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"validations": 3})
-    assert fit(make(pairs, tmp_path, settings.model_copy(update={"steps": 2})))
+    assert train_loop(make(pairs, tmp_path, settings.model_copy(update={"steps": 2})))
     scores = iter([0.5, 0.8])
     kept: list[int] = []
     about = {
         "validate": lambda network: Validation(next(scores), {}),
         "keep": lambda network, progress: kept.append(progress.step),
     }
-    fit(make(pairs, tmp_path, settings, resume=True, kept=0.7, **about))
+    train_loop(make(pairs, tmp_path, settings, resume=True, kept=0.7, **about))
     assert kept == [6], "0.5 is less than the 0.7 of the lost steps"
 
 
 def test_time_ends_a_run_and_the_last_validation_is_part_of_it(pairs: list[Pair], tmp_path: Path) -> None:
     settings = TrainingConfig(seconds=2, batch_size=2, learning_rate=1e-3)
     training = make(pairs, tmp_path, settings, seconds=2.0)
-    assert fit(training)
+    assert train_loop(training)
     assert training.progress.step > 3
     assert training.progress.seconds >= 1.5
     assert training.progress.validated_at == 1.0
@@ -202,9 +202,9 @@ def test_time_ends_a_run_and_the_last_validation_is_part_of_it(pairs: list[Pair]
 def test_a_step_without_a_finite_loss_is_left_out_and_many_end_the_run(pairs: list[Pair], tmp_path: Path) -> None:
     training = make(pairs, tmp_path, SETTINGS.model_copy(update={"steps": 50}))
     before = weights(training.network)
-    training.dataset.preprocessing = replace(training.dataset.preprocessing, white=float("nan"))
+    training.dataset.preprocessing = replace(training.dataset.preprocessing, data_range=float("nan"))
     with pytest.raises(TrainingError, match="these files"):
-        fit(training)
+        train_loop(training)
     assert training.progress.step == MOST_BAD_STEPS
     assert same(before, weights(training.network))  # batch statistics too
 
@@ -219,7 +219,7 @@ def test_out_of_memory_turns_checkpointing_on_and_goes_on(pairs: list[Pair], tmp
         return real(images)
 
     training.network.forward = greedy  # type: ignore[method-assign]
-    assert fit(training)
+    assert train_loop(training)
     assert any("gradient checkpointing" in line for line in training.display.lines)  # type: ignore[attr-defined]
 
 
@@ -231,25 +231,25 @@ def test_out_of_memory_for_good_is_one_clear_error(pairs: list[Pair], tmp_path: 
 
     training.network.forward = greedy  # type: ignore[method-assign]
     with pytest.raises(TrainingError, match="batch_size"):
-        fit(training)
+        train_loop(training)
 
 
 def test_a_checkpoint_of_another_network_is_refused(pairs: list[Pair], tmp_path: Path) -> None:
-    fit(make(pairs, tmp_path))
+    train_loop(make(pairs, tmp_path))
     other = make(pairs, tmp_path, resume=True, network=models.build(ModelSpec(width=8, depth=2)))
     with pytest.raises(ModelFileError, match="another network"):
-        fit(other)
+        train_loop(other)
 
 
 def test_a_broken_checkpoint_is_refused(pairs: list[Pair], tmp_path: Path) -> None:
     (tmp_path / "last.safetensors").write_bytes(b"nonsense")
     with pytest.raises(ModelFileError, match="not a checkpoint"):
-        fit(make(pairs, tmp_path, resume=True))
+        train_loop(make(pairs, tmp_path, resume=True))
 
 
 def test_ticks_tell_how_far_it_is(pairs: list[Pair], tmp_path: Path) -> None:
     log = Log()
-    fit(make(pairs, tmp_path, display=log))
+    train_loop(make(pairs, tmp_path, display=log))
     assert [tick.step for tick in log.ticks] == [1, 2, 3, 4, 5, 6]
     assert log.ticks[-1].share == 1.0
     assert Progress(**vars(make(pairs, tmp_path).progress)) == Progress()
@@ -279,7 +279,7 @@ def healed(pairs: list[Pair], folder: Path, **changes: Any) -> tuple[Training, l
     training.validate = lambda network: checked(network, pairs, training.dataset)
     folder.mkdir(exist_ok=True)
     try:
-        fit(training)
+        train_loop(training)
     except TrainingError as error:
         training.display.say(f"error: {error}")
     lines = training.display.lines  # type: ignore[attr-defined]
@@ -382,7 +382,7 @@ def test_stopped_after_going_back_and_resumed_equals_uninterrupted(
                     os.kill(os.getpid(), signal.SIGINT)
 
         first.display = Stop()
-        assert not fit(first)
+        assert not train_loop(first)
         second, _ = healed(pairs, folder, resume=True, **changes)
         assert second.progress.step == whole.progress.step
         assert same(weights(whole.network), weights(second.network))
@@ -412,7 +412,7 @@ def test_training_pictures_are_scored_at_the_end(pairs: list[Pair], tmp_path: Pa
 
     log = Log()
     validate = lambda network: Validation(0.3, {}, images=(0.3, 0.31, 0.29))  # noqa: E731
-    fit(make(pairs, tmp_path, display=log, validate=validate, score_trained=trained, score_share=1.0))
+    train_loop(make(pairs, tmp_path, display=log, validate=validate, score_trained=trained, score_share=1.0))
     assert calls == [1]
     assert (
         "health: mean IoU 0.95 on training pictures and 0.30 on validation pictures: it learns them by heart"

@@ -11,7 +11,7 @@ import pytest
 from unet import raster
 from unet.config import DataConfig
 from unet.data.class_table import ClassTable, Row
-from unet.data.classes import ignored_values, judge
+from unet.data.classes import ignored_values, resolve_labels
 from unet.data.manifest import describe, load, to_toml
 from unet.data.pairs import Pair, find_pairs
 from unet.data.parts import find_parts
@@ -136,14 +136,14 @@ def test_colours_to_ignore_in_masks_of_numbers(
 def test_what_is_written_says_what_was_found(make_data: DataMaker, tmp_path: Path, suffix: str) -> None:
     data = make_data('a "b" ä', images="imgs/deep", masks="masks/deep", suffix=suffix)
     found = find_pairs(data)
-    labels, _ = judge(scan(found["all"]), root=data)
+    labels, _ = resolve_labels(scan(found["all"]), root=data)
     assert labels is not None
     for folder in (data, tmp_path / "elsewhere"):
         path = written(folder, to_toml(found["all"], labels, {"val": 0.3}, folder))
         about = describe(DataConfig(root=str(path)))
         assert [pair.image.resolve() for pair in find_parts(about, print)["all"]] == [p.image for p in found["all"]]
         assert [pair.mask.resolve() for pair in find_parts(about, print)["all"]] == [p.mask for p in found["all"]]
-        assert judge(scan(found["all"]), classes=about.classes, ignore=about.ignore)[0] == labels
+        assert resolve_labels(scan(found["all"]), classes=about.classes, ignore=about.ignore)[0] == labels
         assert about.val == 0.3
     assert 'images = "imgs' in (data / "dataset.toml").read_text(encoding="utf-8")
 
@@ -154,7 +154,7 @@ def test_real_data_sets_are_written_and_read(shared_data: Path, tmp_path: Path) 
         found = find_pairs(root)
         pairs = [pair for held in found.values() for pair in held]
         seen = scan(pairs)
-        labels, _ = judge(seen, root=root)
+        labels, _ = resolve_labels(seen, root=root)
         assert labels is not None
         text = to_toml(pairs, labels, {}, root)
         if len(found) > 1:  # parts are found by their names
@@ -162,4 +162,4 @@ def test_real_data_sets_are_written_and_read(shared_data: Path, tmp_path: Path) 
             assert "images" not in text
         path = written(tmp_path / name, text.replace('"images"', f'"{root}/images"').replace('"gt"', f'"{root}/gt"'))
         about = describe(DataConfig(root=str(path)))
-        assert judge(seen, classes=about.classes, ignore=about.ignore)[0] == labels
+        assert resolve_labels(seen, classes=about.classes, ignore=about.ignore)[0] == labels

@@ -143,20 +143,20 @@ def test_reach_is_how_far_the_gradient_reaches(depth: int, bilinear: bool) -> No
     for name, parameter in network.named_parameters():  # nothing may cancel out, no ReLU may close
         torch.nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 0.3)
     geometry = geometry_of(ModelSpec(depth=depth, bilinear=bilinear))
-    most, multiple = geometry.reach or 0, geometry.multiple
+    most, multiple = geometry.receptive_field_radius or 0, geometry.multiple
     side = multiple * (most // multiple + 3) * 2
-    reach = 0
+    receptive_field_radius = 0
     for offset in range(multiple):
         image = torch.ones(1, 1, side, multiple, dtype=torch.float64, requires_grad=True)
         row = side // 2 + offset
         network(image)[0, 0, row].sum().backward()
         assert image.grad is not None
         seen = image.grad[0, 0].abs().sum(dim=1).nonzero()
-        reach = max(reach, row - int(seen.min()), int(seen.max()) - row)
+        receptive_field_radius = max(receptive_field_radius, row - int(seen.min()), int(seen.max()) - row)
     if bilinear:  # which pixels are mixed depends on the size of the picture
-        assert most - 2 ** (depth + 1) < reach <= most
+        assert most - 2 ** (depth + 1) < receptive_field_radius <= most
     else:
-        assert reach == most
+        assert receptive_field_radius == most
 
 
 @settings(max_examples=25)

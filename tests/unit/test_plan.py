@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from unet import plan
 from unet.config import Config, parse
-from unet.data.fingerprint import ClassFacts, Fingerprint
+from unet.data.fingerprint import ClassStats, Fingerprint
 from unet.plan import Machine, rules, sizes
 from unet.plan.draft import TRAINING_SHARE, Draft
 
 
-def dataset(pictures: int, height: int, width: int, *classes: ClassFacts, upright: bool = False) -> Fingerprint:
+def dataset(pictures: int, height: int, width: int, *classes: ClassStats, upright: bool = False) -> Fingerprint:
     """Data of pictures of one size."""
     every = tuple(range(pictures))
     present = tuple(facts if facts.pictures else replace(facts, pictures=every) for facts in classes)
@@ -28,12 +28,12 @@ def dataset(pictures: int, height: int, width: int, *classes: ClassFacts, uprigh
 
 
 CARS = dataset(
-    40, 1280, 1918, ClassFacts("around", 0.8, (), 1138, 1380, 1461), ClassFacts("car", 0.2, (), 303, 625, 819)
+    40, 1280, 1918, ClassStats("around", 0.8, (), 1138, 1380, 1461), ClassStats("car", 0.2, (), 303, 625, 819)
 )
 VESSELS = dataset(
-    40, 584, 565, ClassFacts("around", 0.92, (), 60, 500, 540), ClassFacts("vessel", 0.08, (), 2.5, 20, 150)
+    40, 584, 565, ClassStats("around", 0.92, (), 60, 500, 540), ClassStats("vessel", 0.08, (), 2.5, 20, 150)
 )
-SKETCHES = dataset(40, 1280, 1918, ClassFacts("a", 0.5), ClassFacts("b", 0.5))
+SKETCHES = dataset(40, 1280, 1918, ClassStats("a", 0.5), ClassStats("b", 0.5))
 """Nothing was measured: no thickness, no sizes."""
 
 
@@ -157,14 +157,14 @@ def test_many_pictures_are_all_seen_several_times() -> None:
 
 def test_many_classes_want_more_views() -> None:
     """As measured: CamVid in six minutes, MSRC in fifteen."""
-    street = dataset(367, 360, 480, *[ClassFacts(f"c{n}", 1 / 11, (), 40, 40, 200) for n in range(11)])
-    objects = dataset(276, 213, 320, *[ClassFacts(f"c{n}", 1 / 21, (), 40, 40, 200) for n in range(21)])
+    street = dataset(367, 360, 480, *[ClassStats(f"c{n}", 1 / 11, (), 40, 40, 200) for n in range(11)])
+    objects = dataset(276, 213, 320, *[ClassStats(f"c{n}", 1 / 21, (), 40, 40, 200) for n in range(21)])
     assert planned(street, minutes=6).data.scale == pytest.approx(0.27, abs=0.02)
     assert planned(objects, minutes=15).data.scale == pytest.approx(0.4, abs=0.03)
 
 
 def test_long_runs_get_wider_networks_before_pictures_are_seen_too_often() -> None:
-    street = dataset(367, 360, 480, *[ClassFacts(f"c{n}", 1 / 11, (), 40, 40, 200) for n in range(11)])
+    street = dataset(367, 360, 480, *[ClassStats(f"c{n}", 1 / 11, (), 40, 40, 200) for n in range(11)])
     assert [planned(street, minutes=m).model.width for m in (6, 60, 480)] == [16, 16, 32]
 
 
@@ -181,8 +181,8 @@ def test_thin_lines_are_cropped_and_not_shrunk() -> None:
 
 
 def test_one_thin_class_of_many_does_not_cost_the_others_their_views() -> None:
-    thick = [ClassFacts(f"c{n}", 0.1, (), 40, 40, 200) for n in range(9)]
-    street = dataset(40, 1280, 1918, *thick, ClassFacts("pole", 0.1, (), 2.5, 4, 50))
+    thick = [ClassStats(f"c{n}", 0.1, (), 40, 40, 200) for n in range(9)]
+    street = dataset(40, 1280, 1918, *thick, ClassStats("pole", 0.1, (), 2.5, 4, 50))
     decided = plan.decide(parse({"training": {"seconds": 600}}), street, CPU)
     assert (decided.config.data.scale or 1) < 0.3
     assert "pole (0." in " ".join(decided.reasons), "what is lost is said"
@@ -190,7 +190,7 @@ def test_one_thin_class_of_many_does_not_cost_the_others_their_views() -> None:
 
 def test_small_objects_in_huge_pictures_are_cropped() -> None:
     trees = dataset(
-        5, 6000, 8000, ClassFacts("around", 0.97, (), 900, 4e3, 5e3), ClassFacts("tree", 0.03, (), 12, 14, 40)
+        5, 6000, 8000, ClassStats("around", 0.97, (), 900, 4e3, 5e3), ClassStats("tree", 0.03, (), 12, 14, 40)
     )
     chosen = planned(trees)
     assert chosen.data.scale == pytest.approx(sizes.GOOD_DETAIL / 12, rel=0.02)
@@ -198,7 +198,7 @@ def test_small_objects_in_huge_pictures_are_cropped() -> None:
 
 def test_large_objects_in_huge_pictures_keep_their_surroundings() -> None:
     fields = dataset(
-        5, 6000, 8000, ClassFacts("around", 0.7, (), 900, 4e3, 5e3), ClassFacts("field", 0.3, (), 800, 900, 2500)
+        5, 6000, 8000, ClassStats("around", 0.7, (), 900, 4e3, 5e3), ClassStats("field", 0.3, (), 800, 900, 2500)
     )
     for machine, minutes in ((CPU, 2), (CPU, 60), (GPU, 60)):
         chosen = planned(fields, machine, minutes)
@@ -264,7 +264,7 @@ def test_memory_limits_batch_and_crop_and_width() -> None:
 
 def test_class_weights_only_for_rare_classes() -> None:
     def weighted(*shares: float) -> bool | None:
-        return planned(dataset(40, 100, 100, *(ClassFacts(str(s), s) for s in shares))).training.class_weights
+        return planned(dataset(40, 100, 100, *(ClassStats(str(s), s) for s in shares))).training.class_weights
 
     assert not weighted(0.8, 0.2)
     assert weighted(0.98, 0.019, 0.001)
@@ -280,8 +280,8 @@ def test_class_weights_leave_the_size_of_the_loss_alone() -> None:
 
 
 def test_classes_that_crops_seldom_meet_are_looked_for() -> None:
-    even = [ClassFacts(f"c{n}", 0.999 / 20, (), 30, 40, 200) for n in range(20)]
-    rare = ClassFacts("rare", 0.001, tuple(range(4)), 8, 10, 40)
+    even = [ClassStats(f"c{n}", 0.999 / 20, (), 30, 40, 200) for n in range(20)]
+    rare = ClassStats("rare", 0.001, tuple(range(4)), 8, 10, 40)
     data = dataset(100, 512, 683, *even, rare)
     assert planned(data).training.balance == pytest.approx(1 / 21, abs=1e-3), "its even share"
     assert plan.looked_for(data) == {20: (0, 1, 2, 3)}
@@ -292,14 +292,14 @@ def test_classes_that_crops_seldom_meet_are_looked_for() -> None:
 
 def test_two_rare_classes_take_no_more_than_their_part() -> None:
     cracks = dataset(
-        100, 4000, 4000, ClassFacts("wall", 0.99, (), 500, 500, 900), ClassFacts("crack", 0.01, (), 3, 20, 90)
+        100, 4000, 4000, ClassStats("wall", 0.99, (), 500, 500, 900), ClassStats("crack", 0.01, (), 3, 20, 90)
     )
     assert planned(cracks).training.balance == pytest.approx(rules.MOST_BALANCED, abs=1e-3)
 
 
 def test_what_lies_everywhere_in_a_picture_is_met_by_crops() -> None:
-    around = ClassFacts("around", 0.98, (), 100, 3000, 3000)
-    vessel = ClassFacts("vessel", 0.02, (), 8, 19, 200)
+    around = ClassStats("around", 0.98, (), 100, 3000, 3000)
+    vessel = ClassStats("vessel", 0.02, (), 8, 19, 200)
     alone = planned(dataset(20, 2336, 3504, around, replace(vessel, regions=1.0)))
     spread = planned(dataset(20, 2336, 3504, around, replace(vessel, regions=60.0)))
     assert alone.training.balance and not spread.training.balance
@@ -384,7 +384,7 @@ def test_the_memory_of_a_step_is_as_estimated(width: int, batch: int, side: int,
 def test_a_network_without_padding_gets_crops_that_suit_it() -> None:
     model = {"architecture": "paper"}
     assert planned(CARS, GPU, model=model).data.crop == (572, 572)
-    small = planned(dataset(40, 100, 220, ClassFacts("a", 0.5), ClassFacts("b", 0.5)), GPU, model=model)
+    small = planned(dataset(40, 100, 220, ClassStats("a", 0.5), ClassStats("b", 0.5)), GPU, model=model)
     assert small.data.crop == (284, 412) and small.model.depth == 4 and small.model.bilinear is None
     tight = planned(CARS, Machine(fast, 0.7e9), model={**model, "width": 32}).data.crop
     assert tight is not None and all(188 <= side < 572 and side % 16 == 12 for side in tight)
@@ -402,7 +402,7 @@ def test_what_a_network_has_not_stays_open() -> None:
     assert (backbone.training.learning_rate, backbone.training.encoder_rate) == (1e-3, 0.1)
     segformer = planned(CARS, model={"architecture": "segformer", "encoder": "x"})
     assert segformer.model.width is None and segformer.training.learning_rate == 6e-4
-    large = dataset(40, 3000, 4000, ClassFacts("a", 0.5, (), 9, 9, 9), ClassFacts("b", 0.5, (), 9, 9, 9))
+    large = dataset(40, 3000, 4000, ClassStats("a", 0.5, (), 9, 9, 9), ClassStats("b", 0.5, (), 9, 9, 9))
     crop = planned(large, model={"architecture": "segformer", "encoder": "x"}).data.crop
     assert crop is not None and max(crop) < 3000 and all(side % 32 == 0 for side in crop)
     assert planned(CARS).training.encoder_rate is None

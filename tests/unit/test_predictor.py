@@ -14,15 +14,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from unet import models
 from unet.bundle import Bundle
-from unet.data.preprocess import Preprocessing, prepare
 from unet.errors import InputError
 from unet.inference import predictor as predicting
 from unet.inference.banded import bytes_per_row, interpolated, logits_in_bands, stored
 from unet.inference.folding import fold_norms
-from unet.inference.overlay import overlay, viewable
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.models import ModelSpec, UNet
+from unet.preprocessing import Preprocessing
+from unet.raster.network_input import network_input
+from unet.report.overlay import overlay, viewable
 
 
 def make_network(spec: ModelSpec, seed: int = 0) -> UNet:
@@ -131,7 +132,7 @@ def test_logits_are_the_networks_brought_to_the_pictures_size(
     bundle = make_bundle(ModelSpec(width=3, depth=2, classes=3), scale=scale, mean=(0.4,) * 3, std=(0.2,) * 3)
     picture = np.random.default_rng(0).integers(0, 256, (61, 83, 3), dtype=np.uint8)
     with torch.inference_mode():
-        small = bundle.network()(torch.from_numpy(prepare(picture, bundle.preprocessing))[None])
+        small = bundle.network()(torch.from_numpy(network_input(picture, bundle.preprocessing))[None])
         expected = F.interpolate(small, (61, 83), mode="bilinear")[0]
     predictor = Predictor(bundle, device="cpu", exact=True)
     np.testing.assert_allclose(predictor.logits(picture), expected.numpy(), rtol=1e-4, atol=1e-4)

@@ -19,7 +19,7 @@ FREE_OF_TORCH = (
     "unet.config",
     "unet.data.pairs",
     "unet.data.scan",
-    "unet.data.synthetic",
+    "unet.demo",
     "unet.errors",
     "unet.labels",
     "unet.raster",

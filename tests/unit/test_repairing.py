@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unet.data.inspection.values import spread
+from unet.data.mask_values import MaskValues
 from unet.data.pairs import pair_up
+from unet.data.repairing.file_repair import FileRepair, Step, scan_of
 from unet.data.repairing.geometry import clear_choice, turned, turned_back
-from unet.data.repairing.job import Job, Step, scan_of
 from unet.data.repairing.names import sure_pairs
 from unet.data.repairing.objects import objects, objects_and_borders
 from unet.data.repairing.palettes import common_palette, translated, translation
@@ -22,7 +23,6 @@ from unet.data.repairing.snapping import nearest, snap
 from unet.data.repairing.stacks import indices_of
 from unet.data.repairing.truth import stranger, true_values, unexplained
 from unet.data.scan import Scan
-from unet.data.seen import Seen
 from unet.data.stats import MaskStats, mask_stats, picture_stats
 from unet.errors import DataError
 from unet.labels import Value
@@ -30,11 +30,11 @@ from unet.labels import Value
 COLOURS = [(0, 0, 0), (200, 0, 0), (0, 0, 200), (90, 0, 90)]
 
 
-def seen_in(*masks: np.ndarray) -> Seen:
+def seen_in(*masks: np.ndarray) -> MaskValues:
     """What a scan would say of these masks."""
     pictures = tuple(picture_stats(np.zeros((*mask.shape[:2], 1), np.uint8)) for mask in masks)
     pairs = tuple(range(len(masks)))  # not looked at
-    return Seen(Scan(pairs, pictures, tuple(mask_stats(mask) for mask in masks), ()))  # type: ignore[arg-type]
+    return MaskValues(Scan(pairs, pictures, tuple(mask_stats(mask) for mask in masks), ()))  # type: ignore[arg-type]
 
 
 def discs(values: list[Value], seed: int = 0, size: int = 160) -> np.ndarray:
@@ -269,7 +269,7 @@ def test_spread_numbers() -> None:
 
 def test_a_step_that_changes_nothing_is_no_step() -> None:
     mask = discs([0, 1])
-    job = Job("all", None, picture_stats(mask[..., None]), mask_stats(mask))  # type: ignore[arg-type]
+    job = FileRepair("all", None, picture_stats(mask[..., None]), mask_stats(mask))  # type: ignore[arg-type]
     assert job.then(Step("nothing", lambda values: values)).steps == ()
     added = job.then(Step("one more", lambda values: values + 1))
     assert len(added.steps) == 1 and set(dict(added.mask.values)) == {1, 2}

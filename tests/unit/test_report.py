@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from unet import bundle, config, models, raster
 from unet.bundle import Bundle
-from unet.data.preprocess import Preprocessing
 from unet.errors import ConfigError, InputError
 from unet.labels import Labels, default_colors
 from unet.metrics.confusion import report
 from unet.models import ModelSpec
-from unet.report import write_report
+from unet.preprocessing import Preprocessing
 from unet.report.charts import Series, line_chart, scale, short
+from unet.report.page import write_report
 from unet.report.panels import mistakes, panels_of
 from unet.report.sections import MOST_DRAWN, MOST_NUMBERED
 from unet.report.words import command_line, counted, duration, file_size, large, listed, percent, score

@@ -20,7 +20,7 @@ from PIL import Image
 
 from unet import raster
 from unet.data.class_table import find_table, read_table
-from unet.data.classes import judge
+from unet.data.classes import resolve_labels
 from unet.data.finding import errors_in
 from unet.data.pairs import Pair, find_pairs
 from unet.data.scan import Scan, scan, size_faults
@@ -33,7 +33,7 @@ DataMaker = Callable[..., Path]
 
 def labels_of(scan: Scan, **about: Any) -> Labels:
     """Return the class table that training would use, or raise the first error."""
-    labels, findings = judge(scan, **about)
+    labels, findings = resolve_labels(scan, **about)
     if labels is None:
         raise errors_in(findings)[0].error()
     return labels

@@ -31,10 +31,10 @@ class Unpadded(nn.Module):
         return self.last(torch.cat([skip[:, :, rim:-rim, rim:-rim], up], dim=1))
 
 
-def whole(network: nn.Module, image: Tensor, lost: int, multiple: int) -> Tensor:
+def whole(network: nn.Module, image: Tensor, valid_margin: int, multiple: int) -> Tensor:
     """The picture in one piece, mirrored at its border."""
     height, width = image.shape[2:]
-    spans = [valid_spans(n, n + (-n) % multiple + 2 * lost, lost, multiple) for n in (height, width)]
+    spans = [valid_spans(n, n + (-n) % multiple + 2 * valid_margin, valid_margin, multiple) for n in (height, width)]
     assert [len(some) for some in spans] == [1, 1]
     rows, cols = (
         torch.from_numpy(places(some[0], n, "mirror")) for some, n in zip(spans, (height, width), strict=True)
@@ -54,24 +54,26 @@ def test_without_padding_tiles_give_the_whole_result(
     unpadded: Unpadded, height: int, width: int, bottom: int, batch: int
 ) -> None:
     image = torch.rand(1, 3, height, width)
-    lost, multiple = unpadded.LOST, unpadded.MULTIPLE
-    side = 2 * lost + 2 * bottom
-    tiles = grid(*(valid_spans(n, side, lost, multiple) for n in (height, width)))
+    valid_margin, multiple = unpadded.LOST, unpadded.MULTIPLE
+    side = 2 * valid_margin + 2 * bottom
+    tiles = grid(*(valid_spans(n, side, valid_margin, multiple) for n in (height, width)))
     with torch.inference_mode():
-        found = joined(unpadded, image, tiles, lost=lost, batch=batch)
-        torch.testing.assert_close(found, whole(unpadded, image, lost, multiple), rtol=1e-5, atol=1e-5)
+        found = joined(unpadded, image, tiles, valid_margin=valid_margin, batch=batch)
+        torch.testing.assert_close(found, whole(unpadded, image, valid_margin, multiple), rtol=1e-5, atol=1e-5)
 
 
 def test_tiles_that_abut_out_of_phase_differ(unpadded: Unpadded) -> None:
     image = torch.rand(1, 3, 60, 60)
-    lost, multiple = unpadded.LOST, unpadded.MULTIPLE
-    expected = whole(unpadded, image, lost, multiple)
+    valid_margin, multiple = unpadded.LOST, unpadded.MULTIPLE
+    expected = whole(unpadded, image, valid_margin, multiple)
     found = {}
     with torch.inference_mode():
         for side in (36, 34):  # they yield 20, and 18
-            found[side] = joined(unpadded, image, grid(*2 * [abutting_spans(60, side, lost)]), lost=lost)
+            found[side] = joined(
+                unpadded, image, grid(*2 * [abutting_spans(60, side, valid_margin)]), valid_margin=valid_margin
+            )
         odd = joined(lambda x: unpadded(F.pad(x, (0, 1, 0, 1)))[:, :, :-1, :-1], image,
-                     grid(*2 * [abutting_spans(60, 35, lost)]), lost=lost)  # fmt: skip
+                     grid(*2 * [abutting_spans(60, 35, valid_margin)]), valid_margin=valid_margin)  # fmt: skip
     for same in found.values():
         torch.testing.assert_close(same, expected, rtol=1e-5, atol=1e-5)
     assert (odd - expected).abs().max() > 1e-3
@@ -83,9 +85,9 @@ def test_with_padding_and_a_halo_tiles_give_the_whole_result(height: int, width:
     torch.manual_seed(depth)
     network = UNet(3, 2, width=4, depth=depth).eval()
     image = torch.rand(1, 3, height, width)
-    reach = geometry_of(ModelSpec(width=4, depth=depth)).reach
-    assert reach is not None
-    tiles = grid(*(halo_spans(n, side, reach, 1 << depth) for n in (height, width)))
+    receptive_field_radius = geometry_of(ModelSpec(width=4, depth=depth)).receptive_field_radius
+    assert receptive_field_radius is not None
+    tiles = grid(*(halo_spans(n, side, receptive_field_radius, 1 << depth) for n in (height, width)))
     with torch.inference_mode():
         found = joined(network, image, tiles, batch=3)
         torch.testing.assert_close(found, network(image), rtol=1e-4, atol=1e-5)

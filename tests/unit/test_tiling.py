@@ -33,16 +33,16 @@ def kept(spans: list[Span], length: int) -> bool:
     return inside and edges[0] == 0 and edges[-1] == length and edges[1:-1] == [span.first for span in spans[1:]]
 
 
-@given(length=LENGTHS, depth=st.integers(1, 4), bottom=st.integers(1, 12), lost=st.integers(0, 92))
-def test_valid_tiles_keep_every_pixel_at_its_phase(length: int, depth: int, bottom: int, lost: int) -> None:
+@given(length=LENGTHS, depth=st.integers(1, 4), bottom=st.integers(1, 12), valid_margin=st.integers(0, 92))
+def test_valid_tiles_keep_every_pixel_at_its_phase(length: int, depth: int, bottom: int, valid_margin: int) -> None:
     multiple = 1 << depth
-    side = 2 * lost + bottom * multiple + 3
-    spans = valid_spans(length, side, lost, multiple)
+    side = 2 * valid_margin + bottom * multiple + 3
+    spans = valid_spans(length, side, valid_margin, multiple)
     assert kept(spans, length)
     for span in spans:
         assert span.length == side
-        assert (span.start + lost) % multiple == 0
-        assert span.start + lost <= span.first and span.last <= span.stop - lost  # the rim is lost
+        assert (span.start + valid_margin) % multiple == 0
+        assert span.start + valid_margin <= span.first and span.last <= span.stop - valid_margin  # the rim is lost
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,11 @@ def test_the_tiles_of_the_sidewalk_pictures(side: int, rows: int, cols: int, exa
     assert (len(valid_spans(1080, side, 92, 16)), len(valid_spans(1920, side, 92, 16))) == (exact_rows, exact_cols)
 
 
-@given(length=LENGTHS, side=st.integers(1, 300), lost=st.integers(0, 92))
-def test_abutting_tiles_keep_every_pixel(length: int, side: int, lost: int) -> None:
-    spans = abutting_spans(length, side + 2 * lost, lost)
+@given(length=LENGTHS, side=st.integers(1, 300), valid_margin=st.integers(0, 92))
+def test_abutting_tiles_keep_every_pixel(length: int, side: int, valid_margin: int) -> None:
+    spans = abutting_spans(length, side + 2 * valid_margin, valid_margin)
     assert kept(spans, length)
-    assert all(span.first - span.start == lost for span in spans)
+    assert all(span.first - span.start == valid_margin for span in spans)
 
 
 @given(length=LENGTHS, side=st.integers(1, 400), halo=st.integers(0, 100), depth=st.integers(0, 5))

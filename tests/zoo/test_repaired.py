@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from test_zoo import do_harm, harm
 
 from unet import raster
-from unet.commands.display import open_display
 from unet.commands.repair import repair
-from unet.commands.source import survey_of
 from unet.config import DataConfig
 from unet.data.finding import errors_in
 from unet.errors import UnetError
+from unet.runs.source import survey_of
+from unet.terminal.display import open_display
 
 Builder = Callable[[Path], None]
 

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unet import cli
-from unet.commands.display import open_display
-from unet.commands.source import read_source, survey_of
 from unet.config import DataConfig
 from unet.data.finding import Finding, errors_in
 from unet.errors import UnetError
+from unet.runs.source import read_source, survey_of
+from unet.terminal.display import open_display
 
 
 def findings_in(root: Path, **about: object) -> list[Finding]:

@@ -95,7 +95,7 @@ def precision(text: str) -> str:
 
 def recipe(text: str) -> Path:
     """Read the name of a recipe as its file."""
-    from unet.commands.recipes import recipe as find
+    from unet.runs.recipes import recipe as find
 
     try:
         return find(text)

@@ -12,21 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
-from unet.commands.display import open_display
-from unet.commands.gallery import fit
-from unet.commands.run_folder import data_name
-from unet.commands.settings import TrainFlags, check, from_flags, gather
-from unet.commands.settle import settle
-from unet.commands.source import Source, read_source
-from unet.commands.targets import check_outside, check_target
 from unet.commands.train import starting_point
-from unet.commands.training_set import training_set
 from unet.config import Config
 from unet.data.augment import Augmentation
 from unet.data.dataset import SegmentationDataset
-from unet.data.preprocess import Preprocessing
-from unet.inference.overlay import overlay, viewable
 from unet.labels import Labels
+from unet.preprocessing import Preprocessing
+from unet.report.contact_sheet import fit_within
+from unet.report.overlay import overlay, viewable
+from unet.runs.folder import data_name
+from unet.runs.resolve import resolve
+from unet.runs.settings import TrainFlags, check, from_flags, gather
+from unet.runs.source import Source, read_source
+from unet.runs.targets import check_outside, check_target
+from unet.runs.training_set import training_set
+from unet.terminal.display import open_display
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -79,9 +79,9 @@ def augment_preview(
     display = open_display()
     with TemporaryDirectory() as prepared:
         source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display, Path(prepared))
-        settled, _, _ = settle(wanted, source, display)
-        samples = training_set(settled, source, starting_point(None, settled, source).preprocessing)
-        raster.write_picture(sheet, draw(samples, choose(source), heading(samples, settled)))
+        resolved, _, _ = resolve(wanted, source, display)
+        samples = training_set(resolved, source, starting_point(None, resolved, source).preprocessing)
+        raster.write_picture(sheet, draw(samples, choose(source), heading(samples, resolved)))
     display.say(f"sheet {sheet}")
     return sheet
 
@@ -104,7 +104,7 @@ def choose(source: Source) -> list[tuple[int, int | None, str]]:
     return [(place, wanted, why) for place, (wanted, why) in chosen.items()]
 
 
-def heading(samples: SegmentationDataset, settled: Config) -> tuple[str, ...]:
+def heading(samples: SegmentationDataset, resolved: Config) -> tuple[str, ...]:
     """Return lines that say how samples are made: the strengths that change something, by their names as settings."""
     told = []
     for field in fields(Augmentation):
@@ -115,7 +115,7 @@ def heading(samples: SegmentationDataset, settled: Config) -> tuple[str, ...]:
             told.append(field.name if value is True else f"{field.name} {value}")
     size = "whole pictures" if samples.crop is None else f"crops of {samples.crop[1]} x {samples.crop[0]} px"
     return (
-        f"augment {settled.training.augment}: {', '.join(told) or 'nothing is changed'}",
+        f"augment {resolved.training.augment}: {', '.join(told) or 'nothing is changed'}",
         f"scale {samples.preprocessing.scale:g}, {size}; left the picture, then samples of it; "
         "what is tinted white does not count",
     )
@@ -128,7 +128,7 @@ def draw(
     parts = [raster.caption(lines, _WIDTH), legend(samples.labels)]
     for place, wanted, why in rows:
         layers = samples.scaled(place)
-        picture = viewable(layers.picture.permute(1, 2, 0).numpy(), samples.preprocessing.white)
+        picture = viewable(layers.picture.permute(1, 2, 0).numpy(), samples.preprocessing.data_range)
         tiles = [_tile(picture, layers.target.numpy(), samples.labels)]
         for number in range(SAMPLES):
             rng = np.random.default_rng((samples.seed, place, number))
@@ -168,7 +168,7 @@ def legend(labels: Labels) -> NDArray[np.uint8]:
 
 
 def _tile(picture: NDArray[np.uint8], target: NDArray[np.uint8], labels: Labels) -> NDArray[np.uint8]:
-    height, width = fit(picture.shape, _TILE)
+    height, width = fit_within(picture.shape, _TILE)
     shown = raster.resize(picture, height, width, "area")
     tile = np.full((height + _GAP, _TILE + _GAP, 3), 255, np.uint8)
     tile[:height, :width] = overlay(shown, raster.resize(target, height, width, "nearest"), labels)

@@ -11,13 +11,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from unet.commands.display import Display, open_display
 from unet.commands.evaluate import evaluate
-from unet.commands.json_file import write_json
 from unet.commands.predict import predict
 from unet.commands.train import train
-from unet.data.synthetic import make_sheets
+from unet.demo import make_sheets
 from unet.errors import InputError
+from unet.files import write_json
+from unet.terminal.display import Display, open_display
 
 MARKER = "demo.json"
 """Says that a folder is a demo's own, which may be replaced, and with which settings its sheets were drawn."""

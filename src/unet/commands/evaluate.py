@@ -10,11 +10,6 @@ from typing import Any
 import numpy as np
 
 from unet import bundle
-from unet.commands.display import open_display
-from unet.commands.json_file import write_json
-from unet.commands.source import data_config
-from unet.commands.table import print_scores
-from unet.commands.targets import check_target
 from unet.data.classes import ignored_values
 from unet.data.finding import Finding, stop_on_errors
 from unet.data.inspection.files import faulty
@@ -24,11 +19,16 @@ from unet.data.parts import find_parts
 from unet.data.scan import Scan, scan, size_faults
 from unet.data.stats import MaskStats
 from unet.errors import ConfigError, DataError, InputError
+from unet.files import write_json
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.metrics.boundary import BoundaryCounts, Tolerance, report_boundaries
 from unet.metrics.resampling import confidence
+from unet.runs.source import data_config
+from unet.runs.targets import check_target
+from unet.terminal.display import open_display
+from unet.terminal.tables import print_scores
 
 
 def evaluate(

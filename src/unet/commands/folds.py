@@ -14,20 +14,20 @@ from rich.console import Console
 from rich.table import Table
 
 from unet import config
-from unet.commands.display import open_display
-from unet.commands.json_file import write_json
-from unet.commands.run_folder import FOLDS, open_run, run_folder
-from unet.commands.settings import TrainFlags, check, from_flags, gather, settings_of_run
-from unet.commands.table import print_scores
 from unet.commands.train import train_settings
 from unet.config import Config
 from unet.data.manifest import describe
 from unet.data.parts import find_parts
 from unet.data.splitting import folds as deal
 from unet.errors import ConfigError, DataError, InputError
+from unet.files import write_json
 from unet.metrics.confusion import report
 from unet.plan import DEFAULT_SECONDS
-from unet.report import write_report
+from unet.report.page import write_report
+from unet.runs.folder import FOLDS, open_run, run_folder
+from unet.runs.settings import TrainFlags, check, from_flags, gather, settings_of_run
+from unet.terminal.display import open_display
+from unet.terminal.tables import print_scores
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -124,10 +124,10 @@ def cross_validate(
         going_on = (place / "checkpoints" / "last.safetensors").exists()
         display.say(f"fold {number} of {count}")
         if going_on:
-            settled = config.load_toml(place / "config.toml")
+            resolved = config.load_toml(place / "config.toml")
         else:
-            settled = _of_fold(wanted, run / f"fold-{number}.txt", count - number + 1, monotonic() - started)
-        result = train_settings(settled, place, resume=going_on, load=load)
+            resolved = _of_fold(wanted, run / f"fold-{number}.txt", count - number + 1, monotonic() - started)
+        result = train_settings(resolved, place, resume=going_on, load=load)
         if not result.finished:
             return CrossValidation(run, run / "report.html", {}, done, False)
         done.append({key: result.scores[key] for key in SCORES} | {"pictures": len(result.scores["images"])})

@@ -6,12 +6,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from unet.commands.display import open_display
 from unet.data.class_table import Row
 from unet.data.importing.items import Found, plural
 from unet.data.importing.recognise import FORMATS, recognise
 from unet.data.importing.writing import LEFT_OUT, Written, write
 from unet.errors import InputError, MissingExtraError
+from unet.terminal.display import open_display
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "coco": ("images", "ignore_crowd"), "labelme": ("line_width",), "yolo": (), "huggingface": (), "objects": (),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
@@ -13,22 +12,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unet.commands.display import open_display
-from unet.commands.facts import facts_of
-from unet.commands.gallery import Shown, gallery, write_sheet
-from unet.commands.json_file import write_json
-from unet.commands.source import data_config, place, survey_of
-from unet.commands.targets import check_outside, check_target
 from unet.config import TrainingConfig
 from unet.data.finding import SEVERITIES, shortened
+from unet.data.inspection.summary import summarise_survey
 from unet.data.inspection.survey import Survey
 from unet.data.manifest import to_toml
 from unet.errors import InputError
+from unet.files import write_json, write_text
+from unet.report.contact_sheet import Shown, contact_sheet, write_contact_sheet
+from unet.runs.source import data_config, place, survey_of
+from unet.runs.targets import check_outside, check_target
+from unet.terminal.display import open_display
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from unet.commands.settings import DataFlags
+    from unet.runs.settings import DataFlags
 
 MARK = '<meta name="generator" content="unet inspect">'
 """By this a page is known to be ours, and may be replaced by a newer one."""
@@ -80,7 +79,7 @@ def inspect(
             check_target(target, overwrite, flag)
     display = open_display()
     survey = survey_of(settings, TrainingConfig().seed, display, patient=True)
-    facts = facts_of(survey, where)
+    facts = summarise_survey(survey, where)
     print_facts(facts)
     if json is not None:
         write_json(json, facts)
@@ -88,12 +87,12 @@ def inspect(
     if init is not None:
         write_manifest(init, survey)
         display.say(f"data  {init}; train from it: unet train {init}")
-    shown = gallery(survey)
+    shown = contact_sheet(survey)
     folder.mkdir(parents=True, exist_ok=True)
     write_page(facts, shown, folder / "inspect.html")
     display.say(f"page  {folder / 'inspect.html'}")
     if shown:
-        write_sheet(shown, folder / "contact.png")
+        write_contact_sheet(shown, folder / "contact.png")
         display.say(f"sheet {folder / 'contact.png'}")
     return survey
 
@@ -168,9 +167,7 @@ def write_page(facts: dict[str, Any], shown: Sequence[Shown], path: Path) -> Non
     )
     environment.filters["percent"] = _percent
     text = environment.get_template("inspect.html.j2").render(**facts, shown=shown, mark=MARK)
-    draft = path.with_suffix(".html.part")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    write_text(path, text)
 
 
 def _print_table(console: Console, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:

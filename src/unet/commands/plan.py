@@ -8,14 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from unet.commands.display import open_display
-from unet.commands.run_folder import data_name
-from unet.commands.settings import TrainFlags, check, from_flags, gather
-from unet.commands.settle import settle, write_plan
-from unet.commands.source import read_source
-from unet.commands.targets import check_outside
 from unet.config import Config, DataConfig
 from unet.errors import InputError
+from unet.runs.folder import data_name
+from unet.runs.resolve import resolve, write_plan
+from unet.runs.settings import TrainFlags, check, from_flags, gather
+from unet.runs.source import read_source
+from unet.runs.targets import check_outside
+from unet.terminal.display import open_display
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -63,14 +63,14 @@ def plan(
     display = open_display()
     with TemporaryDirectory() as prepared:  # only what the pictures are like is needed
         source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display, Path(prepared))
-    settled, _, reasons = settle(wanted, source, display)
+    resolved, _, reasons = resolve(wanted, source, display)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_plan(folder, settled, reasons)
+        write_plan(folder, resolved, reasons)
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}", "a place to write", "choose another --out") from None
     display.say(f"plan {folder / 'plan.md'}; train by it: unet train --config {folder / 'config.toml'}")
-    return PlanResult(folder, settled, reasons)
+    return PlanResult(folder, resolved, reasons)
 
 
 def plan_folder(out: Path | None, data: DataConfig, overwrite: bool) -> Path:

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet import bundle, raster
+from unet import bundle, files, raster
 from unet.bundle import Bundle
-from unet.commands.display import open_display
 from unet.data.pairs import find_images
 from unet.errors import InputError, RasterError
-from unet.inference.overlay import overlay as draw_overlay
-from unet.inference.overlay import viewable
 from unet.inference.predictor import Prediction, Predictor
 from unet.labels import Labels
+from unet.report.overlay import overlay as draw_overlay
+from unet.report.overlay import viewable
+from unet.terminal.display import open_display
 
 MASK_ENDING = "_OUT.png"
 MASK_SUFFIXES = raster.PICTURE_SUFFIXES - {".npy", ".pt", ".pth"}
@@ -32,7 +32,7 @@ MOST_KEYS = 24
 
 
 @dataclass(frozen=True)
-class Job:
+class PictureTask:
     """A picture and the files that are written for it, each only where asked for."""
 
     image: Path
@@ -135,7 +135,7 @@ def predict(
         if save:
             write_prediction(job.mask, prediction.indices, loaded.labels, raw_values)
         if overlay:
-            seen = viewable(picture, loaded.preprocessing.white)
+            seen = viewable(picture, loaded.preprocessing.data_range)
             raster.write_picture(job.overlay, draw_overlay(seen, prediction.indices, loaded.labels))
         if prediction.probabilities is not None:
             write_probabilities(job.probabilities, prediction.probabilities)
@@ -147,7 +147,7 @@ def predict(
             f"{shares(prediction.indices, loaded.labels)}"
         )
         if show is not None:
-            show(viewable(picture, loaded.preprocessing.white), prediction.indices, loaded.labels, job)
+            show(viewable(picture, loaded.preprocessing.data_range), prediction.indices, loaded.labels, job)
     display.say(f"{model}: {predictor.describe()}")  # what it computes in is known from the first picture on
     if faults:
         raise InputError(f"{len(faults)} of {len(jobs)} pictures could not be used: {'; '.join(faults)}")
@@ -189,7 +189,7 @@ def check_expectations(model: Bundle, path: Path, classes: int | None, bilinear:
         )
 
 
-def plan_jobs(inputs: Sequence[str | Path], outputs: Sequence[str | Path] | None) -> list[Job]:
+def plan_jobs(inputs: Sequence[str | Path], outputs: Sequence[str | Path] | None) -> list[PictureTask]:
     """Return the pictures that are meant and where their results go.
 
     Raises
@@ -225,7 +225,7 @@ def plan_jobs(inputs: Sequence[str | Path], outputs: Sequence[str | Path] | None
     return [_job(image, mask, mask.stem) for image, mask in zip(images, targets, strict=True)]
 
 
-def check_targets(jobs: Sequence[Job], kinds: Sequence[str], overwrite: bool) -> None:
+def check_targets(jobs: Sequence[PictureTask], kinds: Sequence[str], overwrite: bool) -> None:
     """Make sure that no file is lost by what is going to be written.
 
     Raises
@@ -265,16 +265,12 @@ def write_prediction(path: Path, indices: NDArray[np.uint8], labels: Labels, raw
 
 def write_probabilities(path: Path, probabilities: NDArray[np.float32]) -> None:
     """Write float16 (K, H, W) as .npy, whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def save(draft: Path) -> None:
         with draft.open("wb") as file:
             np.save(file, probabilities.astype(np.float16))
-        draft.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error})", "a place with room for it") from error
-    finally:
-        draft.unlink(missing_ok=True)
+
+    files.write_with(path, save)
 
 
 def shares(indices: NDArray[np.uint8], labels: Labels) -> str:
@@ -285,9 +281,9 @@ def shares(indices: NDArray[np.uint8], labels: Labels) -> str:
     return ", ".join(some) + (f" and {len(order) - 6} more" if len(order) > 6 else "")
 
 
-def _job(image: Path, mask: Path, name: str) -> Job:
+def _job(image: Path, mask: Path, name: str) -> PictureTask:
     beside = mask.parent / name
-    return Job(
+    return PictureTask(
         image,
         mask,
         overlay=beside.with_name(f"{name}_overlay.jpg"),
@@ -307,7 +303,9 @@ class _Viewer:
         self.patch = Patch
         self.interactive = pyplot.get_backend().lower() not in STATIC_BACKENDS
 
-    def __call__(self, picture: NDArray[np.uint8], indices: NDArray[np.uint8], labels: Labels, job: Job) -> None:
+    def __call__(
+        self, picture: NDArray[np.uint8], indices: NDArray[np.uint8], labels: Labels, job: PictureTask
+    ) -> None:
         """Show them; returns when the window is closed."""
         figure, axes = self.pyplot.subplots(1, 2, figsize=(12, 5), layout="constrained")
         panels = (job.image.name, picture), ("mask", labels.colorize(indices))

@@ -14,19 +14,19 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from unet.commands.display import Display, open_display
-from unet.commands.source import data_config, place
-from unet.commands.targets import check_outside
 from unet.data.finding import counted, shortened
 from unet.data.manifest import describe
 from unet.data.pairs import pair_up
 from unet.data.repairing.carry_out import carry_out, remarks, rewritten
+from unet.data.repairing.log import write_record
 from unet.data.repairing.names import sure_pairs
-from unet.data.repairing.plan import Plan, make_plan
-from unet.data.repairing.record import write_record
+from unet.data.repairing.repair_plan import RepairPlan, make_plan
 from unet.data.scan import scan
 from unet.errors import InputError
 from unet.labels import IGNORED, Labels
+from unet.runs.source import data_config, place
+from unet.runs.targets import check_outside
+from unet.terminal.display import Display, open_display
 
 _MARK = "unfinished.txt"
 """In a folder that `repair` has not finished writing: it may be replaced."""
@@ -47,7 +47,7 @@ def repair(
     instances: str | None = None,
     drop_duplicates: bool = False,
     dry_run: bool = False,
-) -> Plan:
+) -> RepairPlan:
     """Write a copy of a data set that can be trained on; what cannot be repaired safely is left out and listed.
 
     Parameters
@@ -116,7 +116,7 @@ def _draft(out: Path) -> Path:
     return out.with_name(f"{out.name}.part")
 
 
-def write_copy(plan: Plan, out: Path, source: str, display: Display) -> NDArray[np.int64]:
+def write_copy(plan: RepairPlan, out: Path, source: str, display: Display) -> NDArray[np.int64]:
     """Write the clean copy beside its place, and put it there when it is whole.
 
     Returns
@@ -147,7 +147,7 @@ def write_copy(plan: Plan, out: Path, source: str, display: Display) -> NDArray[
         raise
 
 
-def print_plan(plan: Plan) -> None:
+def print_plan(plan: RepairPlan) -> None:
     """Print what is done to how many files and what is left out, to standard output."""
     console = Console(highlight=False, soft_wrap=True)
     steps = [what for job in plan.jobs for what in dict.fromkeys((*remarks(job), *(step.what for step in job.steps)))]

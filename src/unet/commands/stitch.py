@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
-from unet.commands.display import open_display
 from unet.commands.tile import LIST, TileList, read_list, write_pixels
 from unet.data.finding import shortened
 from unet.data.folders import pictures_in
 from unet.errors import DataError, InputError
+from unet.terminal.display import open_display
 
 
 def stitch(tiles: Path, out: Path, *, listed: Path | None = None, suffix: str | None = None) -> list[Path]:

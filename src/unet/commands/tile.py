@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
-from unet.commands.display import open_display
-from unet.commands.json_file import write_json
 from unet.data.pairs import find_images
 from unet.errors import InputError
+from unet.files import write_json
+from unet.terminal.display import open_display
 from unet.tiling import BORDERS, Tile, cut, grid, window_spans
 
 LIST = "tiles.json"

@@ -12,23 +12,23 @@ import torch
 
 from unet import bundle, models
 from unet.bundle import Bundle
-from unet.commands.conclude import conclude
-from unet.commands.display import open_display
-from unet.commands.judge import Judge, kept_score
-from unet.commands.run_folder import open_run, run_folder
-from unet.commands.settings import TrainFlags, check, from_flags, gather, of_model, settings_of_run
-from unet.commands.settle import settle, spec_of, write_plan
-from unet.commands.source import Source, read_source
-from unet.commands.table import print_scores
-from unet.commands.training_set import training_set, weights_of
 from unet.config import Config
-from unet.data.preprocess import Preprocessing
 from unet.errors import ConfigError, InputError, TrainingError
 from unet.models.backbones import load_weights
+from unet.preprocessing import Preprocessing
+from unet.runs.evaluator import Evaluator, kept_score
+from unet.runs.finish import finish_run
+from unet.runs.folder import open_run, run_folder
+from unet.runs.resolve import resolve, spec_of, write_plan
+from unet.runs.settings import TrainFlags, check, from_flags, gather, of_model, settings_of_run
+from unet.runs.source import Source, read_source
+from unet.runs.training_set import training_set, weights_of
+from unet.terminal.display import open_display
+from unet.terminal.tables import print_scores
 from unet.trackers import open_trackers
 from unet.training.checkpoint import Progress, read_progress
 from unet.training.job import Training
-from unet.training.loop import fit
+from unet.training.loop import train_loop
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -93,7 +93,7 @@ def train(
     started : float, optional
         The `time.monotonic()` from which `time` counts; now as a rule. The command line counts its own start in.
     **flags
-        What is said of the data, of the length and of the device: see `unet.commands.settings.TrainFlags`.
+        What is said of the data, of the length and of the device: see `unet.runs.settings.TrainFlags`.
 
     Returns
     -------
@@ -142,39 +142,39 @@ def train_settings(
     source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display, run / "prepared")
     if not resume:
         open_run(run)
-    settled, compute, reasons = settle(wanted, source, display)
-    if not resume or settled != wanted:  # else the first session's reasons would be lost
-        write_plan(run, settled, reasons)
-    template = starting_point(loaded, settled, source)
-    torch.manual_seed(settled.training.seed)
+    resolved, compute, reasons = resolve(wanted, source, display)
+    if not resume or resolved != wanted:  # else the first session's reasons would be lost
+        write_plan(run, resolved, reasons)
+    template = starting_point(loaded, resolved, source)
+    torch.manual_seed(resolved.training.seed)
     network = models.build(template.spec)
     if template.state:
         network.load_state_dict(template.state)
-    elif settled.model.encoder and not resume:
-        load_weights(network, settled.model.encoder)
+    elif resolved.model.encoder and not resume:
+        load_weights(network, resolved.model.encoder)
     size = sum(parameter.numel() for parameter in network.parameters())
     display.say(f"network {template.spec.architecture}, {size:,} parameters; run folder {run}")
 
-    judge = Judge(run, template, source, settled, compute, display)
+    judge = Evaluator(run, template, source, resolved, compute, display)
     done = read_progress(checkpoint) if resume else Progress()
-    budget = settled.training.seconds
+    budget = resolved.training.seconds
     left = None if budget is None else budget - REPORT_SECONDS - (monotonic() - started)
     if left is not None and left <= 0:
         display.say(f"{budget:.0f} s do not suffice: one more step, a validation and the report follow all the same")
     training = Training(
         network=network,
-        dataset=training_set(settled, source, template.preprocessing, models.geometry_of(template.spec).lost),
-        settings=settled.training,
+        dataset=training_set(resolved, source, template.preprocessing, models.geometry_of(template.spec).valid_margin),
+        settings=resolved.training,
         compute=compute,
         validate=judge.validate,
         keep=judge.keep,
-        trackers=open_trackers(run, settled.training.trackers, settled.model_dump(mode="json"), done.step),
+        trackers=open_trackers(run, resolved.training.trackers, resolved.model_dump(mode="json"), done.step),
         display=display,
         checkpoint=checkpoint,
-        class_weights=None if settled.training.border_weight else weights_of(settled, source),
+        class_weights=None if resolved.training.border_weight else weights_of(resolved, source),
         seconds=left,
         resume=resume,
-        kept=kept_score(run, settled) if resume else -1.0,
+        kept=kept_score(run, resolved) if resume else -1.0,
         epoch_ended=None if epoch_ended is None else lambda net, epoch: epoch_ended(judge.as_bundle(net), epoch),
         class_shares=source.fingerprint.class_shares,
         score_trained=judge.score_trained,
@@ -183,10 +183,10 @@ def train_settings(
     )
     try:
         with display:
-            finished = fit(training)
+            finished = train_loop(training)
     except TrainingError:
         if (run / "model.safetensors").exists():
-            conclude(run, source, str(compute.device))
+            finish_run(run, source, str(compute.device))
         raise
     finally:
         for tracker in training.trackers:
@@ -194,7 +194,7 @@ def train_settings(
     if not (run / "model.safetensors").exists():  # stopped before the first validation
         judge.validate(network)
         judge.keep(network, training.progress)
-    page, scores = conclude(run, source, str(compute.device))
+    page, scores = finish_run(run, source, str(compute.device))
     print_scores(scores, "Scores of the best weights on the validation pictures")
     for what, path in {"model": run / "model.safetensors", "report": page}.items():
         display.say(f"{what:6} {path}")
@@ -203,7 +203,7 @@ def train_settings(
     return TrainResult(run, run / "model.safetensors", page, scores, finished)
 
 
-def starting_point(loaded: Bundle | None, settled: Config, source: Source) -> Bundle:
+def starting_point(loaded: Bundle | None, resolved: Config, source: Source) -> Bundle:
     """Return the bundle that training fills: of the settings, or of a model to go on from.
 
     Raises
@@ -214,13 +214,13 @@ def starting_point(loaded: Bundle | None, settled: Config, source: Source) -> Bu
     about = source.fingerprint
     preprocessing = Preprocessing(
         bands=about.bands,
-        scale=settled.data.scale or 1.0,
-        white=about.white,
-        mean=about.mean if settled.data.standardise else (),
-        std=about.std if settled.data.standardise else (),
-        resample=settled.data.resample,
+        scale=resolved.data.scale or 1.0,
+        data_range=about.data_range,
+        mean=about.mean if resolved.data.standardise else (),
+        std=about.std if resolved.data.standardise else (),
+        resample=resolved.data.resample,
     )
-    spec = spec_of(settled, source)
+    spec = spec_of(resolved, source)
     fresh = Bundle(spec, source.own_labels, preprocessing, threshold=None, scores={}, provenance={}, state={})
     if loaded is None:
         return fresh

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from unet import bundle, devices
 from unet.bundle import Bundle, save_pth
-from unet.commands.run_folder import run_folder
 from unet.commands.train import TrainResult, train_settings
 from unet.config import parse
+from unet.runs.folder import run_folder
 
 CHECKPOINTS = Path("checkpoints")
 INTERRUPTED = "INTERRUPTED.pth"

@@ -124,19 +124,19 @@ def draw_warp(
     crop: tuple[int, int],
     rng: np.random.Generator,
     near: tuple[int, int] | None = None,
-    rim: int = 0,
+    valid_margin: int = 0,
 ) -> Warp:
     """Draw a warp that takes a crop out of a source, both (height, width), inside it as far as it fits.
 
-    With `near`, a pixel (row, col) of the source, that pixel lies in the middle half of the crop where it can. A `rim`
-    of the crop, in pixels, of which nothing is learned may lie outside.
+    With `near`, a pixel (row, col) of the source, that pixel lies in the middle half of the crop where it can. Of a
+    `valid_margin` of the crop, in pixels, nothing is learned: it may lie outside.
     """
     zoom = float(augmentation.zoom ** rng.uniform(-1, 1))
     angle = math.radians(augmentation.rotate) * float(rng.uniform(-1, 1))
     mirror = bool(augmentation.flip and rng.random() < 0.5)
     centre = []
     for axis, (have, want) in enumerate(zip(source, crop, strict=True)):
-        half = min((want - 2 * rim) / zoom, have) / 2
+        half = min((want - 2 * valid_margin) / zoom, have) / 2
         if near is None:
             centre.append(float(rng.uniform(half, have - half)))
         else:

@@ -9,13 +9,13 @@ from unet.data.class_table import ClassTable, Row, find_table, read_table
 from unet.data.finding import Finding, errors_in
 from unet.data.folders import PARTS
 from unet.data.inspection import values as checks
+from unet.data.mask_values import MaskValues, listed, option, order_of
 from unet.data.scan import Scan
-from unet.data.seen import Seen, listed, option, order_of
 from unet.errors import DataError
 from unet.labels import IGNORED, MAX_CLASSES, Color, Labels, Value, as_value, default_colors, default_names
 
 
-def judge(
+def resolve_labels(
     scan: Scan,
     *,
     classes: Path | ClassTable | None = None,
@@ -45,7 +45,7 @@ def judge(
     try:
         if not scan.masks:
             raise DataError("no pair of picture and mask that can be used", "at least one", kind="no-pairs")
-        seen = Seen(scan)
+        seen = MaskValues(scan)
         table = table_of(scan, classes, root)
         skipped = ignored_values(ignore or (), seen.is_rgb, scan)
         if instances:
@@ -61,7 +61,7 @@ def judge(
 
 
 def table_of(scan: Scan, classes: Path | ClassTable | None, root: Path | None) -> ClassTable | None:
-    """Return the class file of a data set, or None where there is none; the parameters are those of `judge`.
+    """Return the class file of a data set, or None where there is none; the parameters are those of `resolve_labels`.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def table_of(scan: Scan, classes: Path | ClassTable | None, root: Path | None) -
     return read_table(found) if isinstance(found, Path) else found
 
 
-def _found(seen: Seen, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
+def _found(seen: MaskValues, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
     """Return the table for the values as they are."""
     if seen.is_rgb:
         labels = _colored(seen, skipped, table)
@@ -108,7 +108,7 @@ def ignored_values(ignore: Sequence[Value], is_rgb: bool, scan: Scan) -> tuple[V
     return tuple(values)
 
 
-def value_findings(seen: Seen, skipped: Sequence[Value], table: ClassTable | None) -> list[Finding]:
+def value_findings(seen: MaskValues, skipped: Sequence[Value], table: ClassTable | None) -> list[Finding]:
     """Return all that is strange about the values, where nobody has named the true ones."""
     swapped = checks.swapped(seen)
     if swapped is not None:  # what else there is follows from it
@@ -142,7 +142,7 @@ def _folders(scan: Scan, root: Path | None) -> list[Path]:
     return above
 
 
-def _objects(seen: Seen) -> Labels:
+def _objects(seen: MaskValues) -> Labels:
     if seen.is_rgb:
         raise DataError(
             f"masks of colours ({seen.scan.pairs[0].mask})",
@@ -155,7 +155,7 @@ def _objects(seen: Seen) -> Labels:
     return Labels(("background", "object"), default_colors(2), (0, 1), rule="nonzero")
 
 
-def _given(seen: Seen, values: tuple[Value, ...], skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
+def _given(seen: MaskValues, values: tuple[Value, ...], skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
     """Return the table for the values that the user has named."""
     wants_rgb = {isinstance(value, tuple) for value in values}
     if len(values) < 2 or len(set(values)) != len(values) or len(wants_rgb) != 1:
@@ -179,7 +179,7 @@ def _given(seen: Seen, values: tuple[Value, ...], skipped: tuple[Value, ...], ta
     return _labels(kept, skipped, rows if len(rows) == len(kept) else None, seen, "exact" if exact else "nearest")
 
 
-def _colored(seen: Seen, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
+def _colored(seen: MaskValues, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
     """Return the table for masks of colours."""
     if table is None:
         values = sorted((value for value in seen.counts if value not in skipped), key=order_of)
@@ -189,7 +189,7 @@ def _colored(seen: Seen, skipped: tuple[Value, ...], table: ClassTable | None) -
     return _labels(tuple(row.color for row in rows if row.color), (*void, *skipped), rows, seen)
 
 
-def _strange_colors(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> Finding | None:
+def _strange_colors(seen: MaskValues, skipped: Sequence[Value], table: ClassTable) -> Finding | None:
     """Return the colours of the masks that a class file does not name."""
     if not table.has_colors:
         return Finding(
@@ -215,14 +215,14 @@ def _strange_colors(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> 
     )
 
 
-def _numbered_by(seen: Seen, skipped: tuple[Value, ...], table: ClassTable) -> Labels:
+def _numbered_by(seen: MaskValues, skipped: tuple[Value, ...], table: ClassTable) -> Labels:
     """Return the table for masks of numbers that a class file names."""
     values, ignored = values_by(seen, skipped, table)
     kept = [(row, value) for row, value in zip(table.rows, values, strict=True) if value not in ignored]
     return _labels(tuple(value for _, value in kept), ignored, [row for row, _ in kept], seen)
 
 
-def values_by(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> tuple[list[int], tuple[Value, ...]]:
+def values_by(seen: MaskValues, skipped: Sequence[Value], table: ClassTable) -> tuple[list[int], tuple[Value, ...]]:
     """Return the mask value of each line of a class file, and the values that do not count."""
     rows, count = table.rows, len(table.rows)
     found = sorted(value for value in seen.counts if value not in skipped and isinstance(value, int))
@@ -248,7 +248,7 @@ def values_by(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> tuple[
     return values, tuple(dict.fromkeys((*skipped, *sorted(void | extra))))
 
 
-def _strange_numbers(seen: Seen, skipped: Sequence[Value], table: ClassTable) -> list[Finding]:
+def _strange_numbers(seen: MaskValues, skipped: Sequence[Value], table: ClassTable) -> list[Finding]:
     """Return the numbers in the masks that a class file does not name, or why they are none."""
     values, ignored = values_by(seen, skipped, table)
     strange = sorted((value for value in seen.counts if value not in values and value not in ignored), key=order_of)
@@ -268,7 +268,7 @@ def _strange_numbers(seen: Seen, skipped: Sequence[Value], table: ClassTable) ->
     ]
 
 
-def _values_by_color(seen: Seen, table: ClassTable) -> list[int] | None:
+def _values_by_color(seen: MaskValues, table: ClassTable) -> list[int] | None:
     """Return the palette index of every colour of the table, where the masks' palette has them all."""
     palette = next((mask.palette for mask in seen.scan.masks if mask.palette), ())
     if not table.has_colors or not all(row.color in palette for row in table.rows):
@@ -276,7 +276,7 @@ def _values_by_color(seen: Seen, table: ClassTable) -> list[int] | None:
     return [palette.index(row.color) for row in table.rows if row.color is not None]
 
 
-def _numbered(seen: Seen, skipped: tuple[Value, ...]) -> Labels:
+def _numbered(seen: MaskValues, skipped: tuple[Value, ...]) -> Labels:
     """Return the table for masks of numbers that nothing names."""
     found = sorted(value for value in seen.counts if value not in skipped and isinstance(value, int))
     if IGNORED in found and len(found) > 2 and found[-2] < 200 and not checks.spread(found, len(found) - 1):
@@ -290,7 +290,7 @@ def _labels(
     values: tuple[Value, ...],
     ignored: tuple[Value, ...],
     rows: Sequence[Row] | None,
-    seen: Seen,
+    seen: MaskValues,
     rule: str = "exact",
 ) -> Labels:
     if not 1 <= len(values) <= MAX_CLASSES:
@@ -307,5 +307,5 @@ def _labels(
     return Labels(names, colors or default_colors(len(values)), values, tuple(dict.fromkeys(ignored)), rule)
 
 
-def _commonest_color(seen: Seen) -> Value:
+def _commonest_color(seen: MaskValues) -> Value:
     return next(value for value, _ in seen.counts.most_common() if isinstance(value, tuple))

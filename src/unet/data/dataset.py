@@ -13,12 +13,13 @@ from torch.utils.data import Dataset, Sampler
 
 from unet import raster
 from unet.data.augment import Augmentation, Layers, apply_warp, draw_warp
-from unet.data.border_weights import border_weights, components, part
-from unet.data.greys import change_greys, spoil
+from unet.data.greys import change_greys, degrade
 from unet.data.pair_arrays import read_objects, read_pair
 from unet.data.pairs import Pair
-from unet.data.preprocess import Preprocessing, normalise, shrink
 from unet.labels import IGNORED, Labels
+from unet.preprocessing import Preprocessing, normalise
+from unet.raster.network_input import rescale
+from unet.shapes.border_weights import border_weights, components, part
 
 CANDIDATES = 64
 """So many pixels of a rare class are remembered of each picture."""
@@ -95,7 +96,7 @@ class SegmentationDataset(Dataset[Sample]):
     borders : Borders, optional
         Without them all pixels count the same, and samples have no weights. With them numbered objects that touch
         are parted by a line of background.
-    rim : int
+    valid_margin : int
         Pixels on each side of a sample that the network gives no answer for: they may lie beyond the picture.
     seed : int
     cache_bytes : int
@@ -112,7 +113,7 @@ class SegmentationDataset(Dataset[Sample]):
         augmentation: Augmentation,
         balance: Balance | None = None,
         borders: Borders | None = None,
-        rim: int = 0,
+        valid_margin: int = 0,
         seed: int = 0,
         cache_bytes: int = 0,
     ) -> None:
@@ -123,7 +124,7 @@ class SegmentationDataset(Dataset[Sample]):
         self.augmentation = augmentation
         self.balance = balance
         self.borders = borders
-        self.rim = rim
+        self.valid_margin = valid_margin
         self.seed = seed
         self._room = cache_bytes
         self._cache: dict[int, Layers] = {}
@@ -137,7 +138,7 @@ class SegmentationDataset(Dataset[Sample]):
         if index in self._cache:
             return self._cache[index]
         picture, target = read_pair(self.pairs[index], self.labels)
-        small = shrink(picture, self.preprocessing)
+        small = rescale(picture, self.preprocessing)
         height, width = small.shape[:2]
         if target.shape != (height, width):
             target = raster.resize(target, height, width, "nearest")
@@ -172,10 +173,10 @@ class SegmentationDataset(Dataset[Sample]):
             picture = layers.picture.float()  # whole and unchanged: no resampling at all
         else:
             size = (layers.target.shape[0], layers.target.shape[1])
-            warp = draw_warp(self.augmentation, size, self.crop or size, rng, near, self.rim)
-            fill = torch.tensor(self.preprocessing.mean or 0.0) * self.preprocessing.white
+            warp = draw_warp(self.augmentation, size, self.crop or size, rng, near, self.valid_margin)
+            fill = torch.tensor(self.preprocessing.mean or 0.0) * self.preprocessing.data_range
             layers = apply_warp(layers, warp, self.crop or size, self.augmentation.outside, fill)
-            picture = spoil(layers.picture, self.augmentation, rng, as_jpeg=self.preprocessing.white == 255)
+            picture = degrade(layers.picture, self.augmentation, rng, as_jpeg=self.preprocessing.data_range == 255)
         image = torch.from_numpy(normalise(picture.numpy().transpose(1, 2, 0), self.preprocessing))
         image = change_greys(image, self.augmentation, rng)
         weights = None if layers.weights is None else layers.weights.float()

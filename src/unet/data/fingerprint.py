@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.data.objects import Shape, thickness
 from unet.data.scan import Scan
 from unet.labels import IGNORED, Labels, Value
+from unet.shapes.measure import Shape, thickness
 
 SMALLEST, LARGEST = 0.05, 0.95
 """Shares of a class's pixels that lie in smaller objects than its smallest and its largest: specks do not count."""
@@ -22,7 +22,7 @@ half is so much brighter, in standard deviations."""
 
 
 @dataclass(frozen=True)
-class ClassFacts:
+class ClassStats:
     """What the objects of a class are like, in pixels of the files.
 
     Attributes
@@ -68,10 +68,10 @@ class Fingerprint:
     same_size : bool
     bands : int
         As all pictures have; where they differ, 3 (RGB), or 1 where none has colour.
-    white : float
+    data_range : float
         What becomes 1.0; in 8-bit pictures always 255.
     mean, std : tuple of float
-        Per band, of pictures divided by `white`.
+        Per band, of pictures divided by `data_range`.
     classes : tuple of ClassFacts
     upright : bool
         Pictures have an up and a down: some class lies higher or lower than the middle, or one half is brighter.
@@ -83,10 +83,10 @@ class Fingerprint:
     largest: tuple[int, int]
     same_size: bool
     bands: int
-    white: float
+    data_range: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    classes: tuple[ClassFacts, ...]
+    classes: tuple[ClassStats, ...]
     upright: bool
 
     @property
@@ -100,10 +100,10 @@ def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
     heights = np.array([picture.height for picture in scan.pictures])
     widths = np.array([picture.width for picture in scan.pictures])
     bands = _bands({picture.bands for picture in scan.pictures})
-    white = _white(scan)
-    whites = np.array([[255.0 if picture.dtype == "uint8" else white] for picture in scan.pictures])
-    means = np.array([_spread(picture.mean, bands) for picture in scan.pictures]) / whites
-    squares = (np.array([_spread(picture.std, bands) for picture in scan.pictures]) / whites) ** 2 + means**2
+    data_range = _data_range(scan)
+    ranges = np.array([[255.0 if picture.dtype == "uint8" else data_range] for picture in scan.pictures])
+    means = np.array([_spread(picture.mean, bands) for picture in scan.pictures]) / ranges
+    squares = (np.array([_spread(picture.std, bands) for picture in scan.pictures]) / ranges) ** 2 + means**2
     mean = means.mean(axis=0)
     std = np.sqrt(np.maximum(squares.mean(axis=0) - mean**2, 1e-8))
     return Fingerprint(
@@ -113,7 +113,7 @@ def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
         largest=(int(heights.max()), int(widths.max())),
         same_size=bool(np.ptp(heights) == 0 and np.ptp(widths) == 0),
         bands=bands,
-        white=white,
+        data_range=data_range,
         mean=tuple(float(value) for value in mean),
         std=tuple(float(value) for value in std),
         classes=_classes(scan, labels),
@@ -121,7 +121,7 @@ def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
     )
 
 
-def _classes(scan: Scan, labels: Labels) -> tuple[ClassFacts, ...]:
+def _classes(scan: Scan, labels: Labels) -> tuple[ClassStats, ...]:
     counts = np.zeros((len(scan.masks), 256))
     areas, perimeters, holders = np.zeros(256), np.zeros(256), np.zeros(256)
     regions = np.zeros((256, 64, 2))  # class, power of two of the area; number and area of all
@@ -138,7 +138,7 @@ def _classes(scan: Scan, labels: Labels) -> tuple[ClassFacts, ...]:
     counts[:, IGNORED] = 0
     shares = counts.sum(axis=0) / max(counts.sum(), 1)
     return tuple(
-        ClassFacts(
+        ClassStats(
             name=name,
             share=float(shares[index]),
             pictures=tuple(np.flatnonzero(counts[:, index]).tolist()),
@@ -201,7 +201,7 @@ def _spread(values: tuple[float, ...], bands: int) -> tuple[float, ...]:
     return values[:bands] if len(values) >= bands else values[:1] * bands
 
 
-def _white(scan: Scan) -> float:
+def _data_range(scan: Scan) -> float:
     # 16-bit and float pictures rarely use their whole range: the brightest percentile stands for white.
     deep = [max(picture.high) for picture in scan.pictures if picture.dtype != "uint8"]
     return (float(max(deep)) or 1.0) if deep else 255.0

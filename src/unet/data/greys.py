@@ -12,11 +12,11 @@ from torch import Tensor
 from unet import raster
 from unet.data.augment import Augmentation
 
-SPOILED = 0.3
+DEGRADED_SHARE = 0.3
 """Share of the samples that are blurred, of those that get noise, and of those that go through JPEG."""
 
 
-def spoil(picture: Tensor, augmentation: Augmentation, rng: np.random.Generator, *, as_jpeg: bool) -> Tensor:
+def degrade(picture: Tensor, augmentation: Augmentation, rng: np.random.Generator, *, as_jpeg: bool) -> Tensor:
     """Blur a picture and let it go through JPEG, each in some of the samples.
 
     Parameters
@@ -26,9 +26,9 @@ def spoil(picture: Tensor, augmentation: Augmentation, rng: np.random.Generator,
     as_jpeg : bool
         The values are those of 8 bits. JPEG is left out otherwise, and where there are neither 1 nor 3 bands.
     """
-    if augmentation.blur and rng.random() < SPOILED:
+    if augmentation.blur and rng.random() < DEGRADED_SHARE:
         picture = blur(picture, augmentation.blur * float(rng.random()))
-    if augmentation.jpeg and as_jpeg and picture.shape[0] in (1, 3) and rng.random() < SPOILED:
+    if augmentation.jpeg and as_jpeg and picture.shape[0] in (1, 3) and rng.random() < DEGRADED_SHARE:
         quality = round(100 - augmentation.jpeg * float(rng.random()))
         rounded = picture.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
         picture = torch.from_numpy(raster.through_jpeg(rounded, quality)).permute(2, 0, 1).float()
@@ -64,7 +64,7 @@ def change_greys(image: Tensor, augmentation: Augmentation, rng: np.random.Gener
         span = (high - low).clamp(min=1e-6)
         power = float(augmentation.gamma ** rng.uniform(-1, 1))
         image = (image - low).div_(span).pow_(power).mul_(span).add_(low)
-    if augmentation.noise and rng.random() < SPOILED:
+    if augmentation.noise and rng.random() < DEGRADED_SHARE:
         grain = torch.from_numpy(rng.standard_normal(tuple(image.shape), dtype=np.float32))
         image = grain.mul_(augmentation.noise * float(rng.random())).add_(image)
     return image

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -17,12 +16,12 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from unet import raster
-from unet.data.objects import Shape
+from unet import files, raster
 from unet.data.pairs import Pair
 from unet.data.stats import MaskStats, PictureStats, mask_stats, picture_stats
-from unet.errors import RasterError
+from unet.errors import InputError, RasterError
 from unet.labels import as_value
+from unet.shapes.measure import Shape
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
 _VERSION = 4  # of the cache
@@ -236,11 +235,5 @@ def _recall(store: Path) -> dict[str, dict[str, Any]]:
 
 
 def _keep(store: Path, entries: dict[str, dict[str, Any]]) -> None:
-    temporary = store.with_suffix(f".{secrets.token_hex(4)}.part")
-    try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"version": _VERSION, "entries": entries}), encoding="utf-8")
-        temporary.replace(store)
-    except OSError:  # a cache that cannot be written only costs time
-        with suppress(OSError):
-            temporary.unlink()
+    with suppress(InputError):  # a cache that cannot be written only costs time
+        files.write_text(store, json.dumps({"version": _VERSION, "entries": entries}))

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
-from unet.data.objects import Shape, from_key, shapes_of
 from unet.labels import Color, Value
 from unet.raster import PictureInfo
+from unet.shapes.measure import Shape, from_key, measure_shapes
 
 MOST_VALUES = 1024
 """So many different values of a mask are kept; more are never classes, only counted."""
@@ -198,7 +198,9 @@ def mask_stats(
         palette=None if palette is None else tuple(palette[: int(values.max()) + 1]),
         objects=objects,
         inner=tuple(within.get(int(values[index]), 0) for index in order),
-        shapes=shapes_of(codes, values, counts, rgb=mask.ndim == 3, numbered=(objects or 0) > 0.5) if measured else (),
+        shapes=measure_shapes(codes, values, counts, rgb=mask.ndim == 3, numbered=(objects or 0) > 0.5)
+        if measured
+        else (),
         **_header(info),
     )
 

@@ -19,13 +19,15 @@ that most of the work would be thrown away, and blending costs less."""
 
 def usual_join(geometry: Geometry, side: int) -> str:
     """Return how tiles of a side are joined where nothing is said."""
-    local = geometry.lost or (geometry.reach is not None and HALO_SHARE * geometry.reach <= side)
+    local = geometry.valid_margin or (
+        geometry.receptive_field_radius is not None and HALO_SHARE * geometry.receptive_field_radius <= side
+    )
     return "exact" if local else "gaussian"
 
 
 def least_side(geometry: Geometry) -> int:
     """Return the smallest tile that yields something, and a step at that."""
-    return geometry.at_least(2 * geometry.lost + geometry.multiple)
+    return geometry.at_least(2 * geometry.valid_margin + geometry.multiple)
 
 
 def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -> list[Tile]:
@@ -47,22 +49,24 @@ def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -
     """
     if side < least_side(geometry):
         raise InputError(f"tiles of {side} px", f"{least_side(geometry)} px at least for this network")
-    if join == "exact" and not geometry.lost and geometry.reach is None:
+    if join == "exact" and not geometry.valid_margin and geometry.receptive_field_radius is None:
         raise InputError(
             "tiles joined exactly, by a network that sees all of a picture at once", "tiles that are blended",
             "say --join gaussian",
         )  # fmt: skip
-    if join in ("gaussian", "linear") and geometry.lost:
+    if join in ("gaussian", "linear") and geometry.valid_margin:
         raise InputError(f"--join {join} for a network without padding", "exact, at no more cost", "leave out --join")
     return grid(*(_spans(length, geometry, side, join) for length in (height, width)))
 
 
 def _spans(length: int, geometry: Geometry, side: int, join: str) -> list[Span]:
     if join == "abut":
-        return abutting_spans(length, side, geometry.lost)
-    if geometry.lost:
-        seen = min(side, length + 2 * geometry.lost)  # a small picture does not need all of it
-        return valid_spans(length, geometry.at_least(max(seen, least_side(geometry))), geometry.lost, geometry.multiple)
+        return abutting_spans(length, side, geometry.valid_margin)
+    if geometry.valid_margin:
+        seen = min(side, length + 2 * geometry.valid_margin)  # a small picture does not need all of it
+        return valid_spans(
+            length, geometry.at_least(max(seen, least_side(geometry))), geometry.valid_margin, geometry.multiple
+        )
     if join == "exact":
-        return halo_spans(length, side, geometry.reach or 0, geometry.multiple)
+        return halo_spans(length, side, geometry.receptive_field_radius or 0, geometry.multiple)
     return overlapping_spans(length, side, side // OVERLAP, geometry.multiple)

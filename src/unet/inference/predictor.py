@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from unet import devices
 from unet.bundle import Bundle
-from unet.data.preprocess import prepare
 from unet.errors import InputError
 from unet.inference.banded import bytes_per_row, interpolated, logits_in_bands, stored
 from unet.inference.folding import fold_norms
 from unet.inference.layouts import JOINS, lay_out, least_side, usual_join
 from unet.inference.tiled import blended, joined
 from unet.models import UNet, geometry_of
+from unet.raster.network_input import network_input
 
 BAND_BYTES = 128 << 20
 """Memory for the rows of a big picture that are computed at a time. More makes it hardly faster."""
@@ -105,7 +105,7 @@ class Predictor:
         self.bundle = replace(bundle, state={})
         self.geometry = geometry_of(bundle.spec)
         if bundle.spec.bilinear:  # corners are aligned: where a value comes from depends on the size of the whole
-            self.geometry = replace(self.geometry, reach=None)
+            self.geometry = replace(self.geometry, receptive_field_radius=None)
         self.tile, self.join = tile, join
         if join is not None and join not in JOINS:
             raise InputError(f"join {join!r}", " or ".join(JOINS))
@@ -155,7 +155,7 @@ class Predictor:
     def _bands(self, picture: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:
         """Give the logits (K, rows, W) of a picture at its own size, with their first row, from top to bottom."""
         height, width = picture.shape[:2]
-        image = torch.from_numpy(prepare(picture, self.bundle.preprocessing))[None]
+        image = torch.from_numpy(network_input(picture, self.bundle.preprocessing))[None]
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 is meant where it is asked for
             image = image.to(self.device, memory_format=self.layout)
             if self._untried is not None:
@@ -204,7 +204,7 @@ class Predictor:
         pixel = MAPS * max(LEAST_CHANNELS, self.bundle.spec.width) * image.dtype.itemsize
         room = self._memory() * TILE_BYTES // BAND_BYTES // pixel
         side = self.tile or max(least_side(self.geometry), math.isqrt(room))
-        rim = 2 * self.geometry.lost
+        rim = 2 * self.geometry.valid_margin
         if self.tile is None and (height + rim) * (width + rim) <= room:
             side = max(height, width) + rim
         join = self.join or usual_join(self.geometry, side)
@@ -212,7 +212,7 @@ class Predictor:
         batch = max(1, min(MOST_TILES, room // side**2))
         if join in ("gaussian", "linear") and len(tiles) > 1:
             return blended(network, image, tiles, kind=join, batch=batch)
-        return joined(network, image, tiles, lost=self.geometry.lost, batch=batch)
+        return joined(network, image, tiles, valid_margin=self.geometry.valid_margin, batch=batch)
 
     def _memory(self) -> int:
         if self.device.type == "cuda":

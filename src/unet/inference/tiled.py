@@ -1,7 +1,7 @@
 """A network on a big picture, tile by tile: what is computed at a time stays small, whatever the network.
 
 How the tiles lie, and what that promises, is in `unet.tiling`. Networks are callables from images (N, C, h, w) to
-logits (N, K, h - 2 * lost, w - 2 * lost); `lost` is 0 for networks with padding.
+logits (N, K, h - 2 * lost, w - 2 * lost); `valid_margin` is 0 for networks with padding.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ Network = Callable[[Tensor], Tensor]
 
 
 def joined(
-    network: Network, image: Tensor, tiles: Sequence[Tile], *, lost: int = 0, border: str = "mirror", batch: int = 1
+    network: Network,
+    image: Tensor,
+    tiles: Sequence[Tile],
+    *,
+    valid_margin: int = 0,
+    border: str = "mirror",
+    batch: int = 1,
 ) -> Tensor:
     """Return the logits of an image put together from the parts that the tiles keep.
 
@@ -28,7 +34,7 @@ def joined(
     image : float Tensor (1, C, H, W)
     tiles : sequence of Tile
         They keep every pixel once.
-    lost : int
+    valid_margin : int
         Pixels that the network's output lacks on either side of what a tile sees.
     border : {"mirror", "edge"}
         What tiles see beyond the image.
@@ -45,8 +51,8 @@ def joined(
         if result is None:
             result = logits.new_empty((1, logits.shape[0], *image.shape[2:]))
         rows, cols = tile.rows, tile.cols
-        kept_rows = slice(rows.first - rows.start - lost, rows.last - rows.start - lost)
-        kept_cols = slice(cols.first - cols.start - lost, cols.last - cols.start - lost)
+        kept_rows = slice(rows.first - rows.start - valid_margin, rows.last - rows.start - valid_margin)
+        kept_cols = slice(cols.first - cols.start - valid_margin, cols.last - cols.start - valid_margin)
         result[0, :, rows.first : rows.last, cols.first : cols.last] = logits[:, kept_rows, kept_cols]
     assert result is not None  # every image has a tile
     return result

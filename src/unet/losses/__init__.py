@@ -17,10 +17,10 @@ from unet.losses.common import Loss
 from unet.losses.jaccard import lovasz
 from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tversky
 from unet.losses.pixelwise import bce, boundary, cross_entropy, focal, topk
-from unet.losses.text import TERMS, USUAL, parse
+from unet.losses.text import DEFAULT_LOSS, TERMS, parse
 from unet.losses.thin import cldice
 
 __all__ = [
-    "TERMS", "USUAL", "Loss", "bce", "boundary", "cldice", "cross_entropy", "dice", "fbeta", "focal",
+    "DEFAULT_LOSS", "TERMS", "Loss", "bce", "boundary", "cldice", "cross_entropy", "dice", "fbeta", "focal",
     "generalised_dice", "lovasz", "micro_dice", "parse", "topk", "tversky",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tvers
 from unet.losses.pixelwise import bce, boundary, cross_entropy, focal, topk
 from unet.losses.thin import cldice
 
-USUAL = "ce + dice"
+DEFAULT_LOSS = "ce + dice"
 """Cross-entropy judges every pixel, Dice lets small classes count like large ones."""
 
 TERMS: Mapping[str, Loss] = {

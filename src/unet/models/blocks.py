@@ -60,14 +60,14 @@ class Style:
         return convolution, self.normalised(outputs), self.activated()
 
 
-USUAL = Style()
+DEFAULT_STYLE = Style()
 
 
 class DoubleConv(nn.Module):
     """Twice: 3 x 3 convolution, norm, activation. With a padding of 0 height and width lose 4 pixels."""
 
     def __init__(
-        self, inputs: int, outputs: int, middle: int | None = None, *, style: Style = USUAL, padding: int = 1
+        self, inputs: int, outputs: int, middle: int | None = None, *, style: Style = DEFAULT_STYLE, padding: int = 1
     ) -> None:
         super().__init__()
         middle = middle or outputs
@@ -87,7 +87,7 @@ class DoubleConv(nn.Module):
 class Down(nn.Module):
     """One level down: half the resolution, then convolutions."""
 
-    def __init__(self, inputs: int, outputs: int, *, style: Style = USUAL, padding: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, *, style: Style = DEFAULT_STYLE, padding: int = 1) -> None:
         super().__init__()
         convolutions = DoubleConv(inputs, outputs, style=style, padding=padding)
         self.maxpool_conv = nn.Sequential(nn.MaxPool2d(2), convolutions)
@@ -131,7 +131,7 @@ class Up(nn.Module):
         outputs: int,
         bilinear: bool = False,
         *,
-        style: Style = USUAL,
+        style: Style = DEFAULT_STYLE,
         padding: int = 1,
         attention: bool = False,
     ) -> None:
@@ -152,7 +152,7 @@ class Up(nn.Module):
         if self.gate is not None:
             skip = self.gate(skip, below)
         if self.padded:
-            grown = fit(grown, skip)
+            grown = pad_like(grown, skip)
         else:
             skip = centre(skip, grown.shape[2], grown.shape[3])
         return cast(Tensor, self.conv(torch.cat([skip, grown], dim=1)))
@@ -179,7 +179,7 @@ class AttentionGate(nn.Module):
         return skip * at_least(weight, skip.shape[2], skip.shape[3])  # odd sizes lack a row or column at the end
 
 
-def fit(x: Tensor, like: Tensor) -> Tensor:
+def pad_like(x: Tensor, like: Tensor) -> Tensor:
     """Pad (N, C, h, w) with zeros to the height and width of `like`: half on each side, the odd one last."""
     rows, columns = like.shape[2] - x.shape[2], like.shape[3] - x.shape[3]
     if rows == columns == 0:

@@ -59,7 +59,7 @@ class PaperUNet(Checkpointed):
         """
         height, width = image.shape[2:]
         if not (self.geometry.is_valid(height) and self.geometry.is_valid(width)):
-            least = 2 * self.geometry.lost + 1
+            least = 2 * self.geometry.valid_margin + 1
             raise InputError(
                 f"{width} x {height} px, of which the network without padding leaves nothing",
                 f"at least {least} x {least} px",

@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from unet.models.blocks import USUAL, DoubleConv, Down, OutConv, Style, Up, at_least
+from unet.models.blocks import DEFAULT_STYLE, DoubleConv, Down, OutConv, Style, Up, at_least
 from unet.models.checkpointing import Checkpointed
 
 
@@ -47,7 +47,7 @@ class UNet(Checkpointed):
         width: int = 64,
         depth: int = 4,
         *,
-        style: Style = USUAL,
+        style: Style = DEFAULT_STYLE,
         dropout: float = 0.0,
         attention: bool = False,
         deep_supervision: bool = False,

@@ -9,8 +9,8 @@ from typing import cast
 
 from unet.config import Config
 from unet.data.fingerprint import Fingerprint
-from unet.data.preprocess import scaled_size
 from unet.models.spec import SETTINGS
+from unet.preprocessing import scaled_size
 
 TRAINING_SHARE = 0.8
 """Of the time; the rest goes to reading, validation and the report."""

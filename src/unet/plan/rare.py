@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 
-from unet.data.fingerprint import ClassFacts, Fingerprint
+from unet.data.fingerprint import ClassStats, Fingerprint
 from unet.plan.draft import Draft
 
 WEIGHTED, SAMPLED = 0.1, 0.25
 """A class with less than this part of an even share of the pixels has more weight in the loss; may be looked for."""
 
 
-def rarer_than(about: Fingerprint, part: float) -> list[ClassFacts]:
+def rarer_than(about: Fingerprint, part: float) -> list[ClassStats]:
     """Return the classes that occur and have less than this part of an even share of the pixels."""
     present = [facts for facts in about.classes if facts.share > 0]
     return [facts for facts in present if facts.share < part / len(present)]
 
 
-def met(draft: Draft, facts: ClassFacts) -> float:
+def met(draft: Draft, facts: ClassStats) -> float:
     """Return the share of random crops that meet a class, if its regions lay anywhere, each as large as a point."""
     shown = min(1.0, math.prod(draft.crop) / math.prod(draft.frame))
     found: float = 1 - (1 - shown) ** facts.regions
@@ -41,7 +41,7 @@ def class_weights(shares: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(weight / mean for weight in raw)
 
 
-def listed(classes: list[ClassFacts]) -> str:
+def listed(classes: list[ClassStats]) -> str:
     """Return the rarest classes by name and share."""
     rarest = sorted(classes, key=lambda facts: facts.share)
     more = f" (and {len(rarest) - 3} more)" if len(rarest) > 3 else ""

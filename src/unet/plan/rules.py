@@ -39,7 +39,7 @@ ENOUGH = 100
 FEW_PICTURES = 10
 """Fewer are too few for the parameters of transposed convolutions, half of the network's."""
 
-USUAL_BATCH = 4
+DEFAULT_LOSS_BATCH = 4
 """Where the number of steps is given."""
 
 MET = 0.25
@@ -112,9 +112,9 @@ def size(draft: Draft) -> Choice | None:
     name = "The encoder's width"
     if draft.has("width"):
         changes["model"], name = {"width": chosen}, f"Width {chosen}"
-    lost = [facts for facts in about.classes if facts.share and facts.detail * scale < LEAST_DETAIL]
-    if lost and scale < 1:
-        names = ", ".join(f"{facts.name} ({facts.detail * scale:.1f} px)" for facts in lost)
+    too_fine = [facts for facts in about.classes if facts.share and facts.detail * scale < LEAST_DETAIL]
+    if too_fine and scale < 1:
+        names = ", ".join(f"{facts.name} ({facts.detail * scale:.1f} px)" for facts in too_fine)
         why += f"; too fine there to be learned well: {names}"
     if draft.seconds is None:
         return changes, f"{name}, as no time limit was given to plan for; scale {scale:g}: {why}."
@@ -131,9 +131,9 @@ def crop(draft: Draft) -> Choice | None:
         return None
     height, width = crop_at(draft, draft.width, draft.scale)
     changes: dict[str, dict[str, object]] = {"data": {"crop": (height, width)}}
-    if lost := 2 * geometry(draft).lost:
+    if margin := 2 * geometry(draft).valid_margin:
         return changes, (
-            f"Crops of {width} x {height} px, of whose middle {width - lost} x {height - lost} the network without "
+            f"Crops of {width} x {height} px, of whose middle {width - margin} x {height - margin} the network without "
             "padding learns; the rest is context, mirrored beyond the picture."
         )
     if (height, width) == draft.frame:
@@ -154,7 +154,7 @@ def depth(draft: Draft) -> Choice | None:
         return None
     if blocks := draft.config.model.blocks:
         return {"model": {"depth": len(blocks) - 1}}, f"Depth {len(blocks) - 1}: as there are stages in blocks."
-    if geometry(draft).lost:
+    if geometry(draft).valid_margin:
         return {"model": {"depth": MOST_DEPTH}}, f"Depth {MOST_DEPTH}, as in the paper; the crops were chosen for it."
     across = min(draft.crop)
     levels = min(MOST_DEPTH, max(1, int(math.log2(max(across / LEAST_LEVEL, 1)))))
@@ -196,7 +196,7 @@ def batch_size(draft: Draft) -> Choice | None:
     least = min(BATCHES)
     fitting = [b for b in BATCHES if b * math.prod(draft.crop) <= least * room(draft, draft.width)] or [least]
     if training.steps is not None:
-        batch, why = USUAL_BATCH, "calm enough for batch norm, and the number of steps is given"
+        batch, why = DEFAULT_LOSS_BATCH, "calm enough for batch norm, and the number of steps is given"
     else:
         views = (training.epochs or 0) * draft.about.pictures
         if draft.seconds is not None:
@@ -215,8 +215,8 @@ def loss(draft: Draft) -> Choice | None:
     """Take the sum that serves all data alike; what differs between them is in the weights and the sampling."""
     if draft.config.training.loss is not None:
         return None
-    return {"training": {"loss": losses.USUAL}}, (
-        f"Loss {losses.USUAL}: cross-entropy judges every pixel, Dice lets small classes count like large ones."
+    return {"training": {"loss": losses.DEFAULT_LOSS}}, (
+        f"Loss {losses.DEFAULT_LOSS}: cross-entropy judges every pixel, Dice lets small classes count like large ones."
     )
 
 

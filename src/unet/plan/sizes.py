@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from unet.data.fingerprint import Fingerprint
-from unet.data.preprocess import scaled_size
 from unet.models.geometry import Geometry, geometry_of
 from unet.models.spec import ENCODERS, ModelSpec
 from unet.plan.draft import Draft
+from unet.preprocessing import scaled_size
 
 GOOD_SIDE, LEAST_SIDE = 480, 128
 """Longest side of what the network is shown in pixels: what most objects need to be told apart, the least of use."""
@@ -144,9 +144,9 @@ def crop_at(draft: Draft, width: int, scale: float) -> tuple[int, int]:
     """Return (height, width) of a crop at a scale: of what is to be judged, and what a network needs around it."""
     judged = judged_at(draft, width, scale)
     about = geometry(draft)
-    if not about.lost or draft.config.data.whole or draft.config.data.crop is not None:
+    if not about.valid_margin or draft.config.data.whole or draft.config.data.crop is not None:
         return judged
-    sides = [about.at_least(min(side, PAPER_OUTPUT) + 2 * about.lost) for side in judged]
+    sides = [about.at_least(min(side, PAPER_OUTPUT) + 2 * about.valid_margin) for side in judged]
     while math.prod(sides) > room(draft, width) and min(sides) > about.at_least(0):
         sides = [max(about.at_least(0), side - about.multiple) for side in sides]
     return sides[0], sides[1]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unet.errors import RasterError
+from unet.files import replacing
 
 
 def write_mask(path: str | Path, indices: NDArray[np.uint8], palette: Sequence[int]) -> None:
@@ -127,14 +126,8 @@ def _save(image: Image.Image, path: str | Path) -> None:
 
 
 def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with replacing(path) as draft, draft.open("wb") as file:
             write(file)
-        temporary.replace(path)
     except (OSError, ValueError) as error:
         raise RasterError(f"{path} cannot be written ({error})", remedy="choose another place or format") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

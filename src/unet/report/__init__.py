@@ -1,5 +1,1 @@
-"""One self-contained HTML page from the files of a run folder."""
-
-from unet.report.page import write_report
-
-__all__ = ["write_report"]
+"""What a person looks at: the page of a run, drawn from its files, overlays and contact sheets."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from unet import files
 from unet.report import sections, summary, words
-from unet.report.record import Record, read_run
+from unet.report.run_files import RunFiles, read_run
 
 MOST_LISTED = 500
 """Pictures in the list of all pictures."""
@@ -35,13 +35,11 @@ def write_report(run: Path) -> Path:
     """
     run = Path(run)
     page = run / "report.html"
-    draft = page.with_suffix(".html.part")
-    draft.write_text(render(read_run(run)), encoding="utf-8")
-    os.replace(draft, page)
+    files.write_text(page, render(read_run(run)))
     return page
 
 
-def render(record: Record) -> str:
+def render(run_files: RunFiles) -> str:
     """Return the page as text."""
     environment = Environment(
         loader=PackageLoader("unet", "report"),
@@ -51,28 +49,28 @@ def render(record: Record) -> str:
         undefined=StrictUndefined,
     )
     environment.filters |= {"score": words.score, "percent": words.percent}
-    images = record.scores["images"] if record.scores else []
+    images = run_files.scores["images"] if run_files.scores else []
     return environment.get_template("page.html.j2").render(
-        name="/".join(record.run.resolve().parts[-2:]),
-        headline=summary.headline(record),
-        story=summary.story(record),
-        facts=summary.facts(record),
-        notes=summary.notes(record),
-        folds=record.folds,
-        samples=sections.samples(record),
-        classes=sections.classes(record),
-        matrix=sections.matrix(record),
-        confusions=sections.confusions(record),
-        charts=sections.charts(record),
-        health=record.health,
-        columns={key: title for key, title in sections.COLUMNS.items() if any(key in row for row in record.rows)},
-        rows=record.rows,
+        name="/".join(run_files.run.resolve().parts[-2:]),
+        headline=summary.headline(run_files),
+        story=summary.story(run_files),
+        facts=summary.facts(run_files),
+        notes=summary.notes(run_files),
+        folds=run_files.folds,
+        samples=sections.samples(run_files),
+        classes=sections.classes(run_files),
+        matrix=sections.matrix(run_files),
+        confusions=sections.confusions(run_files),
+        charts=sections.charts(run_files),
+        health=run_files.health,
+        columns={key: title for key, title in sections.COLUMNS.items() if any(key in row for row in run_files.rows)},
+        rows=run_files.rows,
         images=images[:MOST_LISTED],
         images_left=max(0, len(images) - MOST_LISTED),
-        commands=sections.commands(record),
-        plan=sections.plan_items(record.plan_text),
-        settings=record.settings_text,
-        origin=sections.origin(record),
+        commands=sections.commands(run_files),
+        plan=sections.plan_items(run_files.plan_text),
+        settings=run_files.settings_text,
+        origin=sections.origin(run_files),
         dash=words.DASH,
-        ignored=bool(record.model and record.model.labels.ignored),
+        ignored=bool(run_files.model and run_files.model.labels.ignored),
     )

@@ -11,7 +11,7 @@ from unet.labels import Color
 from unet.report import words
 from unet.report.charts import Series, line_chart
 from unet.report.panels import Panels, panels_of
-from unet.report.record import Record
+from unet.report.run_files import RunFiles
 from unet.report.summary import network_name
 
 MOST_NUMBERED = 25
@@ -24,7 +24,7 @@ MOST_DRAWN = 64
 
 
 @dataclass(frozen=True)
-class Sample:
+class SamplePanels:
     """A picture of the run with its scores, as far as they are known."""
 
     panels: Panels
@@ -33,16 +33,16 @@ class Sample:
     rank: int | None
 
 
-def samples(record: Record) -> list[Sample]:
+def samples(run_files: RunFiles) -> list[SamplePanels]:
     """Return the samples that can be read, the worst first."""
-    images = record.scores["images"] if record.scores else []
+    images = run_files.scores["images"] if run_files.scores else []
     known: dict[str, tuple[int | None, dict[str, Any]]] = {
         image["name"].replace("/", "_"): (rank, image) for rank, image in enumerate(images, start=1)
     }
     found = []
-    for panels in filter(None, map(panels_of, record.samples)):
+    for panels in filter(None, map(panels_of, run_files.samples)):
         rank, image = known.get(panels.name, (None, {}))
-        found.append(Sample(panels, image.get("mean_iou"), image.get("pixel_accuracy"), rank))
+        found.append(SamplePanels(panels, image.get("mean_iou"), image.get("pixel_accuracy"), rank))
     return found
 
 
@@ -64,11 +64,11 @@ class ClassRow:
     predicted_share: float
 
 
-def classes(record: Record) -> list[ClassRow]:
+def classes(run_files: RunFiles) -> list[ClassRow]:
     """Return the classes in the order of their indices."""
-    if record.scores is None:
+    if run_files.scores is None:
         return []
-    rows = record.scores["confusion"]
+    rows = run_files.scores["confusion"]
     total = max(1, sum(map(sum, rows)))
     return [
         ClassRow(
@@ -82,7 +82,7 @@ def classes(record: Record) -> list[ClassRow]:
             share=sum(rows[index]) / total,
             predicted_share=sum(row[index] for row in rows) / total,
         )
-        for index, (one, color) in enumerate(zip(record.scores["classes"], record.colors, strict=True))
+        for index, (one, color) in enumerate(zip(run_files.scores["classes"], run_files.colors, strict=True))
     ]
 
 
@@ -104,11 +104,11 @@ class Matrix:
         return float(share**0.6)
 
 
-def matrix(record: Record) -> Matrix | None:
+def matrix(run_files: RunFiles) -> Matrix | None:
     """Return the row-normalised confusion matrix, or None where there is none or it is too large to be read."""
-    if record.scores is None or len(record.scores["confusion"]) > MOST_DRAWN:
+    if run_files.scores is None or len(run_files.scores["confusion"]) > MOST_DRAWN:
         return None
-    rows = [[count / sum(row) for count in row] if sum(row) else None for row in record.scores["confusion"]]
+    rows = [[count / sum(row) for count in row] if sum(row) else None for row in run_files.scores["confusion"]]
     return Matrix(rows, len(rows) <= MOST_NUMBERED)
 
 
@@ -122,11 +122,11 @@ class Confusion:
     own_share: float
 
 
-def confusions(record: Record, most: int = 6) -> list[Confusion]:
+def confusions(run_files: RunFiles, most: int = 6) -> list[Confusion]:
     """Return the most frequent mistakes by number of pixels."""
-    if record.scores is None:
+    if run_files.scores is None:
         return []
-    rows, names = record.scores["confusion"], [one["name"] for one in record.scores["classes"]]
+    rows, names = run_files.scores["confusion"], [one["name"] for one in run_files.scores["classes"]]
     total = sum(map(sum, rows))
     found = [
         Confusion(names[i], names[j], row[j] / total, row[j] / sum(row))
@@ -168,13 +168,13 @@ class Chart:
     svg: Markup
 
 
-def charts(record: Record) -> list[Chart]:
+def charts(run_files: RunFiles) -> list[Chart]:
     """Return the curves that the run has numbers for."""
-    kept = best_step(record)
+    kept = best_step(run_files)
     found = []
     for title, keys in CHARTS:
         lines = [
-            Series(COLUMNS[key], tuple((row["step"], row[key]) for row in record.rows if key in row)) for key in keys
+            Series(COLUMNS[key], tuple((row["step"], row[key]) for row in run_files.rows if key in row)) for key in keys
         ]
         lines = [line for line in lines if line.points]
         if lines:
@@ -188,11 +188,11 @@ def charts(record: Record) -> list[Chart]:
     return found
 
 
-def best_step(record: Record) -> float | None:
+def best_step(run_files: RunFiles) -> float | None:
     """Return the step whose weights were kept."""
-    if record.model and "step" in record.model.provenance:
-        return float(record.model.provenance["step"])
-    scored = [row for row in record.rows if "val_mean_iou" in row]
+    if run_files.model and "step" in run_files.model.provenance:
+        return float(run_files.model.provenance["step"])
+    scored = [row for row in run_files.rows if "val_mean_iou" in row]
     return max(scored, key=lambda row: row["val_mean_iou"])["step"] if scored else None
 
 
@@ -207,11 +207,11 @@ class Command:
     line: str
 
 
-def commands(record: Record) -> list[Command]:
+def commands(run_files: RunFiles) -> list[Command]:
     """Return what can be done with the model now."""
-    if not (record.run / "model.safetensors").exists():
+    if not (run_files.run / "model.safetensors").exists():
         return []
-    model, settings = str(record.run / "model.safetensors"), str(record.run / "config.toml")
+    model, settings = str(run_files.run / "model.safetensors"), str(run_files.run / "config.toml")
     # The settings go along, as these weights fit a network of one width only.
     lines = [
         ("Masks for new pictures", ["predict", "-m", model, "-i", "PICTURES", "-o", "MASKS", "--overlay"]),
@@ -239,20 +239,20 @@ PROVENANCE = {
 """What is shown of a model's provenance, and under which name."""
 
 
-def origin(record: Record) -> dict[str, str]:
+def origin(run_files: RunFiles) -> dict[str, str]:
     """Return where the model comes from, by name."""
     found: dict[str, str] = {}
-    if record.model:
-        about, spec, input_ = record.model.provenance, record.model.spec, record.model.preprocessing
+    if run_files.model:
+        about, spec, input_ = run_files.model.provenance, run_files.model.spec, run_files.model.preprocessing
         found["network"] = (
             f"{network_name(spec.architecture)}, width {spec.width}, depth {spec.depth}, "
             f"{'bilinear' if spec.bilinear else 'transposed convolution'} up-sampling"
         )
         found["input"] = f"{words.counted(spec.bands, 'band')}, scale {input_.scale:g}, resampled by {input_.resample}"
-        path = record.run / "model.safetensors"
+        path = run_files.run / "model.safetensors"
         found["model file"] = f"{path.name}, {words.file_size(path.stat().st_size)}"
         found |= {title: str(about[key]) for key, title in PROVENANCE.items() if key in about}
-    settings = record.settings.training
+    settings = run_files.settings.training
     found["computed"] = f"{settings.precision} on {settings.device}"
-    found["run folder"] = str(record.run)
+    found["run folder"] = str(run_files.run)
     return found

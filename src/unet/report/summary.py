@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unet.report import words
-from unet.report.record import Record
+from unet.report.run_files import RunFiles
 
 FEW = 5
 """With fewer pictures than this, scores are said to be uncertain."""
@@ -15,12 +15,12 @@ FEW = 5
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-def headline(record: Record) -> str:
+def headline(run_files: RunFiles) -> str:
     """Return the one line that says how good the model is."""
-    if record.scores is None:
+    if run_files.scores is None:
         return "This run has not been scored yet"
-    pictures = words.counted(len(record.scores["images"]), "picture")
-    name, value = main_score(record.scores)
+    pictures = words.counted(len(run_files.scores["images"]), "picture")
+    name, value = main_score(run_files.scores)
     return f"{name} {words.score(value)} on {pictures} held back from training"
 
 
@@ -31,31 +31,31 @@ def main_score(scores: dict[str, Any]) -> tuple[str, float | None]:
     return "Mean IoU", scores["mean_iou"]
 
 
-def story(record: Record) -> str:
+def story(run_files: RunFiles) -> str:
     """Return in plain sentences what was trained on what, and for how long."""
-    about = record.model.provenance if record.model else {}
-    if record.model:
-        spec = record.model.spec
+    about = run_files.model.provenance if run_files.model else {}
+    if run_files.model:
+        spec = run_files.model.spec
         # Batch norm's running statistics are state, but nothing that is learned.
-        learned = (t for name, t in record.model.state.items() if not name.endswith(STATISTICS))
+        learned = (t for name, t in run_files.model.state.items() if not name.endswith(STATISTICS))
         size = words.large(sum(tensor.numel() for tensor in learned))
         network = f"A {network_name(spec.architecture)} with {size} parameters"
     else:
-        network = f"A {network_name(record.settings.model.architecture)}"
-    times = f" {len(record.folds)} times" if record.folds else ""
+        network = f"A {network_name(run_files.settings.model.architecture)}"
+    times = f" {len(run_files.folds)} times" if run_files.folds else ""
     sentences = [f"{network} was trained{times}"]
-    names = [one["name"] for one in record.scores["classes"]] if record.scores else []
+    names = [one["name"] for one in run_files.scores["classes"]] if run_files.scores else []
     if names:
         sentences[0] += f" to tell {words.listed(names)} apart"
-    data = record.settings.data.root or record.settings.data.images
+    data = run_files.settings.data.root or run_files.settings.data.images
     if about.get("train_pictures"):
         sentences[0] += f", on {words.counted(about['train_pictures'], 'picture')}"
     if data:
         sentences[0] += f"{' of' if about.get('train_pictures') else ' on'} {data}"
-    seconds = _last(record, "seconds")
+    seconds = _last(run_files, "seconds")
     if seconds:
         sentences[0] += f", for {words.duration(seconds)}"
-    if record.scores:
+    if run_files.scores:
         sentences.append("The pictures scored here were not trained on, but chose which weights were kept")
     return ". ".join(sentences) + "."
 
@@ -65,8 +65,8 @@ def network_name(architecture: str) -> str:
     return {"unet": "U-Net"}.get(architecture, architecture)
 
 
-def _last(record: Record, key: str) -> float | None:
-    return next((row[key] for row in reversed(record.rows) if key in row), None)
+def _last(run_files: RunFiles, key: str) -> float | None:
+    return next((row[key] for row in reversed(run_files.rows) if key in row), None)
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,11 @@ class Fact:
     about: str
 
 
-def facts(record: Record) -> list[Fact]:
+def facts(run_files: RunFiles) -> list[Fact]:
     """Return the figures of the first screen."""
     found = []
-    if record.scores:
-        scores = record.scores
+    if run_files.scores:
+        scores = run_files.scores
         without = words.score(scores.get("mean_iou_foreground"))
         dice = words.score(scores.get("mean_dice_foreground"))
         first = scores["classes"][0]["name"]
@@ -91,22 +91,22 @@ def facts(record: Record) -> list[Fact]:
             Fact("mean Dice", words.score(scores["mean_dice"]), f"{dice} without {first}"),
             Fact("pixel accuracy", words.percent(scores["pixel_accuracy"]), "of all pixels right"),
         ]
-    steps, seconds = _last(record, "step"), _last(record, "seconds")
+    steps, seconds = _last(run_files, "step"), _last(run_files, "seconds")
     if steps and seconds:
-        speed = _last(record, "pictures_per_second")
+        speed = _last(run_files, "pictures_per_second")
         about = words.counted(int(steps), "step") + (f", {speed:.3g} pictures per second" if speed else "")
         found.append(Fact("trained for", words.duration(seconds), about))
     return found
 
 
-def notes(record: Record) -> list[str]:
+def notes(run_files: RunFiles) -> list[str]:
     """Return what a reader of the scores has to know, in sentences."""
-    if record.scores is None:
+    if run_files.scores is None:
         return ["Scores appear here once the run has been validated."]
     found = []
-    rows = record.scores["confusion"]
+    rows = run_files.scores["confusion"]
     predicted = [sum(row[index] for row in rows) for index in range(len(rows))]
-    named = list(zip(record.scores["classes"], predicted, strict=True))
+    named = list(zip(run_files.scores["classes"], predicted, strict=True))
     never = [one["name"] for one, pixels in named if one["pixels"] and not pixels]
     absent = [one["name"] for one, _ in named if not one["pixels"]]
     only = [one["name"] for one, pixels in named if pixels]
@@ -122,7 +122,7 @@ def notes(record: Record) -> list[str]:
             f"Not in the pictures scored: {words.listed(absent)}. They have no scores ({words.DASH}) and do not "
             "enter the means."
         )
-    pictures = len(record.scores["images"])
+    pictures = len(run_files.scores["images"])
     if pictures < FEW:
         found.append(
             f"{words.counted(pictures, 'picture')} {'is' if pictures == 1 else 'are'} few to score on: expect other "

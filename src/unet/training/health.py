@@ -6,9 +6,7 @@ A false alarm is worse than silence. What is judged by validations is therefore 
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from unet import files
 
 MOST_BAD_STEPS = 10
 """So many steps in a row without a finite loss are no accident of single pictures."""
@@ -407,6 +407,4 @@ def _swings(scores: Sequence[float]) -> bool:
 
 def write_remarks(path: Path, remarks: Sequence[Remark]) -> None:
     """Write remarks as JSON, whole or not at all."""
-    draft = path.with_suffix(".json.part")
-    draft.write_text(json.dumps([asdict(remark) for remark in remarks], indent=1), encoding="utf-8")
-    os.replace(draft, path)
+    files.write_json(path, [asdict(remark) for remark in remarks])

@@ -46,7 +46,7 @@ VALIDATION_SHARE = 0.1
 """Validations take at most this share of a run that was given a time."""
 
 
-def fit(training: Training) -> bool:
+def train_loop(training: Training) -> bool:
     """Train until the steps, the epochs or the time are used up; `training.progress` tells how far it came.
 
     Returns

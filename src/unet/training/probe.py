@@ -52,7 +52,7 @@ def _step(spec: ModelSpec, batch: int = 2, side: int = SIDE) -> Callable[[Comput
 def least_side(spec: ModelSpec, side: int) -> int:
     """Return a side, not smaller, of which a network without padding leaves about as much as it takes away."""
     geometry = models.geometry_of(spec)
-    return geometry.at_least(max(side, 4 * geometry.lost))
+    return geometry.at_least(max(side, 4 * geometry.valid_margin))
 
 
 def best_compute(spec: ModelSpec, device: torch.device, precision: str, channels_last: bool | None) -> Compute:

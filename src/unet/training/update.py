@@ -50,7 +50,7 @@ class Updater:
         say: Callable[[str], None],
     ) -> None:
         self.network, self.optimizer, self.settings, self.say = network, optimizer, settings, say
-        self.loss_of = losses.parse(settings.loss or losses.USUAL)
+        self.loss_of = losses.parse(settings.loss or losses.DEFAULT_LOSS)
         self.weights = None if weights is None else weights.to(compute.device)
         self.use(compute)
 

@@ -167,7 +167,7 @@ def add_train(commands: Any) -> Added:
         if args.resume is None and args.config_file is None:
             require_data(parser, args)
         started = monotonic()  # importing torch is part of the user's time
-        from unet.commands.run_folder import FOLDS
+        from unet.runs.folder import FOLDS
 
         given = given_in(args) | {"settings": dict(args.settings), "started": started}
         result: TrainResult | CrossValidation

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from unet.data.finding import Finding, counted
+from unet.data.mask_values import MaskValues
 from unet.data.scan import Scan
-from unet.data.seen import Seen
 from unet.labels import Labels, Value
 
 _NEARLY = 0.0005  # share of the pixels below which a mask is nearly empty
@@ -41,7 +41,7 @@ def ignored(scan: Scan, labels: Labels | None) -> Finding | None:
     """Values that count neither in the loss nor in a score."""
     if labels is None or not labels.ignored:
         return None
-    seen = Seen(scan)
+    seen = MaskValues(scan)
     shares = {value: seen.share([seen.as_seen(value)]) for value in labels.ignored}
     parts = [f"{value} ({share:.1%} of the pixels)" for value, share in shares.items() if share]
     if not parts:

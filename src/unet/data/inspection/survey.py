@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unet.config import DataConfig
-from unet.data.classes import judge
+from unet.data.classes import resolve_labels
 from unet.data.finding import SEVERITIES, Finding, stop_on_errors
 from unet.data.inspection.files import faulty
 from unet.data.inspection.masks import mask_findings
@@ -82,7 +82,7 @@ def survey(
     labels = None
     if scan.pairs:
         findings += picture_findings(scan)
-        labels, strange = judge(
+        labels, strange = resolve_labels(
             scan,
             classes=about.classes,
             mask_values=settings.mask_values,

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from unet.data.finding import Finding, counted
-from unet.data.seen import Seen, listed, option, order_of
+from unet.data.mask_values import MaskValues, listed, option, order_of
 from unet.data.stats import MaskStats, PictureStats
 from unet.labels import IGNORED, Color, Value
 
@@ -26,7 +26,7 @@ _EDGES = 0.25  # share of all pixels that are edges, at most
 _FEW = 32  # values of a mask that was given as a picture, at most
 
 
-def swapped(seen: Seen) -> Finding | None:
+def swapped(seen: MaskValues) -> Finding | None:
     """Masks where the pictures should be, and the reverse: few values in the picture, many in the mask."""
     rows = list(zip(seen.scan.pairs, seen.scan.pictures, seen.scan.masks, strict=True))
     files = tuple(
@@ -52,7 +52,7 @@ def seems_swapped(picture: PictureStats, mask: MaskStats) -> bool:
     return 2 <= picture.n_values <= _FEW and mask.n_values > MOST_CLASSES
 
 
-def palettes(seen: Seen) -> Finding | None:
+def palettes(seen: MaskValues) -> Finding | None:
     """One index that stands for two colours."""
     colors: dict[Value, Counter[Color]] = {}
     for mask in seen.scan.masks:
@@ -75,7 +75,7 @@ def palettes(seen: Seen) -> Finding | None:
     )
 
 
-def palette_and_plain(seen: Seen) -> Finding | None:
+def palette_and_plain(seen: MaskValues) -> Finding | None:
     """Indices of a palette in some masks, and in others plain values or colours that are none of them."""
     rows = list(zip(seen.scan.pairs, seen.scan.masks, strict=True))
     indices = {value for _, mask in rows if mask.palette is not None for value, _ in mask.values}
@@ -102,7 +102,7 @@ def _colors(mask: MaskStats) -> dict[Value, Color]:
     return {value: colors[value] for value, _ in mask.values if isinstance(value, int) and 0 <= value < len(colors)}
 
 
-def two_scales(seen: Seen) -> Finding | None:
+def two_scales(seen: MaskValues) -> Finding | None:
     """Some masks count 0, 1, ..., others spread the same classes from 0 to 255, which is then no ignored value."""
     sets = [{value for value, _ in mask.values if isinstance(value, int)} for mask in seen.scan.masks]
     small = [bool(values - {0}) and max(values) < _FEW for values in sets]
@@ -142,7 +142,7 @@ def spread(values: Collection[Value], top: int) -> dict[Value, int] | None:
     return numbers if len(set(numbers.values())) == len(values) else None
 
 
-def instances(seen: Seen) -> Finding | None:
+def instances(seen: MaskValues) -> Finding | None:
     """Values that number objects."""
     masks = seen.scan.masks
     scores = [mask.objects for mask in masks if mask.objects is not None]
@@ -167,7 +167,7 @@ def instances(seen: Seen) -> Finding | None:
     )
 
 
-def one_hot(seen: Seen) -> Finding | None:
+def one_hot(seen: MaskValues) -> Finding | None:
     """Three bands, one for each class, of which one is 1 at every pixel; other stacks are faults of the scan."""
     bands = {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
     if not seen.is_rgb or not set(seen.counts) <= bands:
@@ -183,7 +183,7 @@ def one_hot(seen: Seen) -> Finding | None:
     )
 
 
-def damage(seen: Seen) -> list[Finding]:
+def damage(seen: MaskValues) -> list[Finding]:
     """Values between the true ones, or far too many for classes: by JPEG, by blending, or in a photograph."""
     if not _is_damaged(seen):
         return []
@@ -246,7 +246,7 @@ def _masks(files: Sequence[str]) -> str:
     return counted(len(files), "mask holds", "masks hold")
 
 
-def edge_values(seen: Seen) -> Finding | None:
+def edge_values(seen: MaskValues) -> Finding | None:
     """Class numbers that occur only where two others meet, as they do in a mask that was resized with blending."""
     edges = sorted(blended(seen), key=order_of)
     share = seen.share(edges)
@@ -267,7 +267,7 @@ def edge_values(seen: Seen) -> Finding | None:
     )
 
 
-def _is_damaged(seen: Seen) -> bool:
+def _is_damaged(seen: MaskValues) -> bool:
     if seen.lossy and seen.n_values > 2:
         return True
     if seen.n_values > MOST_CLASSES:
@@ -283,7 +283,7 @@ def _is_damaged(seen: Seen) -> bool:
     return bool((near & (counts[:, None] >= _RARE * counts[None])).any())
 
 
-def blended(seen: Seen) -> list[Value]:
+def blended(seen: MaskValues) -> list[Value]:
     """Return the values that lie between others and occur at edges only, where two others meet."""
     values = list(seen.counts)
     points = np.array([order_of(value) for value in values])
@@ -296,7 +296,7 @@ def blended(seen: Seen) -> list[Value]:
     return [values[place] for place in np.flatnonzero(between)]
 
 
-def believed(seen: Seen) -> list[Value]:
+def believed(seen: MaskValues) -> list[Value]:
     """Return the values that are probably true, sorted: frequent, apart from one another, and not of edges only."""
     true: list[Value] = []
     edges = set(blended(seen))

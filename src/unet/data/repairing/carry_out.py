@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from unet import raster
 from unet.data.pairs import Pair
-from unet.data.repairing.job import Job
-from unet.data.repairing.plan import Plan
+from unet.data.repairing.file_repair import FileRepair
+from unet.data.repairing.repair_plan import RepairPlan
 from unet.data.stats import PictureStats
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels
@@ -43,13 +43,13 @@ class Done:
         How many pixels of the clean mask have each value, and how many of these were bent before.
     """
 
-    job: Job
+    job: FileRepair
     changes: tuple[Change, ...]
     pixels: NDArray[np.int64]
     bent: NDArray[np.int64]
 
 
-def carry_out(plan: Plan, folder: Path, progress: Callable[[int, int], None]) -> list[Done]:
+def carry_out(plan: RepairPlan, folder: Path, progress: Callable[[int, int], None]) -> list[Done]:
     """Write images/NAME and masks/NAME.png for each pair, in parallel.
 
     Parameters
@@ -82,7 +82,7 @@ def carry_out(plan: Plan, folder: Path, progress: Callable[[int, int], None]) ->
     return [done[job.pair] for job in plan.jobs]
 
 
-def _repair(job: Job, labels: Labels, folder: Path) -> Done:
+def _repair(job: FileRepair, labels: Labels, folder: Path) -> Done:
     file = str(job.pair.mask)
     mask = job.read()
     changes = [Change(file, remark) for remark in remarks(job)]
@@ -107,7 +107,7 @@ def _repair(job: Job, labels: Labels, folder: Path) -> Done:
     return Done(job, tuple(changes), pixels, moved)
 
 
-def remarks(job: Job) -> list[str]:
+def remarks(job: FileRepair) -> list[str]:
     """Return what happens to a mask as soon as it is read."""
     said = list(job.remarks)
     if job.stacked:
@@ -119,7 +119,7 @@ def remarks(job: Job) -> list[str]:
     return said
 
 
-def _bring_picture(job: Job, folder: Path) -> list[Change]:
+def _bring_picture(job: FileRepair, folder: Path) -> list[Change]:
     """Copy a picture byte by byte, or write it anew, without loss, where its file says more than one thing."""
     why = rewritten(job.picture)
     target = f"{job.target}{'.png' if why else job.pair.image.suffix}"

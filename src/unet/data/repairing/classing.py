@@ -9,17 +9,17 @@ from pathlib import Path
 
 from unet.config import DataConfig
 from unet.data.class_table import ClassTable
-from unet.data.classes import judge, table_of, values_by
+from unet.data.classes import resolve_labels, table_of, values_by
 from unet.data.finding import Finding, errors_in
 from unet.data.inspection import values as checks
+from unet.data.mask_values import MaskValues, listed
+from unet.data.repairing.file_repair import FileRepair, LeftOut, Step, scan_of
 from unet.data.repairing.gathering import Gathered
-from unet.data.repairing.job import Job, LeftOut, Step, scan_of
 from unet.data.repairing.objects import REACH, objects, objects_and_borders
 from unet.data.repairing.palettes import common_palette, translated, translation
 from unet.data.repairing.snapping import nearest, snap
 from unet.data.repairing.stacks import indices_of
 from unet.data.repairing.truth import stranger, true_values, unexplained
-from unet.data.seen import Seen, listed
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels, Value, default_colors
 
@@ -29,7 +29,7 @@ _BENT = ("lossy-mask", "blended-mask", "photo-mask", "colors-not-in-table", "val
 _UNEXPLAINED = 1e-4  # share of the pixels that is worth a word; at most 1e-5 where no class was missed
 
 
-def numbered(jobs: list[Job], kind: str) -> tuple[list[Job], Labels]:
+def numbered(jobs: list[FileRepair], kind: str) -> tuple[list[FileRepair], Labels]:
     """Make classes of masks that number objects.
 
     Parameters
@@ -42,7 +42,7 @@ def numbered(jobs: list[Job], kind: str) -> tuple[list[Job], Labels]:
     DataError
         The masks hold colours, or no objects.
     """
-    seen = Seen(scan_of(jobs))
+    seen = MaskValues(scan_of(jobs))
     if seen.is_rgb or set(seen.counts) <= {0} or min(value for value in seen.counts if isinstance(value, int)) < 0:
         what = "colours" if seen.is_rgb else f"the values {listed(sorted(seen.counts, key=str), 3)}"
         raise DataError(f"the masks hold {what}", "numbers of objects, 0 for none", "leave out --instances")
@@ -57,7 +57,7 @@ def numbered(jobs: list[Job], kind: str) -> tuple[list[Job], Labels]:
     return jobs, Labels(names, default_colors(len(names)), tuple(range(len(names))))
 
 
-def classed(jobs: list[Job], settings: DataConfig) -> tuple[list[Job], Labels, list[LeftOut], list[str]]:
+def classed(jobs: list[FileRepair], settings: DataConfig) -> tuple[list[FileRepair], Labels, list[LeftOut], list[str]]:
     """Give all masks the same values, and only true ones.
 
     Returns
@@ -82,9 +82,9 @@ def classed(jobs: list[Job], settings: DataConfig) -> tuple[list[Job], Labels, l
     return jobs, _labels(jobs, settings), left_out, notes
 
 
-def _alike(jobs: list[Job], settings: DataConfig) -> Gathered:
+def _alike(jobs: list[FileRepair], settings: DataConfig) -> Gathered:
     """Bring masks with other palettes, with none, or with spread values to the values of most."""
-    seen = Seen(scan_of(jobs))
+    seen = MaskValues(scan_of(jobs))
     if checks.one_hot(seen):
         step = Step("bands to class numbers", indices_of)
         return [job.then(step) for job in jobs], []
@@ -111,7 +111,7 @@ def _alike(jobs: list[Job], settings: DataConfig) -> Gathered:
     return done, left_out
 
 
-def _mended(jobs: list[Job], settings: DataConfig) -> tuple[list[Job], list[LeftOut], list[str]]:
+def _mended(jobs: list[FileRepair], settings: DataConfig) -> tuple[list[FileRepair], list[LeftOut], list[str]]:
     """Put bent values back, where there are some, and leave out masks that hold something else."""
     labels, findings = _judged(jobs, settings)
     if labels is not None:
@@ -124,7 +124,7 @@ def _mended(jobs: list[Job], settings: DataConfig) -> tuple[list[Job], list[Left
     if foreign:  # what is true may show more clearly without them
         rest, left_out, notes = _mended([job for job in jobs if job.pair not in foreign], settings)
         return rest, [*(LeftOut(str(pair.mask), why) for pair, why in foreign.items()), *left_out], notes
-    share = unexplained(Seen(scan_of(jobs)), true)
+    share = unexplained(MaskValues(scan_of(jobs)), true)
     note = (
         f"{share:.2%} of the pixels are near none of {listed(true)}, nor between two of them: if a class is missing, "
         "name all true values with --mask-values or in a class file"
@@ -132,7 +132,7 @@ def _mended(jobs: list[Job], settings: DataConfig) -> tuple[list[Job], list[Left
     return _snapped(jobs, true), [], [note] if share > _UNEXPLAINED else []
 
 
-def _truth(jobs: list[Job], settings: DataConfig, errors: Sequence[Finding]) -> list[Value]:
+def _truth(jobs: list[FileRepair], settings: DataConfig, errors: Sequence[Finding]) -> list[Value]:
     """Return the values that masks hold which have the faults named.
 
     Raises
@@ -146,7 +146,7 @@ def _truth(jobs: list[Job], settings: DataConfig, errors: Sequence[Finding]) -> 
             raise replace(error, remedy=ways).error()
         if error.kind not in _BENT or (error.kind == "photo-mask" and error.count == len(jobs)):
             raise error.error()
-    seen, table, skipped = Seen(scan_of(jobs)), _table(jobs, settings), settings.ignore or ()
+    seen, table, skipped = MaskValues(scan_of(jobs)), _table(jobs, settings), settings.ignore or ()
     if table is not None and seen.is_rgb:
         return [*(row.color for row in table.rows if row.color is not None), *skipped]
     if table is not None and (table.has_values or errors[0].kind == "values-not-in-table"):
@@ -155,12 +155,12 @@ def _truth(jobs: list[Job], settings: DataConfig, errors: Sequence[Finding]) -> 
     return true_values(seen)
 
 
-def _snapped(jobs: list[Job], true: Sequence[Value]) -> list[Job]:
+def _snapped(jobs: list[FileRepair], true: Sequence[Value]) -> list[FileRepair]:
     step = Step(f"snapped to {listed(true)}", partial(snap, values=true), bends=True)
     return [job.then(step, partial(nearest, values=true)) for job in jobs]
 
 
-def _labels(jobs: list[Job], settings: DataConfig) -> Labels:
+def _labels(jobs: list[FileRepair], settings: DataConfig) -> Labels:
     """Return the class table of what the masks now hold.
 
     Raises
@@ -174,8 +174,8 @@ def _labels(jobs: list[Job], settings: DataConfig) -> Labels:
     return labels
 
 
-def _judged(jobs: list[Job], settings: DataConfig) -> tuple[Labels | None, list[Finding]]:
-    return judge(
+def _judged(jobs: list[FileRepair], settings: DataConfig) -> tuple[Labels | None, list[Finding]]:
+    return resolve_labels(
         scan_of(jobs),
         classes=_path(settings.classes),
         mask_values=settings.mask_values,
@@ -184,7 +184,7 @@ def _judged(jobs: list[Job], settings: DataConfig) -> tuple[Labels | None, list[
     )
 
 
-def _table(jobs: list[Job], settings: DataConfig) -> ClassTable | None:
+def _table(jobs: list[FileRepair], settings: DataConfig) -> ClassTable | None:
     return table_of(scan_of(jobs), _path(settings.classes), _path(settings.root))
 
 

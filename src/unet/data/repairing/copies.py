@@ -7,17 +7,17 @@ from collections.abc import Iterable
 import numpy as np
 
 from unet import raster
-from unet.data.repairing.job import Job
+from unet.data.repairing.file_repair import FileRepair
 
 _KEPT_FIRST = ("test", "val", "train", "all")
 
 
-def copies(jobs: Iterable[Job]) -> list[tuple[Job, Job]]:
+def copies(jobs: Iterable[FileRepair]) -> list[tuple[FileRepair, FileRepair]]:
     """Return the pictures that are in another part too, pixel for pixel, or twice where there are no parts yet.
 
     Each with the one to keep: that of test before that of val before that of train, else the first by name.
     """
-    by_digest: dict[int, list[Job]] = {}
+    by_digest: dict[int, list[FileRepair]] = {}
     for job in sorted(jobs, key=lambda job: (_KEPT_FIRST.index(job.part), job.pair)):
         by_digest.setdefault(job.picture.digest, []).append(job)
     return [
@@ -28,6 +28,6 @@ def copies(jobs: Iterable[Job]) -> list[tuple[Job, Job]]:
     ]
 
 
-def _same(one: Job, other: Job) -> bool:
+def _same(one: FileRepair, other: FileRepair) -> bool:
     """Compare all pixels, of which the digest knows some."""
     return np.array_equal(raster.read(one.pair.image), raster.read(other.pair.image))

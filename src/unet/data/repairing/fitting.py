@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 
 from unet import raster
+from unet.data.repairing.file_repair import FileRepair, LeftOut, Step, scan_of
 from unet.data.repairing.gathering import Gathered
 from unet.data.repairing.geometry import clear_choice, scaled, turned, turned_back
-from unet.data.repairing.job import Job, LeftOut, Step, scan_of
 from unet.data.scan import size_faults
 
 _ON_SIDE = 5  # from this EXIF orientation on height and width change places
 
 
-def fitted(jobs: list[Job]) -> Gathered:
+def fitted(jobs: list[FileRepair]) -> Gathered:
     """Return the pairs whose masks fit or can be made to, and the others."""
     faults = {fault.pair: fault for fault in size_faults(scan_of(jobs))}
     done, left_out = [], []
@@ -30,7 +30,7 @@ def fitted(jobs: list[Job]) -> Gathered:
     return done, left_out
 
 
-def _step(job: Job, kind: str) -> Step | None:
+def _step(job: FileRepair, kind: str) -> Step | None:
     """Return what makes a mask fit, or None where that cannot be known."""
     picture, mask = job.picture.orientation, job.mask.orientation
     if kind == "size-scaled":
@@ -49,7 +49,7 @@ def _step(job: Job, kind: str) -> Step | None:
     return None
 
 
-def _upright(job: Job) -> Job:
+def _upright(job: FileRepair) -> FileRepair:
     """Turn a mask that was drawn before EXIF was applied, where its edges say so and its size does not."""
     orientation = job.picture.orientation
     doubtful = orientation != 1 and job.mask.orientation == 1

@@ -13,15 +13,15 @@ import numpy as np
 from unet import raster
 from unet.data.inspection.pictures import usual_bands
 from unet.data.inspection.values import seems_swapped, swapped
+from unet.data.mask_values import MaskValues
 from unet.data.pairs import Pair, Pairing
-from unet.data.repairing.job import Job, LeftOut, scan_of
+from unet.data.repairing.file_repair import FileRepair, LeftOut, scan_of
 from unet.data.repairing.stacks import indices_of
 from unet.data.scan import Scan
-from unet.data.seen import Seen
 from unet.data.stats import mask_stats, picture_stats
 from unet.errors import RasterError
 
-Gathered = tuple[list[Job], list[LeftOut]]
+Gathered = tuple[list[FileRepair], list[LeftOut]]
 
 
 def gather(pairing: Pairing, sure: Mapping[str, tuple[Pair, ...]], found: Scan) -> Gathered:
@@ -37,7 +37,7 @@ def gather(pairing: Pairing, sure: Mapping[str, tuple[Pair, ...]], found: Scan) 
     """
     parts = {pair: part for some in (pairing.parts, sure) for part, pairs in some.items() for pair in pairs}
     rows = zip(found.pairs, found.pictures, found.masks, strict=True)
-    jobs = [Job(parts[pair], pair, picture, mask) for pair, picture, mask in rows]
+    jobs = [FileRepair(parts[pair], pair, picture, mask) for pair, picture, mask in rows]
     stacked, left_out = _faulty(found, parts)
     jobs += stacked
     nearly = {pair for pairs in sure.values() for pair in pairs}
@@ -70,14 +70,14 @@ def _faulty(found: Scan, parts: Mapping[Pair, str]) -> Gathered:
         return list(pool.map(lambda pair: _stacked(pair, parts[pair]), stacks)), left_out
 
 
-def _stacked(pair: Pair, part: str) -> Job:
+def _stacked(pair: Pair, part: str) -> FileRepair:
     """Read what a scan of a mask with a band for each class does not give; both files can be read."""
     picture = picture_stats(raster.read(pair.image), raster.probe(pair.image))
     mask = mask_stats(indices_of(raster.read_bands(pair.mask)))
-    return Job(part, pair, picture, mask, stacked=True)
+    return FileRepair(part, pair, picture, mask, stacked=True)
 
 
-def _without_rivals(jobs: list[Job], rivals: Mapping[Path, Path]) -> Gathered:
+def _without_rivals(jobs: list[FileRepair], rivals: Mapping[Path, Path]) -> Gathered:
     """Leave out pairs of which a file shares its name with one that differs."""
     by_file = {path: job for job in jobs for path in (job.pair.image, job.pair.mask)}
     left_out, wrong = [], set()
@@ -101,7 +101,7 @@ def _same(one: Path, other: Path, *, is_mask: bool) -> bool:
         return False
 
 
-def usable(jobs: list[Job]) -> Gathered:
+def usable(jobs: list[FileRepair]) -> Gathered:
     """Leave out pictures that cannot be given the others' number of bands."""
     usual, good = usual_bands(scan_of(jobs))
     strange = [job for job in jobs if job.picture.bands not in good]
@@ -109,7 +109,7 @@ def usable(jobs: list[Job]) -> Gathered:
     return [job for job in jobs if job.picture.bands in good], left_out
 
 
-def unswapped(jobs: list[Job]) -> Gathered:
+def unswapped(jobs: list[FileRepair]) -> Gathered:
     """Leave out pairs that hold a mask for a picture and the reverse.
 
     Raises
@@ -118,7 +118,7 @@ def unswapped(jobs: list[Job]) -> Gathered:
         More than half of the pairs do.
     """
     right = [job for job in jobs if not seems_swapped(job.picture, job.mask)]
-    finding = swapped(Seen(scan_of(jobs))) if 2 * len(right) < len(jobs) else None
+    finding = swapped(MaskValues(scan_of(jobs))) if 2 * len(right) < len(jobs) else None
     if finding is not None:
         raise finding.error()
     wrong = {job.pair for job in jobs} - {job.pair for job in right}

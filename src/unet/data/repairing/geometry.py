@@ -32,7 +32,7 @@ def scaled(mask: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     return raster.resize(mask, height, width, "nearest")
 
 
-def fit(picture: NDArray[Any], mask: NDArray[Any]) -> float:
+def edge_alignment(picture: NDArray[Any], mask: NDArray[Any]) -> float:
     """Return how much steeper a picture (H, W, C) is along the edges of a mask (H, W, ...) than elsewhere."""
     from scipy import ndimage  # slow to import
 
@@ -49,7 +49,7 @@ def clear_choice(picture: NDArray[Any], mask: NDArray[Any], orientations: tuple[
 
     None where neither fits `CLEAR` times better than the other.
     """
-    first, second = (fit(picture, turned(mask, orientation)) for orientation in orientations)
+    first, second = (edge_alignment(picture, turned(mask, orientation)) for orientation in orientations)
     if max(first, second) < CLEAR * min(first, second):
         return None
     return orientations[0] if first > second else orientations[1]

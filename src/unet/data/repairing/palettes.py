@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet.data.inspection.values import is_wide, spread
-from unet.data.seen import order_of
+from unet.data.mask_values import order_of
 from unet.data.stats import MaskStats
 from unet.labels import IGNORED, Color, Value
 

@@ -118,7 +118,7 @@ def _settled(
         return chosen
     inside = np.pad(np.where(alike, chosen, -1), _NEARBY, constant_values=-1)
     windows = np.lib.stride_tricks.sliding_window_view(inside, (2 * _NEARBY + 1, 2 * _NEARBY + 1))
-    settled = chosen.copy()
+    resolved = chosen.copy()
     doubtful = np.asarray(between.any(axis=(1, 2)))
     rows, columns = np.nonzero(doubtful[chosen] & ~alike)
     for start in range(0, len(rows), _AT_ONCE):
@@ -133,5 +133,5 @@ def _settled(
             wrong[here] = (pairs * present[here]).any(axis=1) & ~present[here, index]
         row, column = row[wrong], column[wrong]
         costs = np.where(present[wrong], _apart(mask[row, column].reshape(-1, true.shape[1]), true), np.inf)
-        settled[row, column] = costs.argmin(axis=1)
-    return settled
+        resolved[row, column] = costs.argmin(axis=1)
+    return resolved

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet.data.inspection.values import MOST_CLASSES, blended
-from unet.data.seen import Seen, listed, option, order_of
+from unet.data.mask_values import MaskValues, listed, option, order_of
 from unet.data.stats import MaskStats
 from unet.errors import DataError
 from unet.labels import Value
@@ -24,7 +24,7 @@ _BENT = 0.5  # share of the pixels of a bent mask that are near true values, at 
 _SOLID = 1e-3  # of all pixels: that a foreign value has among its like if it is no accident
 
 
-def true_values(seen: Seen) -> list[Value]:
+def true_values(seen: MaskValues) -> list[Value]:
     """Return the true values behind bent ones, sorted: those whose pixels lie among their like.
 
     JPEG leaves the inside of areas alone but for a level or two, and blending changes edges only. Thin lines have no
@@ -68,7 +68,7 @@ def _rivals(inner: Counter[Value], true: Sequence[Value]) -> tuple[Value, Value]
     return None
 
 
-def _lost(found: str, seen: Seen) -> DataError:
+def _lost(found: str, seen: MaskValues) -> DataError:
     example = option([(0, 0, 0), (255, 255, 255)] if seen.is_rgb else [0, 255])
     return DataError(
         f"which of the {seen.many()} in the masks are true cannot be told: {found}",
@@ -94,7 +94,7 @@ def stranger(mask: MaskStats, true: Sequence[Value]) -> str:
     return ""
 
 
-def unexplained(seen: Seen, true: Sequence[Value]) -> float:
+def unexplained(seen: MaskValues, true: Sequence[Value]) -> float:
     """Return the share of pixels that are near no true value and between no two: of a class that was not seen."""
     points = np.array([order_of(value) for value in true], dtype=np.float64)
     values = list(seen.counts)

@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.data.preprocess import match_bands
 from unet.labels import Labels
+from unet.preprocessing import match_bands
 
 OPACITY = 0.45
 
 
-def viewable(picture: NDArray[Any], white: float) -> NDArray[np.uint8]:
+def viewable(picture: NDArray[Any], data_range: float) -> NDArray[np.uint8]:
     """Return uint8 RGB (H, W, 3) of a picture (H, W, C) of any dtype and number of bands.
 
     Parameters
     ----------
-    white : float
+    data_range : float
         The value to show as white in pictures that are not uint8.
     """
     rgb = match_bands(picture if picture.shape[2] in (1, 2, 3, 4) else picture[..., :1], 3)
     if rgb.dtype == np.uint8:
         return np.asarray(rgb, dtype=np.uint8)
-    bright: NDArray[np.uint8] = np.clip(rgb.astype(np.float32) * (255 / white), 0, 255).astype(np.uint8)
+    bright: NDArray[np.uint8] = np.clip(rgb.astype(np.float32) * (255 / data_range), 0, 255).astype(np.uint8)
     return bright
 
 

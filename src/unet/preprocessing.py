@@ -1,4 +1,4 @@
-"""From a picture as read to the array that the network sees. Training and prediction share this one function."""
+"""What a network must know of its pictures: bands, range, scale, normalisation; part of the model file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet import raster
 from unet.errors import InputError
 
 
@@ -22,18 +21,18 @@ class Preprocessing:
         Bands the network takes: 1 (grey), 3 (RGB) or any other count.
     scale : float
         Factor on width and height, 0 < scale <= 1.
-    white : float
+    data_range : float
         The value that becomes 1.0: something near the brightest for 16-bit and float pictures, 255 for a network
         that was trained on 8-bit ones only.
     mean, std : tuple of float
-        Per band, subtracted and divided by after the division by `white`. Empty: left out.
+        Per band, subtracted and divided by after the division by `data_range`. Empty: left out.
     resample : {"area", "bicubic", "bilinear"}
         How the picture is reduced.
     """
 
     bands: int = 3
     scale: float = 1.0
-    white: float = 255.0
+    data_range: float = 255.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     resample: str = "area"
@@ -45,7 +44,10 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Preprocessing:
         """Read what `to_dict` wrote, also after a trip through JSON."""
-        return cls(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
+        values = {**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])}
+        if "white" in values:  # its name in format 1
+            values["data_range"] = values.pop("white")
+        return cls(**values)
 
 
 def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
@@ -89,10 +91,10 @@ def match_depth(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[
         The picture is brighter than 8-bit pictures can be, and those alone are known. A network of the Carvana
         system, which standardises nothing, takes it as it is.
     """
-    white = preprocessing.white
+    data_range = preprocessing.data_range
     if picture.dtype == np.uint8:
-        return picture if white == 255 else picture.astype(np.float32) * np.float32(white / 255)
-    if white == 255 and preprocessing.mean and picture.dtype == np.uint16 and picture.max(initial=0) > 255:
+        return picture if data_range == 255 else picture.astype(np.float32) * np.float32(data_range / 255)
+    if data_range == 255 and preprocessing.mean and picture.dtype == np.uint16 and picture.max(initial=0) > 255:
         raise InputError(
             f"a 16-bit picture with values up to {picture.max()}",
             "8 bits, as the model was trained on",
@@ -101,43 +103,11 @@ def match_depth(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[
     return picture
 
 
-def shrink(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[Any]:
-    """Return the picture with the network's bands, brightness and scale, (h, w, C), as a rule in the file's dtype.
-
-    Raises
-    ------
-    InputError
-        The network was trained on pictures of another kind.
-    """
-    picture = match_depth(match_bands(picture, preprocessing.bands), preprocessing)
-    height, width = scaled_size(picture.shape[0], picture.shape[1], preprocessing.scale)
-    if (height, width) == picture.shape[:2]:
-        return picture
-    return raster.resize(picture, height, width, preprocessing.resample)
-
-
 def normalise(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Return float32 (C, h, w) from a picture (h, w, C) that already has the right size."""
     image = picture.astype(np.float32)
-    image /= preprocessing.white
+    image /= preprocessing.data_range
     if preprocessing.mean:
         image -= np.array(preprocessing.mean, dtype=np.float32)
         image /= np.array(preprocessing.std, dtype=np.float32)
     return np.ascontiguousarray(image.transpose(2, 0, 1))
-
-
-def prepare(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Return the network's input for a picture as read from its file.
-
-    Parameters
-    ----------
-    picture : array (H, W, C)
-        uint8, uint16 or float32.
-    preprocessing : Preprocessing
-
-    Returns
-    -------
-    float32 array (C, h, w)
-        h = int(H * scale), w = int(W * scale).
-    """
-    return normalise(shrink(picture, preprocessing), preprocessing)

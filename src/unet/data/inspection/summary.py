@@ -11,15 +11,15 @@ import numpy as np
 
 from unet.data.class_counts import class_counts
 from unet.data.inspection.survey import Survey
+from unet.data.mask_values import MaskValues
 from unet.data.scan import Scan
-from unet.data.seen import Seen
 from unet.labels import IGNORED, Labels
 
 MOST_VALUES = 12
 """Mask values that are listed where they make no classes."""
 
 
-def facts_of(survey: Survey, data: str) -> dict[str, Any]:
+def summarise_survey(survey: Survey, data: str) -> dict[str, Any]:
     """Return all facts as lists, texts and numbers.
 
     Returns
@@ -88,7 +88,7 @@ def _classes(survey: Survey, labels: Labels) -> list[dict[str, Any]]:
 
 
 def _values(scan: Scan) -> list[dict[str, Any]]:
-    seen = Seen(scan)
+    seen = MaskValues(scan)
     masks = Counter(seen.as_seen(value) for mask in scan.masks for value, _ in mask.values)
     return [
         {"value": value, "pixels": count / seen.pixels, "masks": masks[value]}

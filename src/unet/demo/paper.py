@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unet.data.synthetic.engraving import Hatching
-from unet.data.synthetic.grid import shrink
-from unet.data.synthetic.noise import clouds
-from unet.data.synthetic.town import BUILDING, PARK, TINTED, WATER, Floats
+from unet.demo.engraving import Hatching
+from unet.demo.grid import shrink
+from unet.demo.noise import clouds
+from unet.demo.town import BUILDING, PARK, TINTED, WATER, Floats
 
 RED = np.array([188.0, 62.0, 48.0])
 

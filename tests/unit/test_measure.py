@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from skimage.measure import label, perimeter_crofton, regionprops
 
-from unet.data.objects import Shape, shapes_of, thickness
 from unet.data.stats import mask_stats
 from unet.labels import Value
+from unet.shapes.measure import Shape, measure_shapes, thickness
 
 
 def shape_of(mask: NDArray[Any], value: Value) -> Shape:
@@ -131,4 +131,4 @@ def test_class_numbers_are_no_blends() -> None:
 def test_tiny_masks(size: tuple[int, int]) -> None:
     mask = np.arange(size[0] * size[1], dtype=np.uint8).reshape(size)
     values, counts = np.unique(mask, return_counts=True)
-    assert sum(shape.area for shape in shapes_of(mask, values, counts)) == mask.size
+    assert sum(shape.area for shape in measure_shapes(mask, values, counts)) == mask.size

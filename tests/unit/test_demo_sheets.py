@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from unet import demo as synthetic
 from unet import raster
-from unet.data import synthetic
-from unet.data.synthetic import grid, lettering, town
+from unet.demo import grid, lettering, town
 from unet.errors import DataError
 from unet.metrics.confusion import confusion, scores
 

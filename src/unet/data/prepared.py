@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -17,11 +16,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from unet import raster
+from unet import files, raster
 from unet.data.finding import shortened
 from unet.data.pair_arrays import read_target
 from unet.data.pairs import Pair
-from unet.errors import DataError, InputError
+from unet.errors import DataError
 from unet.labels import IGNORED, Labels
 
 INDEX = "sources.json"
@@ -54,7 +53,7 @@ def index_labels(labels: Labels) -> Labels:
     return replace(labels, values=tuple(range(len(labels))), ignored=(IGNORED,), rule="exact")
 
 
-def prepare(
+def prepare_pairs(
     parts: Mapping[str, Sequence[Pair]],
     labels: Labels,
     folder: Path,
@@ -195,12 +194,4 @@ def _recall(folder: Path, recipe: dict[str, Any]) -> dict[str, Entry]:
 
 
 def _keep(folder: Path, data: dict[str, Any]) -> None:
-    draft = folder / f"{INDEX}.{secrets.token_hex(4)}.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(data), encoding="utf-8")
-        draft.replace(folder / INDEX)
-    except OSError as error:
-        raise InputError(f"{folder / INDEX} cannot be written ({error})", "a place with room for it") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    files.write_text(folder / INDEX, json.dumps(data))

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
-from unet.data.synthetic import engraving, lettering, paper
-from unet.data.synthetic.grid import FINE, shrink
-from unet.data.synthetic.town import SMALLEST, plan_town
+from unet.demo import engraving, lettering, paper
+from unet.demo.grid import FINE, shrink
+from unet.demo.town import SMALLEST, plan_town
 from unet.errors import DataError
 
 NAMES = ("street", "building", "water", "park")

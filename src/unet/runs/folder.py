@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unet.config import Config, DataConfig
 from unet.data.manifest import FILE_NAME
-from unet.data.prepare import INDEX
+from unet.data.prepared import INDEX
 from unet.errors import InputError
 
 FOLDS = "folds.json"

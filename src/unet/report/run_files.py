@@ -17,7 +17,7 @@ from unet.labels import Color, default_colors
 
 
 @dataclass(frozen=True)
-class Record:
+class RunFiles:
     """The files of a run, read.
 
     Attributes
@@ -59,7 +59,7 @@ class Record:
         return (*known, *default_colors(count)[len(known) :])[:count]
 
 
-def read_run(run: Path) -> Record:
+def read_run(run: Path) -> RunFiles:
     """Read the files of a run folder.
 
     Raises
@@ -69,7 +69,7 @@ def read_run(run: Path) -> Record:
     """
     settings = config.load_toml(run / "config.toml")
     model = run / "model.safetensors"
-    return Record(
+    return RunFiles(
         run=run,
         settings=settings,
         settings_text=_text(run / "config.toml"),

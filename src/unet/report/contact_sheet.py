@@ -17,10 +17,10 @@ from unet import raster
 from unet.data.class_counts import class_counts
 from unet.data.inspection.survey import Survey
 from unet.data.inspection.values import believed
+from unet.data.mask_values import MaskValues, order_of
 from unet.data.pairs import Pair
-from unet.data.seen import Seen, order_of
-from unet.inference.overlay import overlay, viewable
 from unet.labels import Color, Labels, default_colors, default_names
+from unet.report.overlay import overlay, viewable
 
 MOST_SHOWN = 24
 """Pictures on the sheet and on the page."""
@@ -52,17 +52,17 @@ class Shown:
         return _uri(self.overlay)
 
 
-def gallery(survey: Survey) -> list[Shown]:
+def contact_sheet(survey: Survey) -> list[Shown]:
     """Return the pictures that a person should look at, drawn."""
     chosen = choose(survey)
     if not chosen:
         return []
-    labels = survey.labels or colors_for(Seen(survey.scan))
-    whites = {
+    labels = survey.labels or colors_for(MaskValues(survey.scan))
+    ranges = {
         pair: max(picture.high) or 1.0 for pair, picture in zip(survey.scan.pairs, survey.scan.pictures, strict=True)
     }
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda pair: _draw(pair, chosen[pair], labels, whites[pair]), chosen))
+        return list(pool.map(lambda pair: _draw(pair, chosen[pair], labels, ranges[pair]), chosen))
 
 
 def choose(survey: Survey) -> dict[Pair, str]:
@@ -92,7 +92,7 @@ def choose(survey: Survey) -> dict[Pair, str]:
     return chosen
 
 
-def colors_for(seen: Seen) -> Labels:
+def colors_for(seen: MaskValues) -> Labels:
     """Return a class table to draw masks with that hold no classes: the values that may be true, or the commonest."""
     values = believed(seen)
     if len(values) < 2:
@@ -104,11 +104,11 @@ def colors_for(seen: Seen) -> Labels:
     return Labels(default_names(len(values)), colors, tuple(values), rule="nearest")
 
 
-def write_sheet(shown: Sequence[Shown], path: Path) -> None:
+def write_contact_sheet(shown: Sequence[Shown], path: Path) -> None:
     """Write all overlays as one picture, with their names and why they are there."""
     tiles = []
     for one in shown:
-        height, width = fit(one.overlay.shape, _TILE)
+        height, width = fit_within(one.overlay.shape, _TILE)
         tile = np.full((_TILE, _TILE + 8, 3), 255, np.uint8)
         tile[_TILE - height :, 4 : 4 + width] = raster.resize(one.overlay, height, width, "area")
         tiles.append(np.concatenate([tile, raster.caption([one.name, one.why, ""], _TILE + 8)]))
@@ -118,16 +118,16 @@ def write_sheet(shown: Sequence[Shown], path: Path) -> None:
     raster.write_picture(path, np.concatenate(rows))
 
 
-def _draw(pair: Pair, why: str, labels: Labels, white: float) -> Shown:
-    picture = viewable(raster.read(pair.image), white)
+def _draw(pair: Pair, why: str, labels: Labels, data_range: float) -> Shown:
+    picture = viewable(raster.read(pair.image), data_range)
     mask = raster.read_mask(pair.mask)
-    height, width = fit(picture.shape, _SIDE)
+    height, width = fit_within(picture.shape, _SIDE)
     small = raster.resize(picture, height, width, "area")
     indices = labels.encode(raster.resize(mask, height, width, "nearest"))
     return Shown(pair.name, why, small, overlay(small, indices, labels))
 
 
-def fit(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+def fit_within(shape: tuple[int, ...], side: int) -> tuple[int, int]:
     """Return height and width within a square; small pictures grow up to fourfold."""
     factor = min(side / max(shape[:2]), 4.0)
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))

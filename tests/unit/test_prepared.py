@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from unet import raster
 from unet.data.pairs import Pair, find_pairs
-from unet.data.prepare import INDEX, blocks, index_labels, prepare
+from unet.data.prepared import INDEX, blocks, index_labels, prepare_pairs
 from unet.labels import Labels
 
 DataMaker = Callable[..., Path]
@@ -39,7 +39,7 @@ def test_blocks_put_together_are_the_sheet(tmp_path: Path) -> None:
     raster.write_mask(tmp_path / "drawn.png", target, LABELS.palette())
     raster.write_grey(tmp_path / "roi.png", inside)
     pair = Pair("sheet", tmp_path / "sheet.png", tmp_path / "drawn.png", tmp_path / "roi.png")
-    made = prepare({"all": [pair]}, LABELS, tmp_path / "ready", tile=(64, 64))
+    made = prepare_pairs({"all": [pair]}, LABELS, tmp_path / "ready", tile=(64, 64))
     assert made.left_out == 1, "the block at the upper left"
     names = [one.name for one in made.parts["all"]]
     assert names == ["sheet@0,64", "sheet@64,0", "sheet@64,64"], "22 columns are less than half a block"
@@ -58,7 +58,7 @@ def test_blocks_keep_every_bit(tmp_path: Path, dtype: str, bands: int) -> None:
     np.save(tmp_path / "sheet.npy", sheet)
     raster.write_mask(tmp_path / "drawn.png", np.ones((40, 64), np.uint8), LABELS.palette())
     pair = Pair("sheet", tmp_path / "sheet.npy", tmp_path / "drawn.png")
-    left, right = prepare({"all": [pair]}, LABELS, tmp_path / "ready", tile=(40, 32)).parts["all"]
+    left, right = prepare_pairs({"all": [pair]}, LABELS, tmp_path / "ready", tile=(40, 32)).parts["all"]
     put_together = np.hstack([raster.read(left.image), raster.read(right.image)])
     assert put_together.dtype == sheet.dtype and np.array_equal(put_together, sheet)
 
@@ -70,22 +70,22 @@ def times(folder: Path) -> dict[str, int]:
 def test_only_what_has_changed_is_made_again(make_data: DataMaker, tmp_path: Path) -> None:
     data, ready = make_data(count=4), tmp_path / "ready"
     pairs = {"all": find_pairs(data)["all"]}
-    first = prepare(pairs, LABELS, ready)
+    first = prepare_pairs(pairs, LABELS, ready)
     assert not list(ready.rglob("*.part")) and (ready / INDEX).is_file()
     for path in (ready / "masks").iterdir():
         os.utime(path, (1, 1))
-    assert prepare(pairs, LABELS, ready) == first
+    assert prepare_pairs(pairs, LABELS, ready) == first
     assert set(times(ready).values()) == {10**9}
 
     raster.write_mask(data / "masks" / "p01_mask.png", np.ones((24, 32), np.uint8), LABELS.palette())
     (ready / "masks" / "p02.png").unlink()
-    assert prepare(pairs, LABELS, ready) == first
+    assert prepare_pairs(pairs, LABELS, ready) == first
     again = {name for name, time in times(ready).items() if time != 10**9}
     assert again == {"p01.png", "p02.png"}
     assert (raster.read_mask(ready / "masks" / "p01.png") == 1).all()
 
     swapped = Labels(LABELS.names, LABELS.colors, (1, 0))
-    prepare(pairs, swapped, ready)
+    prepare_pairs(pairs, swapped, ready)
     assert (raster.read_mask(ready / "masks" / "p01.png") == 0).all(), "made in another way, all are made again"
 
 
@@ -93,7 +93,7 @@ def test_parts_may_have_names_in_common(make_data: DataMaker, tmp_path: Path) ->
     make_data("data/train", count=2)
     make_data("data/val", count=2, seed=4)
     found = find_pairs(tmp_path / "data")
-    made = prepare(found, LABELS, tmp_path / "ready")
+    made = prepare_pairs(found, LABELS, tmp_path / "ready")
     for part in ("train", "val"):
         assert [one.name for one in made.parts[part]] == ["p00", "p01"]
         for one, pair in zip(made.parts[part], found[part], strict=True):

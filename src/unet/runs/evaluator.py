@@ -17,15 +17,15 @@ from torch import nn
 import unet
 from unet import bundle
 from unet.bundle import Bundle
-from unet.commands.conclude import sample
-from unet.commands.display import Display
-from unet.commands.json_file import write_json
-from unet.commands.source import Source
 from unet.config import Config
 from unet.data.pairs import Pair
 from unet.devices import Compute
+from unet.files import write_json
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
+from unet.runs.finish import sample
+from unet.runs.source import Source
+from unet.terminal.display import Display
 from unet.training.checkpoint import Progress
 from unet.training.job import Validation
 
@@ -34,7 +34,7 @@ MOST_COMPARED = 8
 
 
 @dataclass
-class Judge:
+class Evaluator:
     """Scores networks as a user would be shown their masks, and keeps the last one scored when told to.
 
     Attributes
@@ -44,7 +44,7 @@ class Judge:
     template : Bundle
         The model file but for its weights.
     source : Source
-    settled : Config
+    resolved : Config
     compute : Compute
     display : Display
     scores : dict
@@ -54,7 +54,7 @@ class Judge:
     run: Path
     template: Bundle
     source: Source
-    settled: Config
+    resolved: Config
     compute: Compute
     display: Display
     scores: dict[str, Any] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Judge:
 
     def validate(self, network: nn.Module) -> Validation:
         """Score the validation pictures."""
-        source, training = self.source, self.settled.training
+        source, training = self.source, self.resolved.training
         predictor = self._predictor(network)
         counts = evaluation.count(predictor, source.val, source.labels, self.display.validating)
         scores = self.scores = evaluation.summarise(counts, source.val, source.labels)
@@ -89,7 +89,7 @@ class Judge:
     def keep(self, network: nn.Module, progress: Progress) -> None:
         """Write the model file of a network that has just been validated, and its scores."""
         scores = {key: value for key, value in self.scores.items() if key not in ("images", "confusion")}
-        about = provenance(self.settled, progress, self.source)
+        about = provenance(self.resolved, progress, self.source)
         bundle.save(self.as_bundle(network, scores=scores, provenance=about), self.run / "model.safetensors")
         write_json(self.run / "evaluation.json", self.scores)
 
@@ -102,14 +102,14 @@ def _ious(scores: dict[str, Any]) -> list[float]:
     return [image["mean_iou"] for image in scores["images"] if image["mean_iou"] is not None]
 
 
-def kept_score(run: Path, settled: Config) -> float:
+def kept_score(run: Path, resolved: Config) -> float:
     """Return the score of the best weights of a run so far, -1 where it has none."""
     path = run / "model.safetensors"
     scores = bundle.load(path).scores if path.exists() else {}
-    return float(scores.get(settled.training.best_by) or -1.0)
+    return float(scores.get(resolved.training.best_by) or -1.0)
 
 
-def provenance(settled: Config, progress: Progress, source: Source) -> dict[str, Any]:
+def provenance(resolved: Config, progress: Progress, source: Source) -> dict[str, Any]:
     """Return where a model comes from: settings, data, versions, date."""
     return {
         "unet": unet.__version__,
@@ -120,5 +120,5 @@ def provenance(settled: Config, progress: Progress, source: Source) -> dict[str,
         "seconds": round(progress.seconds, 1),
         "train_pictures": len(source.train),
         "val_pictures": len(source.val),
-        "config": settled.model_dump(mode="json", exclude_none=True),
+        "config": resolved.model_dump(mode="json", exclude_none=True),
     }

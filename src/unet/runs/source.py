@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unet.commands.display import Display
 from unet.config import Config, DataConfig
 from unet.data.finding import Finding, stop_on_errors
 from unet.data.fingerprint import Fingerprint, fingerprint
@@ -16,11 +15,12 @@ from unet.data.inspection.survey import Survey, survey
 from unet.data.manifest import DEFAULT_VAL, Description, describe
 from unet.data.pairs import Pair, pair_up
 from unet.data.parts import in_parts
-from unet.data.prepare import index_labels, prepare
+from unet.data.prepared import index_labels, prepare_pairs
 from unet.data.scan import scan
 from unet.data.splitting import split
 from unet.errors import ConfigError, DataError, InputError
 from unet.labels import Labels, default_colors, default_names
+from unet.terminal.display import Display
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def read_source(settings: DataConfig, classes: int | None, seed: int, display: D
 def prepare_parts(
     parts: Mapping[str, tuple[Pair, ...]], labels: Labels, folder: Path, tile: tuple[int, int] | None, display: Display
 ) -> dict[str, tuple[Pair, ...]]:
-    """Return the prepared pairs of the parts that are trained and validated on; see `unet.data.prepare`."""
+    """Return the prepared pairs of the parts that are trained and validated on; see `unet.data.prepared`."""
     with display.counting("preparing masks") as progress:
-        made = prepare(parts, labels, folder, tile=tile, progress=progress)
+        made = prepare_pairs(parts, labels, folder, tile=tile, progress=progress)
     if not any(made.parts.values()):
         raise DataError("no pixel of the pictures counts", "some inside the region of interest and not ignored")
     pictures, count = (sum(map(len, some.values())) for some in (parts, made.parts))

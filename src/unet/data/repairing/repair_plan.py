@@ -8,20 +8,20 @@ from dataclasses import dataclass, replace
 
 from unet.config import DataConfig
 from unet.data.finding import shortened
+from unet.data.mask_values import listed
 from unet.data.pairs import Pair, Pairing
 from unet.data.repairing.classing import classed, numbered
 from unet.data.repairing.copies import copies
+from unet.data.repairing.file_repair import FileRepair, LeftOut, Step
 from unet.data.repairing.fitting import fitted
 from unet.data.repairing.gathering import gather, unswapped, usable
-from unet.data.repairing.job import Job, LeftOut, Step
 from unet.data.scan import Scan
-from unet.data.seen import listed
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels
 
 
 @dataclass(frozen=True)
-class Plan:
+class RepairPlan:
     """What is to be done.
 
     Attributes
@@ -37,7 +37,7 @@ class Plan:
         What else should be known.
     """
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[FileRepair, ...]
     labels: Labels
     left_out: tuple[LeftOut, ...]
     copies: tuple[tuple[str, str], ...]
@@ -52,7 +52,7 @@ def make_plan(
     instances: str | None = None,
     *,
     drop_copies: bool = False,
-) -> Plan:
+) -> RepairPlan:
     """Decide what to do.
 
     Parameters
@@ -103,7 +103,7 @@ def make_plan(
         ignored=(IGNORED,) if any(IGNORED in job.values for job in jobs) else (),
         rule="exact",
     )
-    return Plan(
+    return RepairPlan(
         tuple(_told_apart(jobs)),
         clean,
         tuple(left_out),
@@ -112,7 +112,7 @@ def make_plan(
     )
 
 
-def _demand_enough(jobs: list[Job], left_out: list[LeftOut]) -> None:
+def _demand_enough(jobs: list[FileRepair], left_out: list[LeftOut]) -> None:
     """Make sure that there is something to train on and to validate on.
 
     Raises
@@ -129,7 +129,7 @@ def _demand_enough(jobs: list[Job], left_out: list[LeftOut]) -> None:
         )
 
 
-def _told_apart(jobs: list[Job]) -> list[Job]:
+def _told_apart(jobs: list[FileRepair]) -> list[FileRepair]:
     """Rename pictures whose names differ in capitals only, which some systems do not tell apart."""
     taken: set[str] = set()
     named = []

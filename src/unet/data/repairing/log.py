@@ -11,13 +11,13 @@ import numpy as np
 import tomli_w
 
 from unet.data.repairing.carry_out import Done
-from unet.data.repairing.plan import Plan
+from unet.data.repairing.repair_plan import RepairPlan
 from unet.labels import IGNORED
 
 _MOST = 20  # files that are listed for each change in the readable log
 
 
-def write_record(folder: Path, plan: Plan, done: Sequence[Done], source: str) -> None:
+def write_record(folder: Path, plan: RepairPlan, done: Sequence[Done], source: str) -> None:
     """Write classes.csv, dataset.toml, repair.csv and repair.md."""
     texts = {
         "classes.csv": classes_csv(plan),
@@ -29,19 +29,19 @@ def write_record(folder: Path, plan: Plan, done: Sequence[Done], source: str) ->
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
-def classes_csv(plan: Plan) -> str:
+def classes_csv(plan: RepairPlan) -> str:
     """Return the class table: name, value in the masks, colour."""
     rows = zip(plan.labels.names, plan.labels.values, plan.labels.colors, strict=True)
     return _csv([("name", "value", "r", "g", "b"), *((name, value, *color) for name, value, color in rows)])
 
 
-def dataset_toml(plan: Plan) -> str:
+def dataset_toml(plan: RepairPlan) -> str:
     """Return the description that training reads; parts are told by folders."""
     described = {"images": "images", "masks": "masks", "classes": "classes.csv", "ignore": list(plan.labels.ignored)}
     return tomli_w.dumps({key: value for key, value in described.items() if value})
 
 
-def changes_csv(plan: Plan, done: Sequence[Done]) -> str:
+def changes_csv(plan: RepairPlan, done: Sequence[Done]) -> str:
     """Return a row for each change of a file, and for each file that was left out."""
     rows: list[Sequence[object]] = [("file", "written as", "what", "pixels", "share")]
     for one in done:
@@ -53,7 +53,7 @@ def changes_csv(plan: Plan, done: Sequence[Done]) -> str:
     return _csv(rows)
 
 
-def summary(plan: Plan, done: Sequence[Done], source: str) -> str:
+def summary(plan: RepairPlan, done: Sequence[Done], source: str) -> str:
     """Return what was done, in Markdown."""
     pixels, bent = np.sum([one.pixels for one in done], axis=0), np.sum([one.bent for one in done], axis=0)
     lines = [

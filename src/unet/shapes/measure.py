@@ -57,7 +57,7 @@ def thickness(area: float, perimeter: float) -> float:
     return 2 * area / perimeter if perimeter else math.inf
 
 
-def shapes_of(
+def measure_shapes(
     mask: NDArray[Any], keys: NDArray[Any], counts: NDArray[np.int64], *, rgb: bool = False, numbered: bool = False
 ) -> tuple[Shape, ...]:
     """Return the shapes of a mask.

@@ -164,7 +164,7 @@ def check(wanted: Config) -> None:
     MissingExtraError
         The package of a tracker or of a pre-trained encoder is not installed.
     """
-    losses.parse(wanted.training.loss or losses.USUAL)
+    losses.parse(wanted.training.loss or losses.DEFAULT_LOSS)
     trackers.require(wanted.training.trackers)
     devices.candidates(devices.pick(wanted.training.device), wanted.training.precision)
     architecture = wanted.model.architecture

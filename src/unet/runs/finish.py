@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import bundle, raster
-from unet.commands.source import Source
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
-from unet.data.preprocess import match_bands
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
-from unet.report import write_report
+from unet.preprocessing import match_bands
+from unet.report.page import write_report
+from unet.runs.source import Source
 
 SAMPLES = 6
 """Pictures shown in the report, from the worst to the best."""
@@ -25,7 +25,7 @@ SAMPLE_WIDTH = 480
 """Pixels of one picture of a sample."""
 
 
-def conclude(run: Path, source: Source, device: str) -> tuple[Path, dict[str, Any]]:
+def finish_run(run: Path, source: Source, device: str) -> tuple[Path, dict[str, Any]]:
     """Draw samples with the best model of a run and write the report.
 
     Returns
@@ -50,16 +50,16 @@ def conclude(run: Path, source: Source, device: str) -> tuple[Path, dict[str, An
 
 def sample(predictor: Predictor, pair: Pair, labels: Labels) -> NDArray[np.uint8]:
     """Return picture, truth and prediction side by side, as one picture (H, W, 3)."""
-    white = predictor.bundle.preprocessing.white
+    data_range = predictor.bundle.preprocessing.data_range
     picture, target = read_pair(pair, labels)
     predicted = predictor.predict(picture).indices
-    panels = (_viewable(picture, white), labels.colorize(target), labels.colorize(predicted))
+    panels = (_viewable(picture, data_range), labels.colorize(target), labels.colorize(predicted))
     return np.asarray(np.hstack([_reduced(panel) for panel in panels]), dtype=np.uint8)
 
 
-def _viewable(picture: NDArray[Any], white: float) -> NDArray[np.uint8]:
+def _viewable(picture: NDArray[Any], data_range: float) -> NDArray[np.uint8]:
     rgb = match_bands(picture[..., :1] if picture.shape[2] not in (1, 2, 3, 4) else picture, 3)
-    return np.asarray(np.clip(rgb.astype(np.float32) / white * 255, 0, 255), dtype=np.uint8)
+    return np.asarray(np.clip(rgb.astype(np.float32) / data_range * 255, 0, 255), dtype=np.uint8)
 
 
 def _reduced(panel: NDArray[np.uint8]) -> NDArray[np.uint8]:

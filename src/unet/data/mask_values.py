@@ -11,7 +11,7 @@ from unet.data.stats import MOST_VALUES
 from unet.labels import Color, Value
 
 
-class Seen:
+class MaskValues:
     """All values of all masks, as ints, or as triples as soon as one mask has colours.
 
     Attributes

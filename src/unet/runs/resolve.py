@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from unet import config, devices, plan
-from unet.commands.display import Display
-from unet.commands.source import Source
+from unet import config, devices, files, plan
 from unet.config import Config
 from unet.devices import Compute
 from unet.models import SETTINGS, ModelSpec
 from unet.models.backbones import description
 from unet.plan import Machine
+from unet.runs.source import Source
+from unet.terminal.display import Display
 from unet.training import probe
 
 MOST_WORKERS = 8
@@ -22,7 +22,7 @@ PROBE_WIDTH = 32
 """Width of the network by which precision and memory layout are chosen: wide enough to tell, quick to run."""
 
 
-def settle(wanted: Config, source: Source, display: Display) -> tuple[Config, Compute, tuple[str, ...]]:
+def resolve(wanted: Config, source: Source, display: Display) -> tuple[Config, Compute, tuple[str, ...]]:
     """Decide what the user left open and say why; return the settings, how to compute, and the reasons."""
     device = devices.pick(wanted.training.device)
     outline = spec_of(wanted, source).of_width(PROBE_WIDTH)
@@ -33,13 +33,13 @@ def settle(wanted: Config, source: Source, display: Display) -> tuple[Config, Co
     if workers is None:
         # A CPU that trains has no core to spare for reading ahead; a GPU must not wait for it.
         workers = 0 if device.type == "cpu" else min(MOST_WORKERS, os.cpu_count() or 1)
-    settled = decided.config.updated(
+    resolved = decided.config.updated(
         {"training": {"precision": compute.precision, "channels_last": compute.channels_last, "workers": workers}}
     )
     reasons = (f"Computing on {device.type} in {devices.describe(compute)}: {compute.why}.", *decided.reasons)
     for reason in reasons:
         display.say(reason)
-    return settled, compute, reasons
+    return resolved, compute, reasons
 
 
 def spec_of(settings: Config, source: Source) -> ModelSpec:
@@ -55,9 +55,7 @@ def spec_of(settings: Config, source: Source) -> ModelSpec:
     return ModelSpec(model.architecture, source.fingerprint.bands, classes, **about)
 
 
-def write_plan(folder: Path, settled: Config, reasons: tuple[str, ...]) -> None:
+def write_plan(folder: Path, resolved: Config, reasons: tuple[str, ...]) -> None:
     """Write config.toml for `unet train --config`, and plan.md for people."""
-    for name, text in (("plan.md", plan.to_markdown(reasons)), ("config.toml", config.to_toml(settled))):
-        draft = folder / f"{name}.part"
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, folder / name)
+    for name, text in (("plan.md", plan.to_markdown(reasons)), ("config.toml", config.to_toml(resolved))):
+        files.write_text(folder / name, text)

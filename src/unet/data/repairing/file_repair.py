@@ -40,7 +40,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Job:
+class FileRepair:
     """A pair and what is done to it.
 
     Attributes
@@ -87,7 +87,7 @@ class Job:
         path = self.pair.mask
         return indices_of(raster.read_bands(path)) if self.stacked else raster.read_mask(path)
 
-    def then(self, step: Step, by_value: Edit | None = None) -> Job:
+    def then(self, step: Step, by_value: Edit | None = None) -> FileRepair:
         """Return the job with one more step, which changes values only; without it if it changes nothing.
 
         `by_value` is given where the step also looks at neighbours: what it does to values as a rule.
@@ -98,7 +98,7 @@ class Job:
             mask = replace(mask, palette=self.mask.palette)
         return replace(self, steps=self.steps if is_same else (*self.steps, step), mask=mask)
 
-    def resized(self, step: Step) -> Job:
+    def resized(self, step: Step) -> FileRepair:
         """Return the job with one more step, after which the mask has its picture's size."""
         old, new = self.mask, (self.picture.height, self.picture.width)
         factor = new[0] * new[1] / (old.height * old.width)
@@ -122,7 +122,7 @@ class LeftOut:
         return cls(str(file), text.removeprefix(f"{file} "))
 
 
-def scan_of(jobs: Iterable[Job]) -> Scan:
+def scan_of(jobs: Iterable[FileRepair]) -> Scan:
     """Return what a scan would find after the steps."""
     jobs = tuple(jobs)
     pictures, masks = tuple(job.picture for job in jobs), tuple(job.mask for job in jobs)

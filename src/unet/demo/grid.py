@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.data.synthetic.town import Floats, following
+from unet.demo.town import Floats, following
 
 Ids = NDArray[np.int16]
 Ink = NDArray[np.float32]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unet.data.synthetic.grid import FINE, Ids, Ink, cover, pixels, turned
-from unet.data.synthetic.noise import clouds, spline
-from unet.data.synthetic.town import (
+from unet.demo.grid import FINE, Ids, Ink, cover, pixels, turned
+from unet.demo.noise import clouds, spline
+from unet.demo.town import (
     BUILDING,
     CROSSED,
     HATCHED,

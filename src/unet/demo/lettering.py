@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from unet.data.synthetic.grid import FINE, Ink, pixels
-from unet.data.synthetic.town import Floats, Town, rotation
+from unet.demo.grid import FINE, Ink, pixels
+from unet.demo.town import Floats, Town, rotation
 
 # A letter is a few strokes between points of a grid of 3 x 5: a b c on top, m n o at the bottom.
 STROKES = {

@@ -1,0 +1,99 @@
+"""The one way to write files: beside their place first, then put there in one instant, so that none is ever half."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from unet.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Give a temporary file beside `path`, and put it in the place of `path` when the block ends without an error.
+
+    Parameters
+    ----------
+    path : Path
+        The folder is made.
+    durable : bool
+        Wait until the disk has it, so that a power cut leaves the old file or the new one. For states and models,
+        which cannot be made again at once.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; the temporary one is gone then.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.touch()
+        mode = draft.stat().st_mode
+        yield draft
+        draft.chmod(mode)  # as any new file's: some libraries keep theirs from everybody else
+        if durable:
+            with draft.open("rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(draft, path)
+        if durable:
+            _sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+
+
+def write_with(path: Path, write: Callable[[Path], None], *, durable: bool = False) -> None:
+    """Let `write` write a file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        It cannot be written there.
+    """
+    try:
+        with replacing(path, durable=durable) as draft:
+            write(draft)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror or error})", "a place with room for it") from error
+
+
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a text in UTF-8, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        It cannot be written there.
+    """
+    write_with(path, lambda draft: _write_utf8(draft, text), durable=durable)
+
+
+def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
+    """Write JSON, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        It cannot be written there.
+    """
+    write_text(path, json.dumps(data, indent=1), durable=durable)
+
+
+def _write_utf8(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the disk keep the names in a folder too; systems that cannot open folders do it by themselves."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

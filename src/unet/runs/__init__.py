@@ -1,0 +1,1 @@
+"""A run: decided once, written into its folder, opened, resumed, finished."""

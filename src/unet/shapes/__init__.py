@@ -1,0 +1,1 @@
+"""Label maps to things: components, their measures, distances between them; numpy in, numpy out."""
