@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from unet import raster
-from unet.shapes.border_weights import border_weights, part
 from unet.demo.noise import clouds
-from unet.report.overlay import overlay, viewable
 from unet.labels import Labels
+from unet.report.overlay import overlay, viewable
+from unet.shapes.border_weights import border_weights, separate_touching
 
 STOPS = np.array([[0, 0, 110], [20, 80, 240], [30, 200, 200], [240, 220, 40], [200, 30, 20]])
 """Colours from the least weight to the greatest."""
@@ -86,10 +86,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.picture is None:
         rng = np.random.default_rng(5)
-        objects = part(cells(236, 4, rng))
+        objects = separate_touching(cells(236, 4, rng))
         read = relief(objects, rng)
     else:
-        read, objects = raster.read(args.picture), part(raster.read_mask(args.mask).astype(np.int32))
+        read, objects = raster.read(args.picture), separate_touching(raster.read_mask(args.mask).astype(np.int32))
     weights = border_weights(objects, w0=args.w0, sigma=args.sigma)
     row, column, height, width = map(int, args.window.split(","))
     shown = np.s_[row : row + height, column : column + width]

@@ -3,9 +3,9 @@
 A tile *sees* a window of the picture, which may reach beyond it, and *keeps* a part of what comes out for it. The
 functions that lay tiles out differ in what they promise:
 
-- `valid_spans`: for networks without padding, whose output lacks a rim; the result is that of the whole picture.
+- `valid_spans`: for networks without padding, whose output lacks a margin; the result is that of the whole picture.
 - `abutting_spans`: for the same networks, tiles side by side with no regard to pooling: fewer, but not quite the same.
-- `halo_spans`: for networks with padding; with a halo as wide as the network's reach the result is that of the whole.
+- `halo_spans`: for networks with padding; with a halo of the receptive field's radius the result is that of the whole.
 - `overlapping_spans`: for any network with padding; what tiles say twice is averaged by `blend_weights`.
 - `window_spans`: for pictures that are cut into files, and put together from other files of the same names.
 """
@@ -86,11 +86,11 @@ def valid_spans(length: int, side: int, valid_margin: int, multiple: int) -> lis
     ValueError
         A tile yields less than one step.
     """
-    yields = side - 2 * valid_margin
-    step = yields // multiple * multiple
+    output = side - 2 * valid_margin
+    step = output // multiple * multiple
     if step < 1:
-        raise ValueError(f"tiles of {side} yield {yields} pixels; a step takes {multiple} at least")
-    return _side_by_side(length, side, valid_margin, step, yields)
+        raise ValueError(f"tiles of {side} yield {output} pixels; a step takes {multiple} at least")
+    return _side_by_side(length, side, valid_margin, step, output)
 
 
 def abutting_spans(length: int, side: int, valid_margin: int) -> list[Span]:
@@ -99,14 +99,14 @@ def abutting_spans(length: int, side: int, valid_margin: int) -> list[Span]:
     Where the step is no multiple of 2 ** depth the pooling falls on other pixels than in the whole picture, and the
     result differs, by what it does when the whole picture is shifted by a pixel.
     """
-    yields = side - 2 * valid_margin
-    if yields < 1:
-        raise ValueError(f"tiles of {side} yield {yields} pixels")
-    return _side_by_side(length, side, valid_margin, yields, yields)
+    output = side - 2 * valid_margin
+    if output < 1:
+        raise ValueError(f"tiles of {side} yield {output} pixels")
+    return _side_by_side(length, side, valid_margin, output, output)
 
 
-def _side_by_side(length: int, side: int, valid_margin: int, step: int, yields: int) -> list[Span]:
-    count = 1 + max(0, -(-(length - yields) // step))
+def _side_by_side(length: int, side: int, valid_margin: int, step: int, output: int) -> list[Span]:
+    count = 1 + max(0, -(-(length - output) // step))
     starts = [number * step for number in range(count)]
     ends = [*starts[1:], length]
     return [
@@ -137,7 +137,7 @@ def halo_spans(length: int, side: int, halo: int, multiple: int) -> list[Span]:
     list of Span
         They keep every pixel once and see nothing beyond the picture.
     """
-    halo = _up(halo, multiple)
+    halo = _round_up(halo, multiple)
     if length <= side:
         return [Span(0, length, 0, length)]
     keep = max(multiple, (side - 2 * halo) // multiple * multiple)
@@ -203,13 +203,13 @@ def window_spans(length: int, window: int, step: int, pad: int | None = None) ->
     ValueError
         The windows leave something out.
     """
-    rim = (window - step) // 2
-    pad = rim if pad is None else pad
-    if not 0 < step <= window or not rim <= pad < window:
+    margin = (window - step) // 2
+    pad = margin if pad is None else pad
+    if not 0 < step <= window or not margin <= pad < window:
         raise ValueError(f"windows of {window}, {step} apart, padded by {pad}: they leave something out")
     spans = []
     for start in range(-pad, length + step, step):
-        first, last = max(0, start + rim), min(length, start + rim + step)
+        first, last = max(0, start + margin), min(length, start + margin + step)
         if first < last:
             spans.append(Span(start, start + window, first, last))
     return spans
@@ -224,11 +224,11 @@ def blend_weights(side: int, kind: str) -> NDArray[np.float32]:
     kind : {"gaussian", "linear"}
         A bell over the middle, or a tent: ends count least, since a tile does not know what lies beside it.
     """
-    place = (np.arange(side) + 0.5) / side - 0.5
+    position = (np.arange(side) + 0.5) / side - 0.5
     if kind == "linear":
-        return (1 - 2 * np.abs(place)).astype(np.float32)
+        return (1 - 2 * np.abs(position)).astype(np.float32)
     if kind == "gaussian":
-        return np.exp(-0.5 * (place * GAUSS_SHARE) ** 2).astype(np.float32)
+        return np.exp(-0.5 * (position * GAUSS_SHARE) ** 2).astype(np.float32)
     raise ValueError(f"blend weights {kind!r}; expected gaussian or linear")
 
 
@@ -256,15 +256,15 @@ def places(span: Span, length: int, border: str) -> NDArray[np.intp]:
     ValueError
         No such border.
     """
-    wanted = np.arange(span.start, span.stop)
+    indices = np.arange(span.start, span.stop)
     if border == "edge":
-        return wanted.clip(0, length - 1)
+        return indices.clip(0, length - 1)
     if border == "mirror":
         period = max(1, 2 * (length - 1))
-        wanted = np.abs(wanted) % period
-        return np.minimum(wanted, period - wanted)
+        indices = np.abs(indices) % period
+        return np.minimum(indices, period - indices)
     raise ValueError(f"border {border!r}; expected {' or '.join(BORDERS)}")
 
 
-def _up(value: int, multiple: int) -> int:
+def _round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple

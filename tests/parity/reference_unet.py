@@ -96,5 +96,5 @@ def predict(w: Weights, picture: Image.Image, scale: float, threshold: float = 0
     image = torch.from_numpy(np.asarray(small).transpose(2, 0, 1) / 255).float()[None]
     with torch.inference_mode():
         logits = F.interpolate(forward(w, image), (picture.height, picture.width), mode="bilinear")[0]
-        found = logits.argmax(0) if logits.shape[0] > 1 else (logits.sigmoid() > threshold)[0].long()
-    return found.numpy()
+        classes = logits.argmax(0) if logits.shape[0] > 1 else (logits.sigmoid() > threshold)[0].long()
+    return classes.numpy()

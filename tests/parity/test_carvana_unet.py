@@ -84,9 +84,9 @@ def test_masks(tmp_path: Path, classes: int, bilinear: bool, scale: float) -> No
     picture = picture_file(tmp_path / "a.png", 97, 131)
     given = None if scale == 0.5 else scale
     predictor = Predictor(bundle.load(tmp_path / "MODEL.pth", scale=given), device="cpu", exact=True)
-    found = predictor.predict(raster.read(tmp_path / "a.png")).indices
+    indices = predictor.predict(raster.read(tmp_path / "a.png")).indices
     expected = reference.predict(weights, picture, scale)
-    assert (found != expected).mean() < 1e-3  # ties, up to rounding
+    assert (indices != expected).mean() < 1e-3  # ties, up to rounding
     assert len(np.unique(expected)) == max(2, classes)  # else the comparison would say little
 
 
@@ -95,8 +95,8 @@ def test_threshold_of_a_single_logit(tmp_path: Path) -> None:
     picture = picture_file(tmp_path / "a.png", 64, 64)
     for threshold in (0.3, 0.7):
         predictor = Predictor(bundle.load(tmp_path / "MODEL.pth"), device="cpu", exact=True, threshold=threshold)
-        found = predictor.predict(raster.read(tmp_path / "a.png")).indices
-        assert (found != reference.predict(weights, picture, 0.5, threshold)).mean() < 1e-3
+        indices = predictor.predict(raster.read(tmp_path / "a.png")).indices
+        assert (indices != reference.predict(weights, picture, 0.5, threshold)).mean() < 1e-3
 
 
 @pytest.mark.parametrize(
@@ -144,6 +144,6 @@ def test_real_pictures(shared_data: Path) -> None:
         {},
         weights,
     )
-    found = Predictor(network, device="cpu", exact=True).predict(raster.read(path)).indices
+    indices = Predictor(network, device="cpu", exact=True).predict(raster.read(path)).indices
     expected = reference.predict(weights, picture, 0.25)
-    assert (found != expected).mean() < 1e-4
+    assert (indices != expected).mean() < 1e-4

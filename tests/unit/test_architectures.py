@@ -141,9 +141,9 @@ def test_saving_memory_changes_nothing(spec: ModelSpec) -> None:
         output = network(image)
         levels = output if isinstance(output, tuple) else (output,)
         torch.stack([logits.square().mean() for logits in levels]).sum().backward()
-    for (name, expected), found in zip(plain.named_parameters(), saving.parameters(), strict=True):
+    for (name, expected), parameter in zip(plain.named_parameters(), saving.parameters(), strict=True):
         if expected.grad is not None:
-            torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-5, msg=name)
+            torch.testing.assert_close(parameter.grad, expected.grad, rtol=1e-3, atol=1e-5, msg=name)
     for (name, buffer), same in zip(plain.named_buffers(), saving.named_buffers(), strict=True):
         torch.testing.assert_close(same[1], buffer, msg=name)
 
@@ -233,7 +233,7 @@ def watched(spec: ModelSpec) -> tuple[nn.Module, Geometry, int, list[int]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOUNDED)
-def test_nothing_beyond_the_reach_counts(name: str) -> None:
+def test_nothing_beyond_the_receptive_field_counts(name: str) -> None:
     network, geometry, side, rows = watched(VARIANTS[name])
     receptive_field_radius = geometry.receptive_field_radius or 0
     across = geometry.at_least(geometry.multiple + 2 * geometry.valid_margin)
@@ -264,7 +264,7 @@ def raised(image: Tensor, row: int) -> Tensor:
 
 @pytest.mark.parametrize("name", ["unet-group", "unet-instance", "resenc", "backbone-convnextv2", "backbone-swin",
                                   "backbone-segformer", "segformer"])  # fmt: skip
-def test_the_far_end_counts_where_the_reach_has_no_bound(name: str) -> None:
+def test_the_far_end_counts_where_the_receptive_field_has_no_bound(name: str) -> None:
     spec = VARIANTS[name]
     network = network_of(spec).double().eval()
     torch.manual_seed(1)
@@ -305,13 +305,13 @@ def test_files_of_before_load(tmp_path: Path) -> None:
     raw = (tmp_path / "m.safetensors").read_bytes()
     size = int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8 : 8 + size])
-    about = json.loads(header["__metadata__"]["unet"])
-    about["format"] = 1
-    about["preprocessing"]["white"] = about["preprocessing"].pop("data_range")
-    about["spec"] = {
-        key: about["spec"][key] for key in ("architecture", "bands", "classes", "width", "depth", "bilinear")
+    fields = json.loads(header["__metadata__"]["unet"])
+    fields["format"] = 1
+    fields["preprocessing"]["white"] = fields["preprocessing"].pop("data_range")
+    fields["spec"] = {
+        key: fields["spec"][key] for key in ("architecture", "bands", "classes", "width", "depth", "bilinear")
     }
-    header["__metadata__"]["unet"] = json.dumps(about)
+    header["__metadata__"]["unet"] = json.dumps(fields)
     old = json.dumps(header).encode()
     (tmp_path / "old.safetensors").write_bytes(len(old).to_bytes(8, "little") + old + raw[8 + size :])
     loaded = bundle.load(tmp_path / "old.safetensors")
@@ -360,9 +360,9 @@ def test_the_target_is_cut_to_the_logits() -> None:
     def loss(logits: Tensor, target: Tensor, class_weights: Tensor | None, pixels: Tensor) -> Tensor:
         return losses.cross_entropy(logits, target, class_weights) + pixels.mean()
 
-    found = loss_of_outputs(loss, logits, target, None, weights)  # type: ignore[arg-type]
+    result = loss_of_outputs(loss, logits, target, None, weights)  # type: ignore[arg-type]
     expected = losses.cross_entropy(logits, target[:, 6:14, 7:17]) + weights[:, 6:14, 7:17].mean()
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 def test_deep_outputs_count_less_and_less() -> None:
@@ -397,24 +397,24 @@ def saved(name: str, folder: Path) -> nn.Module:
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_weights_come_from_a_folder(name: str, tmp_path: Path) -> None:
     source = saved(name, tmp_path).state_dict()
-    about = backbones.description(str(tmp_path), "backbone")
-    assert str(tmp_path) not in about and backbones.description(about, "backbone") == about
-    network = build(replace(BACKBONE, encoder=about))
+    config = backbones.description(str(tmp_path), "backbone")
+    assert str(tmp_path) not in config and backbones.description(config, "backbone") == config
+    network = build(replace(BACKBONE, encoder=config))
     backbones.load_weights(network, str(tmp_path))
     encoder = network.get_submodule("encoder")
     known = {round(float(tensor.double().norm()), 6) for tensor in source.values()}
     named = encoder.state_dict()
     # Backbones have norms after each stage that classifiers lack.
-    strange = [key for key, tensor in named.items() if round(float(tensor.double().norm()), 6) not in known]
-    assert all("norms" in key for key in strange) and len(strange) < len(named) / 4
+    unmatched = [key for key, tensor in named.items() if round(float(tensor.double().norm()), 6) not in known]
+    assert all("norms" in key for key in unmatched) and len(unmatched) < len(named) / 4
     for bands in (1, 2, 5):  # the weights for any number of bands see a grey picture alike
-        other = build(replace(BACKBONE, encoder=about, bands=bands))
+        other = build(replace(BACKBONE, encoder=config, bands=bands))
         backbones.load_weights(other, str(tmp_path))
         grey = torch.rand(1, 1, 64, 64)
         with torch.inference_mode():
-            found = other.get_submodule("encoder").eval()(grey.expand(-1, bands, -1, -1))
+            features = other.get_submodule("encoder").eval()(grey.expand(-1, bands, -1, -1))
             expected = encoder.eval()(grey.expand(-1, 3, -1, -1))
-        for left, right in zip(found, expected, strict=True):
+        for left, right in zip(features, expected, strict=True):
             torch.testing.assert_close(left, right, rtol=1e-3, atol=1e-4)
 
 

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from unet.labels import IGNORED
-from unet.shapes.border_weights import border_weights, components, part
+from unet.shapes.border_weights import border_weights, components, separate_touching
 
 
 def naive(objects: NDArray[np.integer], w0: float, sigma: float) -> NDArray[np.float64]:
     """The formula as it stands: the distances of every pixel to every object."""
-    found = [number for number in np.unique(objects) if number]
+    labels = [label for label in np.unique(objects) if label]
     weights = np.ones(objects.shape)
-    if len(found) > 1:
-        distances = np.sort([distance_transform_edt(objects != number) for number in found], axis=0)
+    if len(labels) > 1:
+        distances = np.sort([distance_transform_edt(objects != label) for label in labels], axis=0)
         weights += w0 * np.exp(-((distances[0] + distances[1]) ** 2) / (2 * sigma**2)) * (objects == 0)
     return weights
 
@@ -54,10 +54,12 @@ def test_equals_the_naive_formula(seed: int, size: tuple[int, int], count: int, 
 
 def test_a_gap_of_two_pixels() -> None:
     objects = np.array([[5, 5, 0, 0, 9, 9]])
-    both = 1 + 10 * math.exp(-(3**2) / (2 * 5**2))
-    assert border_weights(objects)[0].tolist() == pytest.approx([1, 1, both, both, 1, 1], abs=1e-5)
+    in_gap = 1 + 10 * math.exp(-(3**2) / (2 * 5**2))
+    assert border_weights(objects)[0].tolist() == pytest.approx([1, 1, in_gap, in_gap, 1, 1], abs=1e-5)
     base = np.array([[2, 2, 3, 3, 4, 4]], np.float32)
-    assert border_weights(objects, base=base)[0].tolist() == pytest.approx([2, 2, both + 2, both + 2, 4, 4], abs=1e-5)
+    assert border_weights(objects, base=base)[0].tolist() == pytest.approx(
+        [2, 2, in_gap + 2, in_gap + 2, 4, 4], abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("objects", [np.zeros((4, 5), np.uint8), np.ones((4, 5), np.uint8), np.eye(5, dtype=np.int32)])
@@ -88,13 +90,13 @@ def test_components_are_regions_of_one_class() -> None:
 
 @settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), count=st.integers(0, 12), largest=st.integers(1, 20))
-def test_parted_objects_do_not_touch(seed: int, count: int, largest: int) -> None:
+def test_separated_objects_do_not_touch(seed: int, count: int, largest: int) -> None:
     objects = scattered(seed, 30, 40, count, largest)
-    parted = part(objects)
-    kept = parted != 0
-    assert (parted[kept] == objects[kept]).all()
+    separated = separate_touching(objects)
+    kept = separated != 0
+    assert (separated[kept] == objects[kept]).all()
     for row, column in np.ndindex(28, 38):
-        around = parted[row : row + 3, column : column + 3]
+        around = separated[row : row + 3, column : column + 3]
         if around[1, 1]:
             assert set(np.unique(around)) <= {0, around[1, 1]}
     for row, column in np.argwhere(~kept & (objects != 0)):

@@ -21,31 +21,31 @@ def test_counts_drawn_by_hand() -> None:
 
 
 def test_scores_drawn_by_hand() -> None:
-    found = scores(np.array([[1, 1, 0], [0, 2, 0], [1, 0, 0]]))
-    np.testing.assert_allclose(found.iou, [1 / 3, 2 / 3, 0])
-    np.testing.assert_allclose(found.dice, [2 / 4, 4 / 5, 0])
-    np.testing.assert_allclose(found.precision, [1 / 2, 2 / 3, math.nan])
-    np.testing.assert_allclose(found.recall, [1 / 2, 1, 0])
-    assert found.pixel_accuracy == 3 / 5
-    assert found.mean_iou == pytest.approx(1 / 3)
-    assert found.mean_iou_foreground == pytest.approx(1 / 3)
-    assert found.mean_accuracy == pytest.approx((1 / 2 + 1 + 0) / 3)
-    assert found.frequency_weighted_iou == pytest.approx((2 * 1 / 3 + 2 * 2 / 3 + 1 * 0) / 5)
+    result = scores(np.array([[1, 1, 0], [0, 2, 0], [1, 0, 0]]))
+    np.testing.assert_allclose(result.iou, [1 / 3, 2 / 3, 0])
+    np.testing.assert_allclose(result.dice, [2 / 4, 4 / 5, 0])
+    np.testing.assert_allclose(result.precision, [1 / 2, 2 / 3, math.nan])
+    np.testing.assert_allclose(result.recall, [1 / 2, 1, 0])
+    assert result.pixel_accuracy == 3 / 5
+    assert result.mean_iou == pytest.approx(1 / 3)
+    assert result.mean_iou_foreground == pytest.approx(1 / 3)
+    assert result.mean_accuracy == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert result.frequency_weighted_iou == pytest.approx((2 * 1 / 3 + 2 * 2 / 3 + 1 * 0) / 5)
 
 
 def test_absent_classes_do_not_enter_the_mean() -> None:
     """A class that never occurs is undefined, also where it was predicted by mistake."""
-    found = scores(np.array([[3, 0, 1], [0, 0, 0], [0, 0, 0]]))
-    assert math.isnan(found.iou[1]) and math.isnan(found.iou[2])
-    assert found.mean_iou == 0.75
-    assert math.isnan(found.mean_iou_foreground)
-    assert found.mean_accuracy == found.frequency_weighted_iou == 0.75
+    result = scores(np.array([[3, 0, 1], [0, 0, 0], [0, 0, 0]]))
+    assert math.isnan(result.iou[1]) and math.isnan(result.iou[2])
+    assert result.mean_iou == 0.75
+    assert math.isnan(result.mean_iou_foreground)
+    assert result.mean_accuracy == result.frequency_weighted_iou == 0.75
 
 
 def test_nothing_counted_is_undefined_everywhere() -> None:
-    found = scores(np.zeros((2, 2), dtype=np.int64))
-    assert math.isnan(found.mean_iou) and math.isnan(found.pixel_accuracy)
-    assert math.isnan(found.mean_accuracy) and math.isnan(found.frequency_weighted_iou)
+    result = scores(np.zeros((2, 2), dtype=np.int64))
+    assert math.isnan(result.mean_iou) and math.isnan(result.pixel_accuracy)
+    assert math.isnan(result.mean_accuracy) and math.isnan(result.frequency_weighted_iou)
 
 
 @given(st.integers(2, 6), st.integers(0, 10_000))
@@ -67,9 +67,9 @@ def test_shapes_must_agree() -> None:
 def test_report_is_json_with_the_worst_picture_first() -> None:
     good, bad = np.array([[5, 0], [0, 5]]), np.array([[0, 5], [5, 0]])
     empty = np.zeros((2, 2), dtype=np.int64)
-    about = [{"name": name} for name in ("good", "empty", "bad")]
-    found = json.loads(json.dumps(report([good, empty, bad], ["a", "b"], about), allow_nan=False))
-    assert [image["name"] for image in found["images"]] == ["bad", "good", "empty"]
-    assert found["images"][2]["mean_iou"] is None
-    assert found["mean_iou"] == pytest.approx(1 / 3)
-    assert [one["pixels"] for one in found["classes"]] == [10, 10]
+    descriptions = [{"name": name} for name in ("good", "empty", "bad")]
+    result = json.loads(json.dumps(report([good, empty, bad], ["a", "b"], descriptions), allow_nan=False))
+    assert [image["name"] for image in result["images"]] == ["bad", "good", "empty"]
+    assert result["images"][2]["mean_iou"] is None
+    assert result["mean_iou"] == pytest.approx(1 / 3)
+    assert [entry["pixels"] for entry in result["classes"]] == [10, 10]

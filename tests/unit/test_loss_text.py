@@ -38,11 +38,11 @@ def test_a_sum_is_read(text: str, expected: torch.Tensor) -> None:
 
 def test_the_weights_reach_every_term() -> None:
     by_class, by_pixel = torch.tensor([1.0, 2.0, 0.5]), torch.rand(TARGET.shape)
-    found = losses.parse("ce + 2*dice")(LOGITS, TARGET, by_class, pixel_weights=by_pixel)
+    loss = losses.parse("ce + 2*dice")(LOGITS, TARGET, by_class, pixel_weights=by_pixel)
     expected = losses.cross_entropy(LOGITS, TARGET, by_class, by_pixel) + 2 * losses.dice(
         LOGITS, TARGET, None, by_pixel
     )
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(loss, expected)
 
 
 @pytest.mark.parametrize("text", ["", "ce +", "cee", "x*ce", "ce - dice", "-1*ce", "0*ce", "nan*ce", "inf*ce + dice"])
@@ -52,7 +52,7 @@ def test_a_loss_that_is_none_is_refused_with_the_known_ones(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("lovas", "unknown term 'lovas' (did you mean lovasz?)"),
         ("generalized_dice", "did you mean generalised_dice"),
@@ -71,17 +71,17 @@ def test_a_loss_that_is_none_is_refused_with_the_known_ones(text: str) -> None:
         ("dice(per=batch", "'dice(per=batch' is no term"),
     ],
 )
-def test_what_is_wrong_is_said(text: str, said: str) -> None:
+def test_what_is_wrong_is_said(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         losses.parse(text)
-    assert said in str(caught.value) and caught.value.exit_code == 2
+    assert message in str(caught.value) and caught.value.exit_code == 2
 
 
 def test_all_faults_are_said_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         losses.parse("0*focal(gamma=-1, x=2) + cee + ce")
-    for said in ("focal times '0'", "gamma=-1", "no argument 'x'", "unknown term 'cee'"):
-        assert said in str(caught.value)
+    for message in ("focal times '0'", "gamma=-1", "no argument 'x'", "unknown term 'cee'"):
+        assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(ARGUMENTS))

@@ -202,11 +202,11 @@ def test_each_term_is_its_obvious_formula(name: str, classes: int, seed: int, ig
     logits, target = sample(seed, classes, ignored=ignored)
     by_class = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)[: max(2, classes)] if weighted else None
     by_pixel = weights_for(seed, target) if weighted else None
-    found = VARIANTS[name](logits, target, by_class, by_pixel)
+    loss = VARIANTS[name](logits, target, by_class, by_pixel)
     data = Plain(logits, target, by_class if takes_class_weights(name) else None, by_pixel)
     expected = PLAIN[name](data) if len(data.classes) else 0.0
-    assert found.dtype == torch.float64
-    assert found.item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert loss.dtype == torch.float64
+    assert loss.item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
     single = VARIANTS[name](logits.float(), target, by_class, by_pixel)
     assert single.dtype == torch.float32
     assert single.item() == pytest.approx(expected, rel=1e-4, abs=1e-4)
@@ -227,9 +227,9 @@ def test_boundary_is_the_cross_entropy_near_pixels_of_another_class(width: int, 
         around = true[n, max(0, row - width) : row + width + 1, max(0, column - width) : column + width + 1]
         near[n, row, column] = ((around != true[n, row, column]) & (around != IGNORED)).any()
     assert 0 < near.sum() < near.size
-    found = losses.boundary(logits, target, by_class, by_pixel, width=width)
+    loss = losses.boundary(logits, target, by_class, by_pixel, width=width)
     expected = losses.cross_entropy(logits, target, by_class, by_pixel * torch.from_numpy(near))
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_there_is_no_boundary_in_a_target_of_one_class() -> None:
@@ -266,12 +266,12 @@ def test_cldice_is_its_obvious_formula(classes: int, seed: int) -> None:
     scores = []
     for k in range(1, max(2, classes)):
         share, truth = p[:, k] * counts, (target.numpy() == k) * counts * 1.0
-        line, true_line = (np.stack([plain_skeleton(one, 3) for one in maps]) for maps in (share, truth))
+        line, true_line = (np.stack([plain_skeleton(picture, 3) for picture in maps]) for maps in (share, truth))
         precision = ((line * truth * w).sum() + 0.5) / ((line * w).sum() + 0.5)
         sensitivity = ((true_line * share * w).sum() + 0.5) / ((true_line * w).sum() + 0.5)
         scores.append(2 * precision * sensitivity / (precision + sensitivity))
-    found = losses.cldice(logits, target, None, weights, iterations=3, smooth=0.5)
-    assert found.item() == pytest.approx(1 - np.mean(scores), rel=1e-9)
+    loss = losses.cldice(logits, target, None, weights, iterations=3, smooth=0.5)
+    assert loss.item() == pytest.approx(1 - np.mean(scores), rel=1e-9)
 
 
 def test_cldice_cares_for_a_gap_in_a_line_more_than_for_its_thickness() -> None:
@@ -308,16 +308,16 @@ def test_what_the_logits_are_where_pixels_do_not_count_never_matters(
     counts = (target != IGNORED) & (by_pixel > 0 if by_pixel is not None else True)
     other = torch.tensor([torch.nan, torch.inf, -torch.inf, 1e30, -3.0], dtype=torch.float64)
     changed = logits.where(counts.unsqueeze(1), other[torch.arange(logits.numel()).view(logits.shape) % 5])
-    found = []
+    results = []
     for given_logits in (logits, changed):
         leaf = given_logits.clone().requires_grad_()
         loss = VARIANTS[name](leaf, target, None, by_pixel)
         loss.backward()
         assert leaf.grad is not None and not bool(leaf.grad.where(counts.logical_not().unsqueeze(1), 0).any())
-        found.append((loss.detach(), leaf.grad))
-    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+        results.append((loss.detach(), leaf.grad))
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
     if not bool(counts.any()):
-        assert found[0][0].item() == 0
+        assert results[0][0].item() == 0
 
 
 @every_term
@@ -327,11 +327,11 @@ def test_what_the_logits_are_where_pixels_do_not_count_never_matters(
 def test_the_order_of_pictures_and_the_side_that_is_up_do_not_matter(name: str, classes: int, seed: int) -> None:
     logits, target = sample(seed, classes, (3, 5, 6))
     by_pixel = weights_for(seed, target)
-    found = VARIANTS[name](logits, target, None, by_pixel)
+    loss = VARIANTS[name](logits, target, None, by_pixel)
     order = torch.tensor([2, 0, 1])
     shuffled = VARIANTS[name](logits[order], target[order], None, by_pixel[order])
     mirrored = VARIANTS[name](logits.flip(2).mT, target.flip(1).mT, None, by_pixel.flip(1).mT)
-    torch.testing.assert_close((shuffled, mirrored), (found, found), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close((shuffled, mirrored), (loss, loss), rtol=1e-9, atol=1e-9)
 
 
 @every_term
@@ -344,9 +344,9 @@ def test_the_order_of_classes_does_not_matter(name: str, seed: int) -> None:
     by_class = torch.tensor([1.0, 0.2, 3.0, 0.7], dtype=torch.float64)
     new = torch.cat([order.argsort(), torch.full((256,), IGNORED)])
     new[IGNORED] = IGNORED
-    found = VARIANTS[name](logits, target, by_class)
+    loss = VARIANTS[name](logits, target, by_class)
     renamed = VARIANTS[name](logits[:, order], new[target], by_class[order])
-    torch.testing.assert_close(renamed, found, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(renamed, loss, rtol=1e-9, atol=1e-9)
 
 
 @every_term
@@ -429,12 +429,12 @@ def test_known_functions_of_torch() -> None:
     torch.testing.assert_close(losses.cross_entropy(logits, target, weights), expected)
     torch.testing.assert_close(losses.topk(logits, target, weights, share=1.0), expected)
     torch.testing.assert_close(losses.focal(logits, target, weights, gamma=0.0), expected)
-    one, target = sample(3, 1)
+    binary, target = sample(3, 1)
     valid = target != IGNORED
-    expected = F.binary_cross_entropy_with_logits(one[:, 0][valid], target[valid].double())
+    expected = F.binary_cross_entropy_with_logits(binary[:, 0][valid], target[valid].double())
     for term in (losses.cross_entropy, losses.bce):
-        torch.testing.assert_close(term(one, target), expected)
-        torch.testing.assert_close(term(one, target, torch.tensor([7.0])), expected)
+        torch.testing.assert_close(term(binary, target), expected)
+        torch.testing.assert_close(term(binary, target, torch.tensor([7.0])), expected)
 
 
 def test_a_rare_class_counts_in_generalised_dice_and_hardly_in_micro_dice() -> None:
@@ -470,5 +470,5 @@ def test_shapes_must_agree() -> None:
 def test_channels_last_logits_and_views_give_the_same() -> None:
     logits, target = sample(4, 3)
     for name, term in VARIANTS.items():
-        found = term(logits.to(memory_format=torch.channels_last), target)
-        assert math.isclose(found.item(), term(logits, target).item(), rel_tol=1e-9), name
+        loss = term(logits.to(memory_format=torch.channels_last), target)
+        assert math.isclose(loss.item(), term(logits, target).item(), rel_tol=1e-9), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,15 @@ from skimage.measure import label, perimeter_crofton, regionprops
 
 from unet.data.stats import mask_stats
 from unet.labels import Value
-from unet.shapes.measure import Shape, measure_shapes, thickness
+from unet.shapes.measure import RegionProps, region_props, thickness
 
 
-def shape_of(mask: NDArray[Any], value: Value) -> Shape:
-    return next(shape for shape in mask_stats(mask).shapes if shape.value == value)
+def props_of(mask: NDArray[Any], value: Value) -> RegionProps:
+    return next(props for props in mask_stats(mask).shapes if props.value == value)
 
 
-def thick(shape: Shape) -> float:
-    return thickness(shape.area, shape.perimeter)
+def thickness_of(props: RegionProps) -> float:
+    return thickness(props.area, props.perimeter_crofton)
 
 
 def line(width: float, degrees: float, side: int = 300) -> NDArray[np.uint8]:
@@ -33,7 +34,7 @@ def line(width: float, degrees: float, side: int = 300) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("degrees", [0, 10, 22.5, 30, 45, 67, 90])
 @pytest.mark.parametrize("width", [4, 10, 24])
 def test_lines_of_any_direction_are_as_thick_as_they_are(width: int, degrees: float) -> None:
-    assert thick(shape_of(line(width, degrees), 1)) == pytest.approx(width, abs=0.06 * width + 0.8), (
+    assert thickness_of(props_of(line(width, degrees), 1)) == pytest.approx(width, abs=0.06 * width + 0.8), (
         "up to the pixels it is drawn in"
     )
 
@@ -42,26 +43,26 @@ def test_the_finest_lines() -> None:
     straight, diagonal = np.zeros((2, 200, 200), np.uint8)
     straight[90] = 1
     np.fill_diagonal(diagonal, 1)
-    assert thick(shape_of(straight, 1)) == pytest.approx(1, abs=0.1)
-    assert thick(shape_of(diagonal, 1)) == pytest.approx(1, abs=0.1)
+    assert thickness_of(props_of(straight, 1)) == pytest.approx(1, abs=0.1)
+    assert thickness_of(props_of(diagonal, 1)) == pytest.approx(1, abs=0.1)
 
 
 def test_discs() -> None:
     rows, columns = np.indices((200, 220))
     disc = ((rows - 100) ** 2 + (columns - 100) ** 2 < 60**2).astype(np.uint8)
-    found = shape_of(disc, 1)
-    assert thick(found) == pytest.approx(60, rel=0.03)
-    assert found.perimeter == pytest.approx(perimeter_crofton(disc, directions=4), rel=0.02)
-    assert found.row == pytest.approx(0.5, abs=0.01)
+    props = props_of(disc, 1)
+    assert thickness_of(props) == pytest.approx(60, rel=0.03)
+    assert props.perimeter_crofton == pytest.approx(perimeter_crofton(disc, directions=4), rel=0.02)
+    assert props.centroid_row == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_edge_of_the_picture_is_no_border() -> None:
     halves = np.zeros((100, 100), np.uint8)
     halves[:30] = 1
-    assert shape_of(halves, 1).perimeter == pytest.approx(100, rel=0.06)
+    assert props_of(halves, 1).perimeter_crofton == pytest.approx(100, rel=0.06)
     assert thickness(100 * 100, 0) == math.inf
-    assert shape_of(halves, 1).row == pytest.approx(0.15, abs=0.01)
-    assert shape_of(np.zeros((4, 5), np.uint8), 0) == Shape(0, 20, 0.0, 0.5, ((1, 20),))
+    assert props_of(halves, 1).centroid_row == pytest.approx(0.15, abs=0.01)
+    assert props_of(np.zeros((4, 5), np.uint8), 0) == RegionProps(0, 20, 0.0, 0.5, ((1, 20),))
 
 
 def test_regions_are_counted_by_size() -> None:
@@ -72,8 +73,8 @@ def test_regions_are_counted_by_size() -> None:
     mask[60:70, 40:60] = 2  # another class beside it
     regions = regionprops(label(mask == 1, connectivity=2))
     assert sorted(region.area for region in regions) == [20, 32, 400]
-    assert shape_of(mask, 1).regions == ((1, 20), (1, 32), (1, 400))
-    assert shape_of(mask, 2).regions == ((1, 200),)
+    assert props_of(mask, 1).components == ((1, 20), (1, 32), (1, 400))
+    assert props_of(mask, 2).components == ((1, 200),)
 
 
 def test_big_masks_are_sampled_well_enough() -> None:
@@ -84,8 +85,8 @@ def test_big_masks_are_sampled_well_enough() -> None:
         mask[row : row + 5, column : column + 180] = 1
         mask[row : row + 180, column : column + 5] = 1
     mask[:, 600:900] = 2
-    assert thick(shape_of(mask, 1)) == pytest.approx(5, rel=0.15)
-    ((count, area),) = shape_of(mask, 2).regions
+    assert thickness_of(props_of(mask, 1)) == pytest.approx(5, rel=0.15)
+    ((count, area),) = props_of(mask, 2).components
     assert count == 1 and area == pytest.approx(300 * 1500, rel=0.05)
 
 
@@ -94,8 +95,8 @@ def test_colours() -> None:
     mask[20:24] = (0, 128, 250)
     grey = np.zeros((60, 80), np.uint8)
     grey[20:24] = 7
-    coloured, plain = shape_of(mask, (0, 128, 250)), shape_of(grey, 7)
-    assert (coloured.area, coloured.perimeter, coloured.regions) == (plain.area, plain.perimeter, plain.regions)
+    coloured, plain = props_of(mask, (0, 128, 250)), props_of(grey, 7)
+    assert replace(coloured, value=7) == plain
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
@@ -103,9 +104,9 @@ def test_numbers_of_objects_are_objects_of_their_own(dtype: Any) -> None:
     mask = np.zeros((90, 90), dtype)
     for number in range(9):
         mask[10 * number : 10 * number + 10, 30:40] = number + 1  # one on the other
-    found = mask_stats(mask).shapes
-    assert [shape.regions for shape in found if shape.value != 0] == [((1, 100),)] * 9
-    assert all(thick(shape) < 10 for shape in found if shape.value != 0)
+    regions = mask_stats(mask).shapes
+    assert [props.components for props in regions if props.value != 0] == [((1, 100),)] * 9
+    assert all(thickness_of(props) < 10 for props in regions if props.value != 0)
 
 
 def test_blends_count_as_what_they_were_blended_from() -> None:
@@ -115,20 +116,20 @@ def test_blends_count_as_what_they_were_blended_from() -> None:
         blended = (np.roll(blended, 1, axis) + 2 * blended + np.roll(blended, -1, axis)) / 4
     grey = np.rint(blended + np.random.default_rng(0).integers(-3, 4, sharp.shape)).clip(0, 255).astype(np.uint8)
     assert len(np.unique(grey)) > 50
-    found = mask_stats(grey, lossy=True).shapes
-    assert len(found) == 2
-    thin = min(found, key=lambda shape: shape.area)
-    assert thick(thin) == pytest.approx(8, rel=0.15)
+    regions = mask_stats(grey, lossy=True).shapes
+    assert len(regions) == 2
+    thin = min(regions, key=lambda props: props.area)
+    assert thickness_of(thin) == pytest.approx(8, rel=0.15)
 
 
 def test_class_numbers_are_no_blends() -> None:
     mask = np.repeat(np.arange(35, dtype=np.uint8), 10)[None].repeat(20, axis=0)
     mask[:2] = 255
-    assert sorted(int(str(shape.value)) for shape in mask_stats(mask).shapes) == [*range(35), 255]
+    assert sorted(int(str(props.value)) for props in mask_stats(mask).shapes) == [*range(35), 255]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 1), (2, 2)])
 def test_tiny_masks(size: tuple[int, int]) -> None:
     mask = np.arange(size[0] * size[1], dtype=np.uint8).reshape(size)
     values, counts = np.unique(mask, return_counts=True)
-    assert sum(shape.area for shape in measure_shapes(mask, values, counts)) == mask.size
+    assert sum(props.area for props in region_props(mask, values, counts)) == mask.size

@@ -110,8 +110,8 @@ def test_checkpointing_changes_neither_gradients_nor_statistics() -> None:
     for network in (plain, saving):
         network.train()
         network(image).square().mean().backward()
-    for (name, expected), found in zip(plain.named_parameters(), saving.parameters(), strict=True):
-        torch.testing.assert_close(found.grad, expected.grad, msg=name)
+    for (name, expected), parameter in zip(plain.named_parameters(), saving.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected.grad, msg=name)
     for (name, buffer), same in zip(plain.named_buffers(), saving.buffers(), strict=True):
         torch.testing.assert_close(same, buffer, msg=name)
     assert all(norm.momentum == 0.1 for norm in saving.modules() if isinstance(norm, torch.nn.BatchNorm2d))
@@ -138,7 +138,7 @@ def test_checkpointing_keeps_less_for_the_backward_pass() -> None:
 
 @pytest.mark.parametrize("bilinear", [False, True])
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_reach_is_how_far_the_gradient_reaches(depth: int, bilinear: bool) -> None:
+def test_receptive_field_radius_is_how_far_the_gradient_reaches(depth: int, bilinear: bool) -> None:
     network = UNet(1, 1, bilinear, width=1, depth=depth).double().eval()
     for name, parameter in network.named_parameters():  # nothing may cancel out, no ReLU may close
         torch.nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 0.3)
@@ -151,8 +151,8 @@ def test_reach_is_how_far_the_gradient_reaches(depth: int, bilinear: bool) -> No
         row = side // 2 + offset
         network(image)[0, 0, row].sum().backward()
         assert image.grad is not None
-        seen = image.grad[0, 0].abs().sum(dim=1).nonzero()
-        receptive_field_radius = max(receptive_field_radius, row - int(seen.min()), int(seen.max()) - row)
+        rows = image.grad[0, 0].abs().sum(dim=1).nonzero()
+        receptive_field_radius = max(receptive_field_radius, row - int(rows.min()), int(rows.max()) - row)
     if bilinear:  # which pixels are mixed depends on the size of the picture
         assert most - 2 ** (depth + 1) < receptive_field_radius <= most
     else:

@@ -35,9 +35,9 @@ def test_each_drawn_set_is_summed_and_scored() -> None:
                 total += matrix
         for name in SCORES:
             drawn[name].append(getattr(scores(total), name))
-    found = json.loads(json.dumps(confidence(counts, seed=4)))
+    result = json.loads(json.dumps(confidence(counts, seed=4)))
     for name in SCORES:
-        assert found[name] == pytest.approx([np.percentile(drawn[name], 2.5), np.percentile(drawn[name], 97.5)])
+        assert result[name] == pytest.approx([np.percentile(drawn[name], 2.5), np.percentile(drawn[name], 97.5)])
 
 
 def test_shares_of_pictures_spread_as_the_binomial_does() -> None:
@@ -52,21 +52,21 @@ def test_shares_of_pictures_spread_as_the_binomial_does() -> None:
 @given(seed=st.integers(0, 1000), pictures=st.integers(2, 12))
 def test_the_intervals_are_in_order_and_the_same_each_time(seed: int, pictures: int) -> None:
     counts = [matrix + 1 for matrix in matrices(seed, pictures)]
-    found = confidence(counts)
-    assert found == confidence(counts)
+    result = confidence(counts)
+    assert result == confidence(counts)
     for name in SCORES:
-        low, high = found[name]
+        low, high = result[name]
         assert 0 <= low <= high <= 1
 
 
 def test_pictures_that_are_all_alike_leave_no_doubt() -> None:
     counts = [np.array([[5, 1], [2, 4]])] * 6
-    found = confidence(counts)
+    result = confidence(counts)
     for name in SCORES:
-        assert found[name] == pytest.approx([getattr(scores(counts[0]), name)] * 2)
+        assert result[name] == pytest.approx([getattr(scores(counts[0]), name)] * 2)
 
 
 @pytest.mark.parametrize("counted", [0, 1])
 def test_one_picture_tells_nothing(counted: int) -> None:
-    found = confidence([np.eye(2, dtype=np.int64)] * counted + [np.zeros((2, 2), np.int64)] * 3)
-    assert [found[name] for name in SCORES] == [None] * 3
+    result = confidence([np.eye(2, dtype=np.int64)] * counted + [np.zeros((2, 2), np.int64)] * 3)
+    assert [result[name] for name in SCORES] == [None] * 3

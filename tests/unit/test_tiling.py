@@ -42,7 +42,7 @@ def test_valid_tiles_keep_every_pixel_at_its_phase(length: int, depth: int, bott
     for span in spans:
         assert span.length == side
         assert (span.start + valid_margin) % multiple == 0
-        assert span.start + valid_margin <= span.first and span.last <= span.stop - valid_margin  # the rim is lost
+        assert span.start + valid_margin <= span.first and span.last <= span.stop - valid_margin  # the margin is lost
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_overlapping_tiles_share_what_is_wanted(length: int, side: int, share: f
 @given(length=LENGTHS, window=st.integers(1, 200), data=st.data())
 def test_windows_keep_every_pixel(length: int, window: int, data: st.DataObject) -> None:
     step = data.draw(st.integers(1, window))
-    rim = (window - step) // 2
-    pad = data.draw(st.none() | st.integers(rim, window - 1))
+    margin = (window - step) // 2
+    pad = data.draw(st.none() | st.integers(margin, window - 1))
     spans = window_spans(length, window, step, pad)
     assert kept(spans, length)
     assert all(span.length == window for span in spans)

@@ -19,7 +19,7 @@ from unet.data.pairs import Pair
 from unet.labels import IGNORED, Labels
 from unet.preprocessing import Preprocessing, normalise
 from unet.raster.network_input import rescale
-from unet.shapes.border_weights import border_weights, components, part
+from unet.shapes.border_weights import border_weights, components, separate_touching
 
 CANDIDATES = 64
 """So many pixels of a rare class are remembered of each picture."""
@@ -146,7 +146,7 @@ class SegmentationDataset(Dataset[Sample]):
         if self.borders is not None:
             objects = read_objects(self.pairs[index], self.labels)
             if objects is not None:
-                objects = part(raster.resize(objects, height, width, "nearest"))
+                objects = separate_touching(raster.resize(objects, height, width, "nearest"))
                 target[(target == 1) & (objects == 0)] = 0
             weights = torch.from_numpy(self.borders.map_of(target, objects)).half()  # to keep more of them
         if small.dtype == np.uint16:  # torch has next to no arithmetic for it

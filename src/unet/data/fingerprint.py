@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unet.data.scan import Scan
 from unet.labels import IGNORED, Labels, Value
-from unet.shapes.measure import Shape, thickness
+from unet.shapes.measure import RegionProps, thickness
 
 SMALLEST, LARGEST = 0.05, 0.95
 """Shares of a class's pixels that lie in smaller objects than its smallest and its largest: specks do not count."""
@@ -132,8 +132,8 @@ def _classes(scan: Scan, labels: Labels) -> tuple[ClassStats, ...]:
         holders[np.unique(classes)] += 1
         for shape, index in zip(mask.shapes, classes, strict=True):
             areas[index] += shape.area
-            perimeters[index] += shape.perimeter
-            for number, area in shape.regions:
+            perimeters[index] += shape.perimeter_crofton
+            for number, area in shape.components:
                 regions[index, int(math.log2(area / number))] += number, area
     counts[:, IGNORED] = 0
     shares = counts.sum(axis=0) / max(counts.sum(), 1)
@@ -186,8 +186,8 @@ def _is_systematic(values: Sequence[float]) -> bool:
     return abs(float(np.mean(values))) > max(LEANING, 3 * error)
 
 
-def _mean_row(shapes: Sequence[Shape]) -> float:
-    return sum(shape.row * shape.area for shape in shapes) / sum(shape.area for shape in shapes)
+def _mean_row(shapes: Sequence[RegionProps]) -> float:
+    return sum(shape.centroid_row * shape.area for shape in shapes) / sum(shape.area for shape in shapes)
 
 
 def _bands(found: set[int]) -> int:

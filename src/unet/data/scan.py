@@ -21,10 +21,10 @@ from unet.data.pairs import Pair
 from unet.data.stats import MaskStats, PictureStats, mask_stats, picture_stats
 from unet.errors import InputError, RasterError
 from unet.labels import as_value
-from unet.shapes.measure import Shape
+from unet.shapes.measure import RegionProps
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
-_VERSION = 4  # of the cache
+_VERSION = 5  # of the cache
 _MEASURED = 200  # of so many masks the shapes are measured, evenly spread over the data set
 
 
@@ -222,7 +222,7 @@ def _from_json(entry: dict[str, Any]) -> Found:
     mask["values"] = tuple((as_value(value), int(count)) for value, count in mask["values"])
     if mask["palette"] is not None:
         mask["palette"] = tuple((r, g, b) for r, g, b in mask["palette"])
-    mask["shapes"] = tuple(Shape.from_dict(shape) for shape in mask["shapes"])
+    mask["shapes"] = tuple(RegionProps.from_dict(shape) for shape in mask["shapes"])
     return PictureStats(**picture), MaskStats(**mask)
 
 

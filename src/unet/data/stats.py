@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unet import raster
 from unet.labels import Color, Value
 from unet.raster import PictureInfo
-from unet.shapes.measure import Shape, from_key, measure_shapes
+from unet.shapes.measure import RegionProps, from_key, region_props
 
 MOST_VALUES = 1024
 """So many different values of a mask are kept; more are never classes, only counted."""
@@ -99,7 +99,7 @@ class MaskStats:
         As in `raster.PictureInfo`.
     frames, orientation : int
     alpha : bool
-    shapes : tuple of Shape
+    shapes : tuple of RegionProps
         How thick and how large the regions of each value are; empty where they were not measured.
     """
 
@@ -117,7 +117,7 @@ class MaskStats:
     frames: int = 1
     orientation: int = 1
     alpha: bool = False
-    shapes: tuple[Shape, ...] = ()
+    shapes: tuple[RegionProps, ...] = ()
 
     @property
     def is_rgb(self) -> bool:
@@ -198,7 +198,7 @@ def mask_stats(
         palette=None if palette is None else tuple(palette[: int(values.max()) + 1]),
         objects=objects,
         inner=tuple(within.get(int(values[index]), 0) for index in order),
-        shapes=measure_shapes(codes, values, counts, rgb=mask.ndim == 3, numbered=(objects or 0) > 0.5)
+        shapes=region_props(codes, values, counts, rgb=mask.ndim == 3, instance_ids=(objects or 0) > 0.5)
         if measured
         else (),
         **_header(info),

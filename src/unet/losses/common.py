@@ -29,21 +29,21 @@ class Loss(Protocol):
 
 
 @dataclass(frozen=True)
-class Pixels:
+class MaskedBatch:
     """A batch in which pixels that do not count are told apart, so that no term needs to think of them.
 
     Attributes
     ----------
     logits : float32 or float64 Tensor (N, K, H, W)
         0 at pixels that do not count.
-    classes : int64 Tensor (N, H, W)
+    target : int64 Tensor (N, H, W)
         The true class, 0 at pixels that do not count. 0 or 1 where K = 1.
     weights : float Tensor (N, H, W) or None
         How much a pixel counts, 0 where it does not; None where all count once.
     """
 
     logits: Tensor
-    classes: Tensor
+    target: Tensor
     weights: Tensor | None
 
     @property
@@ -59,11 +59,11 @@ class Pixels:
         """Return the weights of the pixels (N, H, W), multiplied by those of their classes."""
         if class_weights is None or len(class_weights) == 1:
             return self.weights
-        by_class = class_weights.to(self.logits.dtype)[self.classes]
+        by_class = class_weights.to(self.logits.dtype)[self.target]
         return by_class if self.weights is None else by_class * self.weights
 
 
-def pixels(logits: Tensor, target: Tensor, pixel_weights: Tensor | None = None) -> Pixels:
+def mask_ignored(logits: Tensor, target: Tensor, pixel_weights: Tensor | None = None) -> MaskedBatch:
     """Return the batch with its ignored pixels, and those of weight 0, told apart.
 
     Raises
@@ -76,26 +76,26 @@ def pixels(logits: Tensor, target: Tensor, pixel_weights: Tensor | None = None) 
         if tensor is not None and tensor.shape != shape:
             raise ValueError(f"{name} {tuple(tensor.shape)} for logits {tuple(logits.shape)}")
     logits = logits if logits.dtype == torch.float64 else logits.float()
-    classes = (target == 1).long() if logits.shape[1] == 1 else target
-    counts = target != IGNORED
+    valid = target != IGNORED
+    target = (target == 1).long() if logits.shape[1] == 1 else target
     if pixel_weights is not None:
-        counts = counts & (pixel_weights > 0)
-        weights = pixel_weights.to(logits.dtype).where(counts, 0)
-    elif bool(counts.all()):
-        return Pixels(logits, classes, None)
+        valid = valid & (pixel_weights > 0)
+        weights = pixel_weights.to(logits.dtype).where(valid, 0)
+    elif bool(valid.all()):
+        return MaskedBatch(logits, target, None)
     else:
-        weights = counts.to(logits.dtype)
+        weights = valid.to(logits.dtype)
     # Not just out of the sums: what is infinite there would come back as NaN from 0 * infinity.
-    return Pixels(logits.where(counts.unsqueeze(1), 0), classes.where(counts, 0), weights)
+    return MaskedBatch(logits.where(valid.unsqueeze(1), 0), target.where(valid, 0), weights)
 
 
-def average(values: Tensor, weights: Tensor | None) -> Tensor:
+def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
     """Return the weighted mean, 0 where nothing has a weight."""
     if weights is None:
         return values.mean()
     return (values * weights).sum() / weights.sum().clamp(min=EPSILON)
 
 
-def nothing(logits: Tensor) -> Tensor:
+def zero_loss(logits: Tensor) -> Tensor:
     """Return a loss of 0 with a gradient of 0, whatever the logits are."""
     return logits[:0].sum()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unet.losses.common import EPSILON, nothing, pixels
+from unet.losses.common import EPSILON, mask_ignored, zero_loss
 
 
 def lovasz(
@@ -25,43 +25,43 @@ def lovasz(
     Berman, Rannen Triki and Blaschko 2018, "The Lovász-Softmax loss". The mean is over the classes that occur in the
     target. With K = 1 a target without any 1 still has a loss: of the worst pixel alone.
 
-    The loss is linear in the errors where their order does not change. The slopes are found without a gradient, class
-    by class, so that only one number per pixel and class is kept for the way back.
+    The loss is linear in the errors where their order does not change. Its gradient in them is computed outside of
+    autograd, class by class, so that only one number per pixel and class is kept for the backward pass.
     """
-    seen = pixels(logits, target, pixel_weights)
-    counted = None if seen.weights is None else seen.weights > 0
-    weights = None if seen.weights is None or counted is None else seen.weights[counted]
+    batch = mask_ignored(logits, target, pixel_weights)
+    valid = None if batch.weights is None else batch.weights > 0
+    weights = None if batch.weights is None or valid is None else batch.weights[valid]
 
     def flat(values: Tensor) -> Tensor:
-        return values.flatten() if counted is None else values[counted]
+        return values.flatten() if valid is None else values[valid]
 
-    if seen.binary:
-        truth = flat(seen.classes)
-        errors = (1.0 - flat(seen.logits[:, 0]) * (2 * truth - 1)).relu()
-        return (errors * _slopes(errors.detach(), truth == 1, weights)).sum()
+    if batch.binary:
+        truth = flat(batch.target)
+        errors = (1.0 - flat(batch.logits[:, 0]) * (2 * truth - 1)).relu()
+        return (errors * _lovasz_grad(errors.detach(), truth == 1, weights)).sum()
 
     # The error of a pixel is 1 - p where it is of the class, else p.
-    shares, slopes = seen.probabilities(), torch.zeros_like(seen.logits)
-    constant, occurring = shares.new_zeros(()), 0
-    for number in range(shares.shape[1]):
-        truth = flat(seen.classes == number)
+    probabilities, gradients = batch.probabilities(), torch.zeros_like(batch.logits)
+    constant, present = probabilities.new_zeros(()), 0
+    for index in range(probabilities.shape[1]):
+        truth = flat(batch.target == index)
         if not bool(truth.any()):
             continue
-        occurring += 1
-        share = flat(shares.detach()[:, number])
-        slope = _slopes(torch.where(truth, 1.0 - share, share), truth, weights)
-        constant += slope[truth].sum()
-        signed = torch.where(truth, -slope, slope)
-        if counted is None:
-            slopes[:, number] = signed.view_as(seen.classes)
+        present += 1
+        probability = flat(probabilities.detach()[:, index])
+        gradient = _lovasz_grad(torch.where(truth, 1.0 - probability, probability), truth, weights)
+        constant += gradient[truth].sum()
+        signed = torch.where(truth, -gradient, gradient)
+        if valid is None:
+            gradients[:, index] = signed.view_as(batch.target)
         else:
-            slopes[:, number][counted] = signed
-    if occurring == 0:
-        return nothing(seen.logits)
-    return (constant + (shares * slopes).sum()) / occurring
+            gradients[:, index][valid] = signed
+    if present == 0:
+        return zero_loss(batch.logits)
+    return (constant + (probabilities * gradients).sum()) / present
 
 
-def _slopes(errors: Tensor, truth: Tensor, weights: Tensor | None) -> Tensor:
+def _lovasz_grad(errors: Tensor, truth: Tensor, weights: Tensor | None) -> Tensor:
     """How much one minus the IoU grows with each pixel that turns wrong, in the order of falling errors.
 
     Parameters
@@ -81,10 +81,11 @@ def _slopes(errors: Tensor, truth: Tensor, weights: Tensor | None) -> Tensor:
     truth = truth[order]
     weights = torch.ones_like(errors) if weights is None else weights[order]
     total = (weights * truth).sum()
-    left = total - (weights * truth).cumsum(0)  # the intersection
+    intersection = total - (weights * truth).cumsum(0)
     union = total + (weights * ~truth).cumsum(0)
     # What is missed leaves the intersection, what is found by mistake enters the union. Written without a difference
     # of two ratios near one, which float32 would not tell apart in a large picture.
-    growth = torch.where(truth, weights / union, left * weights / (union * (union - weights).clamp(min=EPSILON)))
-    growth[:1] += (total == 0).to(growth.dtype)  # an empty set is missed altogether by the first pixel
-    return torch.empty_like(growth).scatter_(0, order, growth)
+    by_mistake = intersection * weights / (union * (union - weights).clamp(min=EPSILON))
+    gradient = torch.where(truth, weights / union, by_mistake)
+    gradient[:1] += (total == 0).to(gradient.dtype)  # an empty set is missed altogether by the first pixel
+    return torch.empty_like(gradient).scatter_(0, order, gradient)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unet.losses.common import EPSILON, Pixels, pixels
+from unet.losses.common import EPSILON, MaskedBatch, mask_ignored
 
 SMOOTH = 1e-5
 """Keeps a ratio of sums defined for a class that is neither there nor predicted: it is perfect then."""
@@ -39,12 +39,11 @@ def dice(
     Milletari et al. 2016, "V-Net", without squares. A class that the target lacks has nothing to gain and is left out
     of the mean; 0 where none occurs (K = 1: where the target has no 1).
     """
-    hits, predicted, true = _sums(pixels(logits, target, pixel_weights))
-    if per == "batch":
-        hits, predicted, true = hits.sum(0), predicted.sum(0), true.sum(0)
-    occurs = true > 0
-    losses = 1.0 - 2.0 * hits / (predicted + true).clamp(min=EPSILON)
-    return (losses * occurs).sum() / occurs.sum().clamp(min=1)
+    counts = _soft_counts(mask_ignored(logits, target, pixel_weights))
+    intersection, predicted, true = _over_batch(counts) if per == "batch" else counts
+    present = true > 0
+    losses = 1.0 - 2.0 * intersection / (predicted + true).clamp(min=EPSILON)
+    return (losses * present).sum() / present.sum().clamp(min=1)
 
 
 def micro_dice(
@@ -54,8 +53,8 @@ def micro_dice(
 
     This is what the Carvana system trains with: large classes dominate it. Class weights are without effect.
     """
-    hits, predicted, true = _sums(pixels(logits, target, pixel_weights))
-    return 1.0 - (2.0 * hits.sum() + 1e-6) / (predicted.sum() + true.sum() + 1e-6)
+    intersection, predicted, true = _soft_counts(mask_ignored(logits, target, pixel_weights))
+    return 1.0 - (2.0 * intersection.sum() + 1e-6) / (predicted.sum() + true.sum() + 1e-6)
 
 
 def generalised_dice(
@@ -69,12 +68,12 @@ def generalised_dice(
     that the target lacks has no such weight and is left out. The same as `dice` for K = 1. Class weights are without
     effect.
     """
-    hits, predicted, true = (sums.sum(0) for sums in _sums(pixels(logits, target, pixel_weights)))
-    occurs = true > 0
-    smallest = true.where(occurs, torch.inf).amin()
-    weights = (smallest / true).square().where(occurs, 0)  # 1 for the rarest: no squares of large counts
+    intersection, predicted, true = _over_batch(_soft_counts(mask_ignored(logits, target, pixel_weights)))
+    present = true > 0
+    smallest = true.where(present, torch.inf).amin()
+    weights = (smallest / true).square().where(present, 0)  # 1 for the rarest: no squares of large counts
     total = (weights * (predicted + true)).sum()
-    return (total - 2.0 * (weights * hits).sum()) / total.clamp(min=EPSILON)
+    return (total - 2.0 * (weights * intersection).sum()) / total.clamp(min=EPSILON)
 
 
 def fbeta(
@@ -92,9 +91,9 @@ def fbeta(
     batch. A class that the target lacks is in the mean: its score is s / (FP + s), so a large `smooth` (pixels) says
     that a few pixels found by mistake are no harm. Class weights are without effect.
     """
-    hits, predicted, true = (sums.sum(0) for sums in _sums(pixels(logits, target, pixel_weights)))
+    intersection, predicted, true = _over_batch(_soft_counts(mask_ignored(logits, target, pixel_weights)))
     square = beta**2  # (1 + b^2) TP + b^2 FN + FP = b^2 sum(t) + sum(p)
-    return 1.0 - (((1 + square) * hits + smooth) / (square * true + predicted + smooth)).mean()
+    return 1.0 - (((1 + square) * intersection + smooth) / (square * true + predicted + smooth)).mean()
 
 
 def tversky(
@@ -118,29 +117,34 @@ def tversky(
     """
     if alpha is None:
         return fbeta(logits, target, None, pixel_weights, beta=1.0 if beta is None else beta, smooth=smooth)
-    hits, predicted, true = (sums.sum(0) for sums in _sums(pixels(logits, target, pixel_weights)))
-    wrong = alpha * (predicted - hits) + (1.0 - alpha if beta is None else beta) * (true - hits)
-    return 1.0 - ((hits + smooth) / (hits + wrong + smooth)).mean()
+    intersection, predicted, true = _over_batch(_soft_counts(mask_ignored(logits, target, pixel_weights)))
+    errors = alpha * (predicted - intersection) + (1.0 - alpha if beta is None else beta) * (true - intersection)
+    return 1.0 - ((intersection + smooth) / (intersection + errors + smooth)).mean()
 
 
-def _sums(seen: Pixels) -> tuple[Tensor, Tensor, Tensor]:
+def _over_batch(counts: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    intersection, predicted, true = counts
+    return intersection.sum(0), predicted.sum(0), true.sum(0)
+
+
+def _soft_counts(batch: MaskedBatch) -> tuple[Tensor, Tensor, Tensor]:
     """Per picture and class (N, K): sum(p t), sum(p) and sum(t)."""
-    shares, weights = seen.probabilities(), seen.weights
-    pictures, classes = shares.shape[:2]
-    weighted = shares if weights is None else shares * weights.unsqueeze(1)
+    probabilities, weights = batch.probabilities(), batch.weights
+    pictures, classes = probabilities.shape[:2]
+    weighted = probabilities if weights is None else probabilities * weights.unsqueeze(1)
     predicted = weighted.sum((2, 3))
-    amounts = torch.ones_like(shares[:, 0]) if weights is None else weights
-    if seen.binary:
-        truth = seen.classes.unsqueeze(1)
-        return (weighted * truth).sum((2, 3)), predicted, (amounts.unsqueeze(1) * truth).sum((2, 3))
+    counted = torch.ones_like(probabilities[:, 0]) if weights is None else weights
+    if batch.binary:
+        truth = batch.target.unsqueeze(1)
+        return (weighted * truth).sum((2, 3)), predicted, (counted.unsqueeze(1) * truth).sum((2, 3))
     # No one-hot tensor: the probability of the true class is gathered, and added up per class. Each row of a picture by
     # itself at first: float32 numbers added one by one to a sum of a million lose a thousandth of it.
-    hits = weighted.gather(1, seen.classes.unsqueeze(1))
-    rows = classes * torch.arange(pictures * shares.shape[2], device=shares.device)
-    places = (seen.classes + rows.view(pictures, -1, 1)).flatten()
-    zeros = shares.new_zeros(pictures * shares.shape[2] * classes)
+    intersection = weighted.gather(1, batch.target.unsqueeze(1))
+    rows = classes * torch.arange(pictures * probabilities.shape[2], device=probabilities.device)
+    bins = (batch.target + rows.view(pictures, -1, 1)).flatten()
+    zeros = probabilities.new_zeros(pictures * probabilities.shape[2] * classes)
 
     def by_class(values: Tensor) -> Tensor:
-        return zeros.index_add(0, places, values.flatten()).view(pictures, -1, classes).sum(1)
+        return zeros.index_add(0, bins, values.flatten()).view(pictures, -1, classes).sum(1)
 
-    return by_class(hits), predicted, by_class(amounts)
+    return by_class(intersection), predicted, by_class(counted)

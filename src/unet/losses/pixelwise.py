@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unet.losses.common import Pixels, average, nothing, pixels
+from unet.losses.common import MaskedBatch, mask_ignored, weighted_mean, zero_loss
 
 
 def cross_entropy(
@@ -23,8 +23,8 @@ def cross_entropy(
     -------
     float32 Tensor ()
     """
-    seen = pixels(logits, target, pixel_weights)
-    return average(_entropies(seen), seen.weights_with(class_weights))
+    batch = mask_ignored(logits, target, pixel_weights)
+    return weighted_mean(_cross_entropies(batch), batch.weights_with(class_weights))
 
 
 def bce(
@@ -34,13 +34,13 @@ def bce(
 
     The same as `cross_entropy` for K = 1. A class weight is that of a pixel's true class.
     """
-    seen = pixels(logits, target, pixel_weights)
-    if seen.binary:
-        losses = _entropies(seen)
+    batch = mask_ignored(logits, target, pixel_weights)
+    if batch.binary:
+        losses = _cross_entropies(batch)
     else:  # log(1 + exp z) for a wrong class, that less z for the true one: no one-hot tensor
-        true = seen.logits.gather(1, seen.classes.unsqueeze(1)).squeeze(1)
-        losses = (F.softplus(seen.logits).sum(dim=1) - true) / logits.shape[1]
-    return average(losses, seen.weights_with(class_weights))
+        true = batch.logits.gather(1, batch.target.unsqueeze(1)).squeeze(1)
+        losses = (F.softplus(batch.logits).sum(dim=1) - true) / logits.shape[1]
+    return weighted_mean(losses, batch.weights_with(class_weights))
 
 
 def focal(
@@ -56,11 +56,11 @@ def focal(
     The focal loss of Lin et al. 2017, "Focal Loss for Dense Object Detection", averaged over the pixels; its alpha are
     the class weights. `gamma` = 0 is cross-entropy.
     """
-    seen = pixels(logits, target, pixel_weights)
-    losses = _entropies(seen)
+    batch = mask_ignored(logits, target, pixel_weights)
+    losses = _cross_entropies(batch)
     # Kept off 0, where a power below one has no finite slope.
-    missed = (-torch.expm1(-losses)).clamp(min=torch.finfo(losses.dtype).eps)
-    return average(missed**gamma * losses, seen.weights_with(class_weights))
+    error = (-torch.expm1(-losses)).clamp(min=torch.finfo(losses.dtype).eps)
+    return weighted_mean(error**gamma * losses, batch.weights_with(class_weights))
 
 
 def topk(
@@ -76,19 +76,19 @@ def topk(
     `share` of the pixels that count are taken, rounded, one at least: those with the largest cross-entropy before any
     weight. 1 is cross-entropy.
     """
-    seen = pixels(logits, target, pixel_weights)
-    losses = _entropies(seen).flatten()
+    batch = mask_ignored(logits, target, pixel_weights)
+    losses = _cross_entropies(batch).flatten()
     hardness = losses.detach()
     count = losses.numel()
-    if seen.weights is not None:
-        counted = seen.weights.flatten() > 0
-        count = int(counted.sum())
-        hardness = hardness.where(counted, -1)
+    if batch.weights is not None:
+        valid = batch.weights.flatten() > 0
+        count = int(valid.sum())
+        hardness = hardness.where(valid, -1)
     if count == 0:
-        return nothing(seen.logits)
+        return zero_loss(batch.logits)
     hardest = hardness.topk(max(1, round(share * count)), sorted=False).indices
-    weights = seen.weights_with(class_weights)
-    return average(losses[hardest], None if weights is None else weights.flatten()[hardest])
+    weights = batch.weights_with(class_weights)
+    return weighted_mean(losses[hardest], None if weights is None else weights.flatten()[hardest])
 
 
 def boundary(
@@ -104,30 +104,30 @@ def boundary(
     A pixel is at a border if a pixel of another class lies at most `width` rows and columns away. Neither ignored
     pixels nor the picture's edge make a border. 0 where there is none. To be added to a term for all pixels.
     """
-    seen = pixels(logits, target, pixel_weights)
-    weights = seen.weights_with(class_weights)
-    near = _near_another_class(seen, width).to(seen.logits.dtype)
-    return average(_entropies(seen), near if weights is None else near * weights)
+    batch = mask_ignored(logits, target, pixel_weights)
+    weights = batch.weights_with(class_weights)
+    near_boundary = _near_another_class(batch, width).to(batch.logits.dtype)
+    return weighted_mean(_cross_entropies(batch), near_boundary if weights is None else near_boundary * weights)
 
 
-def _entropies(seen: Pixels) -> Tensor:
+def _cross_entropies(batch: MaskedBatch) -> Tensor:
     """Cross-entropy of each pixel (N, H, W)."""
-    if seen.binary:
-        logits = seen.logits[:, 0]
-        return F.binary_cross_entropy_with_logits(logits, seen.classes.to(logits.dtype), reduction="none")
-    return F.cross_entropy(seen.logits, seen.classes, reduction="none")
+    if batch.binary:
+        logits = batch.logits[:, 0]
+        return F.binary_cross_entropy_with_logits(logits, batch.target.to(logits.dtype), reduction="none")
+    return F.cross_entropy(batch.logits, batch.target, reduction="none")
 
 
-def _near_another_class(seen: Pixels, width: int) -> Tensor:
+def _near_another_class(batch: MaskedBatch, width: int) -> Tensor:
     """Where (N, H, W) the largest or the smallest class index around differs from the pixel's own."""
-    own = seen.classes.float()
-    highest = lowest = own
-    if seen.weights is not None:  # pixels that do not count have no class
-        highest = own.where(seen.weights > 0, -torch.inf)
-        lowest = own.where(seen.weights > 0, torch.inf)
-    return (_largest_around(highest, width) != own) | (-_largest_around(-lowest, width) != own)
+    classes = batch.target.float()
+    highest = lowest = classes
+    if batch.weights is not None:  # pixels that do not count have no class
+        highest = classes.where(batch.weights > 0, -torch.inf)
+        lowest = classes.where(batch.weights > 0, torch.inf)
+    return (_max_filter(highest, width) != classes) | (-_max_filter(-lowest, width) != classes)
 
 
-def _largest_around(maps: Tensor, width: int) -> Tensor:
+def _max_filter(maps: Tensor, width: int) -> Tensor:
     rows = F.max_pool2d(maps, (2 * width + 1, 1), stride=1, padding=(width, 0))
     return F.max_pool2d(rows, (1, 2 * width + 1), stride=1, padding=(0, width))

@@ -46,7 +46,7 @@ class Argument:
 
     expected: str
     read: Callable[[str], Any]
-    holds: Callable[[Any], bool]
+    is_valid: Callable[[Any], bool]
 
 
 _NATURAL = Argument("a number, 0 or more", float, lambda x: 0 <= x < math.inf)
@@ -114,9 +114,9 @@ def _read_term(text: str, faults: list[str]) -> tuple[float, Loss] | None:
         return None
     name, before = match["name"], len(faults)
     if name not in TERMS:
-        faults.append(f"unknown term {name!r}{_nearest(name, TERMS)}")
+        faults.append(f"unknown term {name!r}{_suggestion(name, TERMS)}")
         return None
-    factor = _value(match["factor"] or "1", _POSITIVE)
+    factor = _parse_value(match["factor"] or "1", _POSITIVE)
     if factor is None:
         faults.append(f"{name} times {match['factor'].strip()!r}, expected {_POSITIVE.expected}")
     arguments = _read_arguments(name, match["arguments"] or "", faults)
@@ -132,25 +132,25 @@ def _read_arguments(name: str, text: str, faults: list[str]) -> dict[str, Any]:
         if not equals:
             faults.append(f"{part!r} in {name}(...), where arguments have names; {name} takes {takes}")
         elif key not in known:
-            faults.append(f"{name} has no argument {key!r}{_nearest(key, known)}; it takes {takes}")
+            faults.append(f"{name} has no argument {key!r}{_suggestion(key, known)}; it takes {takes}")
         elif key in given:
             faults.append(f"{key} is given twice to {name}")
-        elif (value := _value(word, known[key])) is None:
+        elif (value := _parse_value(word, known[key])) is None:
             faults.append(f"{key}={word} in {name}(...), expected {known[key].expected}")
         else:
             given[key] = value
     return given
 
 
-def _value(text: str, argument: Argument) -> Any:
+def _parse_value(text: str, argument: Argument) -> Any:
     """Return the value, or None where the text is none."""
     try:
         value = argument.read(text.strip())
     except ValueError:
         return None
-    return value if argument.holds(value) else None
+    return value if argument.is_valid(value) else None
 
 
-def _nearest(word: str, known: Mapping[str, Any]) -> str:
+def _suggestion(word: str, known: Mapping[str, Any]) -> str:
     near = get_close_matches(word, known, n=2)
     return f" (did you mean {' or '.join(near)}?)" if near else ""

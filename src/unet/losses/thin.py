@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from unet.losses.common import nothing, pixels
+from unet.losses.common import mask_ignored, zero_loss
 
 
 def cldice(
@@ -41,25 +41,25 @@ def cldice(
     harmonic mean. Sums are over the batch. It says nothing of thickness: add it to `dice`. 0 where no foreground
     occurs.
     """
-    seen = pixels(logits, target, pixel_weights)
-    shares = seen.probabilities()
+    batch = mask_ignored(logits, target, pixel_weights)
+    probabilities = batch.probabilities()
     scores = []
-    for number in range(1, max(2, shares.shape[1])):
-        truth = seen.classes == number
+    for index in range(1, max(2, probabilities.shape[1])):
+        truth = batch.target == index
         if not bool(truth.any()):
             continue
-        share, weights = shares[:, 0 if seen.binary else number], seen.weights
+        probability, weights = probabilities[:, 0 if batch.binary else index], batch.weights
         if weights is not None:
-            share = share.where(weights > 0, 0)
+            probability = probability.where(weights > 0, 0)
         # A skeleton needs several maps per iteration on the way back: made again there, for one class at a time.
-        line = checkpoint(soft_skeleton, share, iterations, use_reentrant=False, preserve_rng_state=False)
-        true_line = soft_skeleton(truth.to(share.dtype), iterations)
+        skeleton = checkpoint(soft_skeleton, probability, iterations, use_reentrant=False, preserve_rng_state=False)
+        true_skeleton = soft_skeleton(truth.to(probability.dtype), iterations)
         if weights is not None:
-            line, true_line = line * weights, true_line * weights
-        precision = ((line * truth).sum() + smooth) / (line.sum() + smooth)
-        sensitivity = ((true_line * share).sum() + smooth) / (true_line.sum() + smooth)
+            skeleton, true_skeleton = skeleton * weights, true_skeleton * weights
+        precision = ((skeleton * truth).sum() + smooth) / (skeleton.sum() + smooth)
+        sensitivity = ((true_skeleton * probability).sum() + smooth) / (true_skeleton.sum() + smooth)
         scores.append(2.0 * precision * sensitivity / (precision + sensitivity))
-    return 1.0 - torch.stack(scores).mean() if scores else nothing(seen.logits)
+    return 1.0 - torch.stack(scores).mean() if scores else zero_loss(batch.logits)
 
 
 def soft_skeleton(maps: Tensor, iterations: int) -> Tensor:
@@ -79,11 +79,11 @@ def soft_skeleton(maps: Tensor, iterations: int) -> Tensor:
     """
     skeleton = torch.zeros_like(maps)
     for _ in range(iterations + 1):
-        thinned = torch.minimum(
+        eroded = torch.minimum(
             -F.max_pool2d(-maps, (3, 1), stride=1, padding=(1, 0)),
             -F.max_pool2d(-maps, (1, 3), stride=1, padding=(0, 1)),
         )
-        rest = F.relu(maps - F.max_pool2d(thinned, 3, stride=1, padding=1))
-        skeleton = skeleton + rest * (1.0 - skeleton)
-        maps = thinned
+        delta = F.relu(maps - F.max_pool2d(eroded, 3, stride=1, padding=1))
+        skeleton = skeleton + delta * (1.0 - skeleton)
+        maps = eroded
     return skeleton

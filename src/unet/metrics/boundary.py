@@ -75,20 +75,20 @@ class BoundaryCounts:
 
     Attributes
     ----------
-    true, found : int64 array
+    true, matched_true : int64 array
         Pixels of the true boundary, and those of them that have a predicted one within the tolerance.
-    predicted, right : int64 array
+    predicted, matched_predicted : int64 array
         Pixels of the predicted boundary, and those of them that have a true one within the tolerance.
-    distance : float64 array
+    hausdorff95 : float64 array
         The 95 % Hausdorff distance, in pixels; NaN where there is neither boundary. Of several pictures, the mean over
         those that have one.
     """
 
     true: Counts
-    found: Counts
+    matched_true: Counts
     predicted: Counts
-    right: Counts
-    distance: Floats
+    matched_predicted: Counts
+    hausdorff95: Floats
 
 
 def count_boundaries(
@@ -120,30 +120,31 @@ def count_boundaries(
     if target.shape != predicted.shape:
         raise ValueError(f"target {target.shape} and prediction {predicted.shape} differ in shape")
     predicted = np.where(target == IGNORED, np.uint8(IGNORED), predicted)
-    true, found, said, right = np.zeros((4, classes), dtype=np.int64)
-    distance = np.full(classes, np.nan)
-    allowed, edges = tolerance.pixels(target.shape), [_edges(target), _edges(predicted)]
-    for number in np.union1d(target[edges[0]], predicted[edges[1]]):
-        one, other = edges[0] & (target == number), edges[1] & (predicted == number)
-        true[number], said[number] = np.count_nonzero(one), np.count_nonzero(other)
-        if true[number] and said[number]:
-            to_said, to_true = _distances(one, other)
-            found[number], right[number] = (to_said <= allowed).sum(), (to_true <= allowed).sum()
-            distance[number] = max(np.percentile(to_said, 95), np.percentile(to_true, 95))
+    n_true, matched_true, n_predicted, matched_predicted = np.zeros((4, classes), dtype=np.int64)
+    hausdorff95 = np.full(classes, np.nan)
+    allowed, true_edges, predicted_edges = tolerance.pixels(target.shape), _edges(target), _edges(predicted)
+    for index in np.union1d(target[true_edges], predicted[predicted_edges]):
+        true_edge, predicted_edge = true_edges & (target == index), predicted_edges & (predicted == index)
+        n_true[index], n_predicted[index] = np.count_nonzero(true_edge), np.count_nonzero(predicted_edge)
+        if n_true[index] and n_predicted[index]:
+            to_predicted, to_true = _distances(true_edge, predicted_edge)
+            matched_true[index] = (to_predicted <= allowed).sum()
+            matched_predicted[index] = (to_true <= allowed).sum()
+            hausdorff95[index] = max(np.percentile(to_predicted, 95), np.percentile(to_true, 95))
         else:
-            distance[number] = math.hypot(*target.shape)
-    return BoundaryCounts(true, found, said, right, distance)
+            hausdorff95[index] = math.hypot(*target.shape)
+    return BoundaryCounts(n_true, matched_true, n_predicted, matched_predicted, hausdorff95)
 
 
 def sum_boundaries(counts: Sequence[BoundaryCounts]) -> BoundaryCounts:
     """Return the counts of several pictures together: boundary pixels summed, distances averaged."""
-    distances = np.stack([one.distance for one in counts])
+    distances = np.stack([picture.hausdorff95 for picture in counts])
     return BoundaryCounts(
-        true=np.sum([one.true for one in counts], axis=0),
-        found=np.sum([one.found for one in counts], axis=0),
-        predicted=np.sum([one.predicted for one in counts], axis=0),
-        right=np.sum([one.right for one in counts], axis=0),
-        distance=ratio(np.nansum(distances, axis=0), (~np.isnan(distances)).sum(axis=0)),
+        true=np.sum([picture.true for picture in counts], axis=0),
+        matched_true=np.sum([picture.matched_true for picture in counts], axis=0),
+        predicted=np.sum([picture.predicted for picture in counts], axis=0),
+        matched_predicted=np.sum([picture.matched_predicted for picture in counts], axis=0),
+        hausdorff95=ratio(np.nansum(distances, axis=0), (~np.isnan(distances)).sum(axis=0)),
     )
 
 
@@ -176,10 +177,11 @@ def boundary_scores(counts: BoundaryCounts) -> BoundaryScores:
     counts that are summed over the pictures before, as for all scores here.
     """
     absent = counts.true == 0
-    precision, recall = ratio(counts.right, counts.predicted, absent), ratio(counts.found, counts.true, absent)
-    both = np.where(counts.predicted == 0, 0, precision) + recall
-    f = ratio(2 * np.where(both > 0, precision * recall, 0), np.where(both > 0, both, 1), absent)
-    return BoundaryScores(precision, recall, f, np.where(absent, np.nan, counts.distance))
+    precision = ratio(counts.matched_predicted, counts.predicted, absent)
+    recall = ratio(counts.matched_true, counts.true, absent)
+    total = np.where(counts.predicted == 0, 0, precision) + recall
+    f = ratio(2 * np.where(total > 0, precision * recall, 0), np.where(total > 0, total, 1), absent)
+    return BoundaryScores(precision, recall, f, np.where(absent, np.nan, counts.hausdorff95))
 
 
 def report_boundaries(counts: Sequence[BoundaryCounts], names: Sequence[str], tolerance: Tolerance) -> dict[str, Any]:
@@ -190,14 +192,14 @@ def report_boundaries(counts: Sequence[BoundaryCounts], names: Sequence[str], to
     dict
         tolerance, mean_f and mean_hausdorff95 (over the classes with a true boundary), and classes.
     """
-    found = boundary_scores(sum_boundaries(counts))
+    scores = boundary_scores(sum_boundaries(counts))
     keys = ("f", "precision", "recall", "hausdorff95")
     return {
         "tolerance": str(tolerance),
-        "mean_f": or_none(mean_present(found.f)),
-        "mean_hausdorff95": or_none(mean_present(found.hausdorff95)),
+        "mean_f": or_none(mean_present(scores.f)),
+        "mean_hausdorff95": or_none(mean_present(scores.hausdorff95)),
         "classes": [
-            {"name": name, **{key: or_none(getattr(found, key)[i]) for key in keys}} for i, name in enumerate(names)
+            {"name": name, **{key: or_none(getattr(scores, key)[i]) for key in keys}} for i, name in enumerate(names)
         ],
     }
 
@@ -205,15 +207,15 @@ def report_boundaries(counts: Sequence[BoundaryCounts], names: Sequence[str], to
 def _edges(classes: NDArray[np.uint8]) -> Mask:
     """Where a pixel and one of its four neighbours are of two classes, neither of them ignored."""
     edges = np.zeros(classes.shape, dtype=bool)
-    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-        differ = (classes[one] != classes[other]) & (classes[one] != IGNORED) & (classes[other] != IGNORED)
-        edges[one] |= differ
-        edges[other] |= differ
+    for first, second in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differ = (classes[first] != classes[second]) & (classes[first] != IGNORED) & (classes[second] != IGNORED)
+        edges[first] |= differ
+        edges[second] |= differ
     return edges
 
 
-def _distances(one: Mask, other: Mask) -> tuple[Floats, Floats]:
+def _distances(first: Mask, second: Mask) -> tuple[Floats, Floats]:
     """Distance from each pixel of one set to the nearest of the other, and the other way round; neither is empty."""
-    box = ndimage.find_objects((one | other).view(np.uint8))[0]
-    one, other = one[box], other[box]  # what is outside is in neither
-    return ndimage.distance_transform_edt(~other)[one], ndimage.distance_transform_edt(~one)[other]
+    box = ndimage.find_objects((first | second).view(np.uint8))[0]
+    first, second = first[box], second[box]  # what is outside is in neither
+    return ndimage.distance_transform_edt(~second)[first], ndimage.distance_transform_edt(~first)[second]

@@ -89,8 +89,8 @@ class Scores:
     @property
     def frequency_weighted_iou(self) -> float:
         """Mean IoU in which each class weighs as much as it has true pixels."""
-        there = self.pixels > 0
-        return float(np.average(self.iou[there], weights=self.pixels[there])) if there.any() else math.nan
+        present = self.pixels > 0
+        return float(np.average(self.iou[present], weights=self.pixels[present])) if present.any() else math.nan
 
 
 def scores(counts: Counts) -> Scores:
@@ -106,17 +106,17 @@ def scores(counts: Counts) -> Scores:
     return scores_of(np.diag(counts), counts.sum(axis=1), counts.sum(axis=0))
 
 
-def scores_of(hits: Counts, truth: Counts, predicted: Counts) -> Scores:
+def scores_of(true_positives: Counts, true: Counts, predicted: Counts) -> Scores:
     """Return the scores that follow from pixels (K,) that are right, that are true, and that are predicted."""
-    absent = truth == 0
-    total = truth.sum()
+    absent = true == 0
+    total = true.sum()
     return Scores(
-        iou=ratio(hits, truth + predicted - hits, absent),
-        dice=ratio(2 * hits, truth + predicted, absent),
-        precision=ratio(hits, predicted, absent),
-        recall=ratio(hits, truth, absent),
-        pixels=truth,
-        pixel_accuracy=float(hits.sum() / total) if total else math.nan,
+        iou=ratio(true_positives, true + predicted - true_positives, absent),
+        dice=ratio(2 * true_positives, true + predicted, absent),
+        precision=ratio(true_positives, predicted, absent),
+        recall=ratio(true_positives, true, absent),
+        pixels=true,
+        pixel_accuracy=float(true_positives.sum() / total) if total else math.nan,
     )
 
 
@@ -141,9 +141,8 @@ def report(counts: Sequence[Counts], names: Sequence[str], pictures: Sequence[di
     total = np.sum(counts, axis=0)
     overall = scores(total)
     images = []
-    for matrix, about in zip(counts, pictures, strict=True):
-        one = scores(matrix)
-        images.append({**about, **_summary(one)})
+    for matrix, description in zip(counts, pictures, strict=True):
+        images.append({**description, **_summary(scores(matrix))})
     images.sort(key=lambda image: 2.0 if image["mean_iou"] is None else image["mean_iou"])
     per_class = [
         {
@@ -168,18 +167,18 @@ def report(counts: Sequence[Counts], names: Sequence[str], pictures: Sequence[di
     }
 
 
-def _summary(one: Scores) -> dict[str, float | None]:
+def _summary(result: Scores) -> dict[str, float | None]:
     return {
-        "mean_iou": or_none(one.mean_iou),
-        "mean_dice": or_none(one.mean_dice),
-        "pixel_accuracy": or_none(one.pixel_accuracy),
+        "mean_iou": or_none(result.mean_iou),
+        "mean_dice": or_none(result.mean_dice),
+        "pixel_accuracy": or_none(result.pixel_accuracy),
     }
 
 
-def ratio(above: NDArray[Any], below: NDArray[Any], absent: NDArray[np.bool_] | None = None) -> Floats:
-    """Return the ratio, NaN where it is that of nothing to nothing, and where told."""
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any], absent: NDArray[np.bool_] | None = None) -> Floats:
+    """Return the ratio, NaN where it is that of nothing to nothing, and where `absent`."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = np.asarray(above / below, dtype=np.float64)
+        values = np.asarray(numerator / denominator, dtype=np.float64)
     if absent is not None:
         values[absent] = np.nan
     return values

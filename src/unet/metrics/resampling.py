@@ -39,17 +39,21 @@ def confidence(counts: Sequence[Counts], seed: int = 0) -> dict[str, Any]:
     between the 2.5th and the 97.5th percentile of such scores (Efron 1979). It speaks of pictures that are drawn
     independently: frames of one film are more alike than that, and their interval too narrow.
     """
-    about = {"level": LEVEL, "repeats": REPEATS, "seed": seed}
+    settings = {"level": LEVEL, "repeats": REPEATS, "seed": seed}
     # What scores need of a matrix; as floats, which are exact up to 2^53, and multiplied fast.
-    sums = [np.concatenate([np.diag(one), one.sum(axis=1), one.sum(axis=0)]) for one in counts if one.any()]
+    sums = [
+        np.concatenate([np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)]) for matrix in counts if matrix.any()
+    ]
     if len(sums) < 2:
-        return {**about, **dict.fromkeys(SCORES)}
-    table, evenly = np.array(sums, dtype=np.float64), np.full(len(sums), 1 / len(sums))
+        return {**settings, **dict.fromkeys(SCORES)}
+    table, probabilities = np.array(sums, dtype=np.float64), np.full(len(sums), 1 / len(sums))
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(REPEATS):
-        hits, truth, predicted = (rng.multinomial(len(sums), evenly) @ table).astype(np.int64).reshape(3, -1)
-        one = scores_of(hits, truth, predicted)
-        drawn.append([getattr(one, name) for name in SCORES])
+        true_positives, true, predicted = (
+            (rng.multinomial(len(sums), probabilities) @ table).astype(np.int64).reshape(3, -1)
+        )
+        result = scores_of(true_positives, true, predicted)
+        drawn.append([getattr(result, name) for name in SCORES])
     ends = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0).T
-    return {**about, **{name: [or_none(end) for end in pair] for name, pair in zip(SCORES, ends, strict=True)}}
+    return {**settings, **{name: [or_none(end) for end in pair] for name, pair in zip(SCORES, ends, strict=True)}}

@@ -197,8 +197,8 @@ class Segformer(Checkpointed):
     def __init__(self, bands: int, classes: int, *, encoder: str) -> None:
         super().__init__()
         with _quiet() as transformers:
-            about = {**json.loads(encoder), "num_channels": bands, "num_labels": classes}
-            self.model = transformers.SegformerForSemanticSegmentation(transformers.AutoConfig.for_model(**about))
+            config = {**json.loads(encoder), "num_channels": bands, "num_labels": classes}
+            self.model = transformers.SegformerForSemanticSegmentation(transformers.AutoConfig.for_model(**config))
         self.step = 2 << len(self.model.config.depths)
 
     @property

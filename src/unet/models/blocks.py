@@ -211,8 +211,8 @@ def mirrored(image: Tensor, before: int, after: int, dim: int) -> Tensor:
     However far: where the image ends it is mirrored again.
     """
     side = image.shape[dim]
-    seen = places(Span(-before, side + after, 0, side), side, "mirror")
-    return image.index_select(dim, torch.from_numpy(seen).to(image.device))
+    indices = places(Span(-before, side + after, 0, side), side, "mirror")
+    return image.index_select(dim, torch.from_numpy(indices).to(image.device))
 
 
 class OutConv(nn.Module):

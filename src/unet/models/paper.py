@@ -50,7 +50,7 @@ class PaperUNet(Checkpointed):
         """Return logits (N, classes, h, w) of the middle of images (N, bands, H, W).
 
         Where a level would have an odd size, the image is first continued on the right and below, as in a mirror; the
-        result is always `geometry.lost` pixels smaller on each side.
+        result is always `geometry.valid_margin` pixels smaller on each side.
 
         Raises
         ------

@@ -121,13 +121,13 @@ def check(spec: ModelSpec) -> None:
         except (ValueError, KeyError, TypeError):
             raise ConfigError(f"encoder = {spec.encoder!r}", "the configuration of one, as JSON") from None
     own = {name for settings in SETTINGS.values() for name in settings}
-    changed = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name in own}
-    usual = {f.name: f.default for f in fields(spec)}
-    require(spec.architecture, {name: value for name, value in changed.items() if value != usual[name]})
+    values = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name in own}
+    defaults = {f.name: f.default for f in fields(spec)}
+    require(spec.architecture, {name: value for name, value in values.items() if value != defaults[name]})
 
 
-def require(architecture: str, said: Mapping[str, Any]) -> None:
-    """Check that there is an architecture, and that it has all settings that were said.
+def require(architecture: str, settings: Mapping[str, Any]) -> None:
+    """Check that there is an architecture, and that it has all these settings.
 
     Raises
     ------
@@ -137,13 +137,13 @@ def require(architecture: str, said: Mapping[str, Any]) -> None:
     if architecture not in SETTINGS:
         raise ConfigError(f"architecture {architecture!r}", " or ".join(SETTINGS))
     known = SETTINGS[architecture]
-    strange = [f"{name} = {value}" for name, value in said.items() if name not in known]
-    if strange:
+    unknown = [f"{name} = {value}" for name, value in settings.items() if name not in known]
+    if unknown:
         raise ConfigError(
-            f"{', '.join(strange)}, which architecture {architecture} has not", f"of its settings: {', '.join(known)}"
+            f"{', '.join(unknown)}, which architecture {architecture} has not", f"of its settings: {', '.join(known)}"
         )
 
 
-def blocks_of(depth: int, said: Sequence[int]) -> tuple[int, ...]:
-    """Return the residual blocks of each stage: as said, or the usual ones."""
-    return tuple(said) or tuple(BLOCKS[min(level, len(BLOCKS) - 1)] for level in range(depth + 1))
+def blocks_of(depth: int, blocks: Sequence[int]) -> tuple[int, ...]:
+    """Return the residual blocks of each stage: those given, or the usual ones."""
+    return tuple(blocks) or tuple(BLOCKS[min(level, len(BLOCKS) - 1)] for level in range(depth + 1))

@@ -114,7 +114,7 @@ def supervised(
     logits: Tensor = last(levels[0])[..., :height, :width]
     if not (network.training and len(deep)):
         return logits
-    found = [logits]
+    outputs = [logits]
     for level, (head, x) in enumerate(zip(deep, levels[1:], strict=False), start=1):
-        found.append(head(x)[..., : max(1, height >> level), : max(1, width >> level)])
-    return tuple(found)
+        outputs.append(head(x)[..., : max(1, height >> level), : max(1, width >> level)])
+    return tuple(outputs)

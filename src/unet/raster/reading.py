@@ -291,9 +291,9 @@ def _probe_with_rasterio(path: Path) -> PictureInfo:
     with _opened_with_rasterio(path) as source:
         height, width = source.shape
         bands, stored = len(_colour_bands(source)), source.dtypes[0]
-        form = "TIFF" if source.driver == "GTiff" else source.driver
+        file_format = "TIFF" if source.driver == "GTiff" else source.driver
         alpha = bands < source.count
-        return PictureInfo(height, width, bands, picture_dtype(np.dtype(stored)), form, 1, stored, 1, alpha)
+        return PictureInfo(height, width, bands, picture_dtype(np.dtype(stored)), file_format, 1, stored, 1, alpha)
 
 
 def _colour_bands(source: Any) -> list[int]:

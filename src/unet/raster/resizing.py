@@ -20,7 +20,7 @@ _FILTERS = {
 _MODES = {1: "L", 3: "RGB", 4: "RGBX"}
 
 
-def resize(picture: NDArray[Any], height: int, width: int, how: str = "bicubic") -> NDArray[Any]:
+def resize(picture: NDArray[Any], height: int, width: int, resample: str = "bicubic") -> NDArray[Any]:
     """Return a picture or mask at another size.
 
     Parameters
@@ -29,7 +29,7 @@ def resize(picture: NDArray[Any], height: int, width: int, how: str = "bicubic")
         Any integer or float dtype, any number of bands.
     height, width : int
         In pixels, at least 1.
-    how : {"nearest", "bilinear", "bicubic", "area"}
+    resample : {"nearest", "bilinear", "bicubic", "area"}
         Pillow's filters, which widen when they reduce and so do not alias. "area" is the mean of the pixels
         covered, and "bilinear" where the picture grows. uint8 results are Pillow's to the bit, but for
         "area", which may differ by 1 from its box filter and is up to five times faster.
@@ -44,8 +44,8 @@ def resize(picture: NDArray[Any], height: int, width: int, how: str = "bicubic")
     RasterError
         A size below 1 or an unknown filter.
     """
-    if how not in _FILTERS:
-        raise RasterError(f"resize filter {how!r}", ", ".join(_FILTERS))
+    if resample not in _FILTERS:
+        raise RasterError(f"resize filter {resample!r}", ", ".join(_FILTERS))
     if height < 1 or width < 1 or 0 in picture.shape:
         raise RasterError(
             f"a resize from {picture.shape[1]} x {picture.shape[0]} to {width} x {height} pixels",
@@ -53,51 +53,51 @@ def resize(picture: NDArray[Any], height: int, width: int, how: str = "bicubic")
         )
     if picture.shape[:2] == (height, width):
         return picture.copy()
-    if how == "area" and (height > picture.shape[0] or width > picture.shape[1]):
-        how = "bilinear"
+    if resample == "area" and (height > picture.shape[0] or width > picture.shape[1]):
+        resample = "bilinear"
     if picture.ndim == 2:
-        return resize(picture[..., None], height, width, how)[..., 0]
+        return resize(picture[..., None], height, width, resample)[..., 0]
     if picture.dtype == np.uint8 and picture.shape[2] in _MODES:
-        return _resize_bytes(picture, height, width, how)
-    if how == "nearest":
+        return _resize_bytes(picture, height, width, resample)
+    if resample == "nearest":
         rows, columns = _nearest(picture.shape[0], height), _nearest(picture.shape[1], width)
-        taken: NDArray[Any] = picture[rows[:, None], columns[None]]
-        return taken
-    bands = [_resize_band(picture[..., band], height, width, how) for band in range(picture.shape[2])]
+        resized: NDArray[Any] = picture[rows[:, None], columns[None]]
+        return resized
+    bands = [_resize_band(picture[..., band], height, width, resample) for band in range(picture.shape[2])]
     return np.stack(bands, axis=2)
 
 
-def _resize_bytes(picture: NDArray[Any], height: int, width: int, how: str) -> NDArray[np.uint8]:
+def _resize_bytes(picture: NDArray[Any], height: int, width: int, resample: str) -> NDArray[np.uint8]:
     """Resize uint8 (H, W, C), C in 1, 3, 4."""
     mode = _MODES[picture.shape[2]]
     size = (picture.shape[1], picture.shape[0])
     image = Image.frombuffer(mode, size, np.ascontiguousarray(picture), "raw", mode, 0, 1)
-    resized = np.array(_resized(image, height, width, how))
+    resized = np.array(_resized(image, height, width, resample))
     return resized.reshape(height, width, picture.shape[2])
 
 
-def _resize_band(band: NDArray[Any], height: int, width: int, how: str) -> NDArray[Any]:
+def _resize_band(band: NDArray[Any], height: int, width: int, resample: str) -> NDArray[Any]:
     """Resize one band (H, W): bytes as such, others in float32, which holds integers up to 2**24 exactly."""
     if band.dtype == np.uint8:
-        return _resize_bytes(band[..., None], height, width, how)[..., 0]
+        return _resize_bytes(band[..., None], height, width, resample)[..., 0]
     image = Image.fromarray(np.ascontiguousarray(band, dtype=np.float32))
-    resized = np.asarray(_resized(image, height, width, how))
+    resized = np.asarray(_resized(image, height, width, resample))
     if band.dtype.kind in "iu":
         limits = np.iinfo(band.dtype)
         resized = np.rint(resized).clip(limits.min, limits.max)
     return resized.astype(band.dtype)
 
 
-def _resized(image: Image.Image, height: int, width: int, how: str) -> Image.Image:
-    if how == "area":
+def _resized(image: Image.Image, height: int, width: int, resample: str) -> Image.Image:
+    if resample == "area":
         if image.width % width == 0 and image.height % height == 0:
             return image.reduce((image.width // width, image.height // height))
         return image.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
-    return image.resize((width, height), _FILTERS[how])
+    return image.resize((width, height), _FILTERS[resample])
 
 
-def _nearest(length: int, wanted: int) -> NDArray[np.int32]:
-    """Return, for each of the wanted positions, the index of the source pixel that Pillow takes."""
+def _nearest(length: int, new_length: int) -> NDArray[np.int32]:
+    """Return, for each position of the new length, the index of the source pixel that Pillow takes."""
     line = Image.fromarray(np.arange(length, dtype=np.int32)[None])
-    indices: NDArray[np.int32] = np.asarray(line.resize((wanted, 1), Image.Resampling.NEAREST))[0]
+    indices: NDArray[np.int32] = np.asarray(line.resize((new_length, 1), Image.Resampling.NEAREST))[0]
     return indices

@@ -31,7 +31,7 @@ def write_mask(path: str | Path, indices: NDArray[np.uint8], palette: Sequence[i
     RasterError
         The array is of another kind, or the file cannot be written.
     """
-    _demand(path, indices, "uint8 (H, W)", indices.ndim == 2 and indices.dtype == np.uint8)
+    _require(path, indices, "uint8 (H, W)", indices.ndim == 2 and indices.dtype == np.uint8)
     image = Image.fromarray(np.ascontiguousarray(indices))
     image.putpalette(list(palette))
     has_palette = Path(path).suffix.lower() in (".png", ".gif", ".bmp", ".tif", ".tiff")
@@ -47,7 +47,7 @@ def write_grey(path: str | Path, values: NDArray[Any]) -> None:
         The array is of another kind, or the file cannot be written.
     """
     kinds = (np.bool_, np.uint8, np.uint16)
-    _demand(path, values, "bool, uint8 or uint16 (H, W)", values.ndim == 2 and values.dtype in kinds)
+    _require(path, values, "bool, uint8 or uint16 (H, W)", values.ndim == 2 and values.dtype in kinds)
     _save(Image.fromarray(np.ascontiguousarray(values)), path)
 
 
@@ -59,8 +59,8 @@ def write_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
     RasterError
         The array is of another kind, or the file cannot be written.
     """
-    right = picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
-    _demand(path, picture, "uint8 (H, W, 3)", right)
+    is_valid = picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
+    _require(path, picture, "uint8 (H, W, 3)", is_valid)
     _save(Image.fromarray(np.ascontiguousarray(picture)), path)
 
 
@@ -111,18 +111,18 @@ def through_jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     return np.array(Image.open(file)).reshape(picture.shape)
 
 
-def _demand(path: str | Path, array: NDArray[Any], expected: str, right: bool) -> None:
-    if not right or 0 in array.shape:
+def _require(path: str | Path, array: NDArray[Any], expected: str, is_valid: bool) -> None:
+    if not is_valid or 0 in array.shape:
         raise RasterError(f"an array of {array.dtype} {array.shape} to be written to {path}", expected)
 
 
 def _save(image: Image.Image, path: str | Path) -> None:
     path = Path(path)
-    form = Image.registered_extensions().get(path.suffix.lower())
-    if form is None or form not in Image.SAVE:
+    image_format = Image.registered_extensions().get(path.suffix.lower())
+    if image_format is None or image_format not in Image.SAVE:
         raise RasterError(f"{path} has no ending of a picture format", ".png, .jpg, .tif or the like")
-    options: dict[str, Any] = {"quality": 92} if form in ("JPEG", "WEBP") else {}
-    _replace(path, lambda file: image.save(file, format=form, **options))
+    options: dict[str, Any] = {"quality": 92} if image_format in ("JPEG", "WEBP") else {}
+    _replace(path, lambda file: image.save(file, format=image_format, **options))
 
 
 def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:

@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_edt, find_objects
 
 from unet.labels import IGNORED
 
-REACH = 5.0
+CUTOFF = 5.0
 """Where the two distances add up to more than so many sigmas, what the border adds is left out: w0 * 4e-6 at most."""
 
 
@@ -49,20 +49,20 @@ def border_weights(
     """
     weights = np.empty(objects.shape, dtype=np.float32)
     weights[...] = base
-    found, places = np.unique(objects, return_inverse=True)
-    ranks = np.where(found == 0, 0, np.cumsum(found != 0))  # 0 stays 0, the others become 1, 2, ...
-    numbers = ranks.astype(np.int32)[places].reshape(objects.shape)
+    values, inverse = np.unique(objects, return_inverse=True)
+    ranks = np.where(values == 0, 0, np.cumsum(values != 0))  # 0 stays 0, the others become 1, 2, ...
+    label_map = ranks.astype(np.int32)[inverse].reshape(objects.shape)
     nearest, second = (np.full(objects.shape, np.inf, dtype=np.float32) for _ in range(2))
-    margin = math.ceil(REACH * sigma)
-    for number, place in enumerate(find_objects(numbers), start=1):
-        window = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
-        other = numbers[window] != number
-        if not numbers[window][other].any():  # no gap that would be narrow enough
+    margin = math.ceil(CUTOFF * sigma)
+    for label, box in enumerate(find_objects(label_map), start=1):
+        window = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
+        outside = label_map[window] != label
+        if not label_map[window][outside].any():  # no gap that would be narrow enough
             continue
-        distance = distance_transform_edt(other).astype(np.float32)
+        distance = distance_transform_edt(outside).astype(np.float32)
         np.minimum(second[window], np.maximum(nearest[window], distance), out=second[window])
         np.minimum(nearest[window], distance, out=nearest[window])
-    gaps = (numbers == 0) & (second < np.inf)
+    gaps = (label_map == 0) & (second < np.inf)
     weights[gaps] += w0 * np.exp(-((nearest[gaps] + second[gaps]) ** 2) / (2 * sigma**2))
     return weights
 
@@ -82,19 +82,19 @@ def components(target: NDArray[np.uint8]) -> NDArray[np.int32]:
     return numbers.astype(np.int32, copy=False)
 
 
-def part(objects: NDArray[Any]) -> NDArray[Any]:
+def separate_touching(objects: NDArray[Any]) -> NDArray[Any]:
     """Return the objects with a line of zeros, one or two pixels wide, between those that touch.
 
-    Without it a network that tells object from background could not keep them apart; the paper parts them too.
+    Without it a network that tells object from background could not keep them apart; the paper separates them too.
     """
-    cut = np.zeros(objects.shape, dtype=bool)
-    for one, other in (
+    touching = np.zeros(objects.shape, dtype=bool)
+    for first, second in (
         (np.s_[:, :-1], np.s_[:, 1:]),
         (np.s_[:-1], np.s_[1:]),
         (np.s_[:-1, :-1], np.s_[1:, 1:]),
         (np.s_[:-1, 1:], np.s_[1:, :-1]),
     ):
-        here, there = objects[one], objects[other]
-        cut[one] |= (here != there) & (here != 0) & (there != 0)
-    parted: NDArray[Any] = np.where(cut, 0, objects)
-    return parted
+        a, b = objects[first], objects[second]
+        touching[first] |= (a != b) & (a != 0) & (b != 0)
+    separated: NDArray[Any] = np.where(touching, 0, objects)
+    return separated
