@@ -108,9 +108,11 @@ def test_a_sheet_in_blocks_with_a_region_of_interest(capsys: pytest.CaptureFixtu
     sheet()
     Path("map/dataset.toml").write_text(SHEET)
     assert unet(f"train map --out run {TINY}") == 0
-    said = capsys.readouterr().err.replace("\n", " ")
-    assert "1 cut into 9 blocks of about 32 x 32 pixels, in run/prepared; 3 in which no pixel counts left out" in said
-    assert "7 pairs to train on, 2 to validate on" in said
+    printed = capsys.readouterr().err.replace("\n", " ")
+    assert (
+        "1 cut into 9 blocks of about 32 x 32 pixels, in run/prepared; 3 in which no pixel counts left out" in printed
+    )
+    assert "7 pairs to train on, 2 to validate on" in printed
     scores = json.loads(Path("run/evaluation.json").read_text(encoding="utf-8"))
     held = {image["name"] for image in scores["images"]}
     assert len(held) == 2 and held <= {f"sheet@{row},{column}" for row in (0, 32, 64) for column in (0, 32, 64)}
@@ -144,8 +146,8 @@ def test_flags_over_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     Path("data/Other.txt").write_text("p2")
     Path("data/names.csv").write_text("name,r,g,b\nvoid,0,0,0\nrouge,200,0,0\nvert,0,200,0\n")
     assert unet(f"train elsewhere.toml --val 0.4 --classes data/names.csv --out run {TINY}") == 0
-    said = capsys.readouterr().err.replace("\n", " ")
-    assert "2 pairs to train on, 1 to validate on, 2 classes: rouge" in said, "a share of what Train.txt names"
+    printed = capsys.readouterr().err.replace("\n", " ")
+    assert "2 pairs to train on, 1 to validate on, 2 classes: rouge" in printed, "a share of what Train.txt names"
     assert unet("train elsewhere.toml --val data/Other.txt --out second " + TINY) == 2
     assert "p2 is in data/Train.txt and in data/Other.txt" in capsys.readouterr().err
 
@@ -216,25 +218,25 @@ def source_of(path: Path) -> Source:
 
 
 def test_msrc(shared_data: Path, tmp_path: Path) -> None:
-    found = source_of(documented("msrc2_seg", shared_data, tmp_path))
-    assert (len(found.train), len(found.val)) == (276, 59)
-    assert len(found.labels) == 21 and found.labels.names[:2] == ("building", "grass")
-    assert found.own_labels.ignored == ((0, 0, 0),) and found.own_labels.values[0] == (128, 0, 0)
-    masks = [raster.read_mask(pair.mask) for pair in (*found.train, *found.val)]
+    source = source_of(documented("msrc2_seg", shared_data, tmp_path))
+    assert (len(source.train), len(source.val)) == (276, 59)
+    assert len(source.labels) == 21 and source.labels.names[:2] == ("building", "grass")
+    assert source.own_labels.ignored == ((0, 0, 0),) and source.own_labels.values[0] == (128, 0, 0)
+    masks = [raster.read_mask(pair.mask) for pair in (*source.train, *source.val)]
     assert np.mean([np.mean(mask == 255) for mask in masks]) == pytest.approx(0.217, abs=0.001)
-    assert sum(found.fingerprint.class_shares) == pytest.approx(1)
+    assert sum(source.fingerprint.class_shares) == pytest.approx(1)
 
 
 def test_paris(shared_data: Path, tmp_path: Path) -> None:
-    found = source_of(documented("paris_atlas_1926", shared_data, tmp_path))
-    assert found.labels.names == ("inside", "edge") and found.own_labels.values == (0, 255)
+    source = source_of(documented("paris_atlas_1926", shared_data, tmp_path))
+    assert source.labels.names == ("inside", "edge") and source.own_labels.values == (0, 255)
     content = raster.read(shared_data / "paris_atlas_1926" / "content_mask.png").any(axis=2)
     edges = raster.read_mask(shared_data / "paris_atlas_1926" / "edges.png") == 255
     counted = {"inside": 0, "edge": 0}
-    for pair in (*found.train, *found.val):
+    for pair in (*source.train, *source.val):
         mask = raster.read_mask(pair.mask)
         counted["inside"] += int((mask == 0).sum())
         counted["edge"] += int((mask == 1).sum())
     assert counted == {"inside": (content & ~edges).sum(), "edge": (content & edges).sum()}
-    assert not {pair.name for pair in found.train} & {pair.name for pair in found.val}
-    assert len(found.val) == pytest.approx(0.2 * (len(found.train) + len(found.val)), abs=1)
+    assert not {pair.name for pair in source.train} & {pair.name for pair in source.val}
+    assert len(source.val) == pytest.approx(0.2 * (len(source.train) + len(source.val)), abs=1)

@@ -53,10 +53,10 @@ def test_a_cross_validation(make_data: DataMaker, capsys: pytest.CaptureFixture[
     assert cli.main(f"train {data} --folds 3 --out run {TINY}".split()) == 0
     scores = json.loads(Path("run/evaluation.json").read_text())
     held = json.loads(Path("run", FOLDS).read_text())
-    assert [one["pictures"] for one in held["done"]] == [3, 2, 2]
+    assert [fold["pictures"] for fold in held["done"]] == [3, 2, 2]
     assert len({image["name"] for image in scores["images"]}) == 7
     each = [json.loads(Path(f"run/fold-{n}/evaluation.json").read_text()) for n in (1, 2, 3)]
-    assert np.array_equal(scores["confusion"], np.sum([one["confusion"] for one in each], axis=0))
+    assert np.array_equal(scores["confusion"], np.sum([fold["confusion"] for fold in each], axis=0))
     page = Path("run/report.html").read_text()
     assert "fold-3/report.html" in page and "3 times" in page
     printed = capsys.readouterr().out
@@ -72,10 +72,10 @@ def test_stopped_and_gone_on_with(
     data = make_data(count=4)
     whole = command.train_settings
 
-    def stopped_in_the_second(settings: object, run: Path, **about: object) -> object:
+    def stopped_in_the_second(settings: object, run: Path, **options: object) -> object:
         if run.name == "fold-2":
             raise KeyboardInterrupt
-        return whole(settings, run, **about)  # type: ignore[arg-type]
+        return whole(settings, run, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(command, "train_settings", stopped_in_the_second)
     assert cli.main(f"train {data} --folds 2 --out run {TINY}".split()) == 130

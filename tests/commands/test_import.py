@@ -256,8 +256,8 @@ def test_coco_parts_and_pictures_of_one_name_in_two_folders() -> None:
             picture(f"source/{part}/{number}.png", 10 * seed + number)
         write_json(f"source/annotations/instances_{part}.json", coco())
         write_json(f"source/annotations/captions_{part}.json", {"images": [], "annotations": [{"caption": "a dog"}]})
-    found = find_pairs(imported())
-    assert {part: [pair.name for pair in pairs] for part, pairs in found.items()} == {
+    parts = find_pairs(imported())
+    assert {part: [pair.name for pair in pairs] for part, pairs in parts.items()} == {
         "train": ["1", "2", "3"],
         "val": ["1", "2", "3"],
     }
@@ -303,7 +303,7 @@ def test_every_fault_of_coco_is_named_at_once(capsys: pytest.CaptureFixture[str]
             ],
         )
     )
-    said = refusal("import source --out out", capsys)
+    printed = refusal("import source --out out", capsys)
     for words in (
         "annotation 20: category 99; expected one of 3, 7", "annotation 21: no segmentation",
         "annotation 22: points from (-30, 0) to (5, 5) leave the picture of 40 x 30", "annotation 23: 4 numbers",
@@ -312,8 +312,8 @@ def test_every_fault_of_coco_is_named_at_once(capsys: pytest.CaptureFixture[str]
         "annotation 29: no segmentation", "image 3 (3.png): the annotations are for 10 x 10 pixels, the picture has 40",
         "there is no picture nowhere.png", "two images with the id 2", "image 6 in the list has no id",
     ):  # fmt: skip
-        assert words in said
-    assert "14 faults" in said and "annotation 30" not in said
+        assert words in printed
+    assert "14 faults" in printed and "annotation 30" not in printed
 
 
 def test_faults_are_left_out_and_listed_on_request(capsys: pytest.CaptureFixture[str]) -> None:
@@ -352,13 +352,13 @@ def test_labelme_shapes() -> None:
     imported("source --out out --line-width 4")
     names = {line.split(",")[0]: int(line.split(",")[1]) for line in table()[1:]}
     assert names == {"background": 0, "field": 1, "house": 2, "path": 3, "pond": 4, "tree": 5}
-    found = mask("a")
-    assert not found[20:30, 30:40].any()
-    assert (found == names["pond"]).sum() == pytest.approx(np.pi * 16, abs=4)
-    assert (found[:4, 20:35] == names["path"]).all() and (found[2:12, 33:37] == names["path"]).all()
-    assert (found == names["tree"]).sum() == pytest.approx(np.pi * 4, abs=2)
-    assert (found[21:23, 20:26] == names["house"]).all() and (found == names["house"]).sum() == 12
-    assert (found[14:18, :15] == 255).all()
+    target = mask("a")
+    assert not target[20:30, 30:40].any()
+    assert (target == names["pond"]).sum() == pytest.approx(np.pi * 16, abs=4)
+    assert (target[:4, 20:35] == names["path"]).all() and (target[2:12, 33:37] == names["path"]).all()
+    assert (target == names["tree"]).sum() == pytest.approx(np.pi * 4, abs=2)
+    assert (target[21:23, 20:26] == names["house"]).all() and (target == names["house"]).sum() == 12
+    assert (target[14:18, :15] == 255).all()
     assert Path("out/images/a.png").exists()
 
 
@@ -369,8 +369,8 @@ def test_labelme_with_the_picture_inside_and_pictures_that_nobody_labelled(capsy
     make_labelme(square, with_picture=False, imageData=base64.b64encode(file.getvalue()).decode())
     make_labelme(name="train/empty")
     picture("source/unlabelled.png")
-    said = refusal("import source --out out", capsys)
-    assert "1 picture of no part beside parts train" in said
+    printed = refusal("import source --out out", capsys)
+    assert "1 picture of no part beside parts train" in printed
     Path("source/val").mkdir()
     Path("source/a.json").rename("source/val/a.json")
     imported()
@@ -398,8 +398,8 @@ def test_faults_of_labelme(
     wrong: dict[str, Any], changes: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_labelme(wrong, **changes)
-    said = refusal("import source --out out", capsys)
-    assert message in said and "source" in said and "1 fault;" in said
+    printed = refusal("import source --out out", capsys)
+    assert message in printed and "source" in printed and "1 fault;" in printed
 
 
 # --- YOLO
@@ -449,8 +449,8 @@ def test_yolo_folders_said_in_other_ways(text: str) -> None:
 )
 def test_faults_of_yolo_labels(labels: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     make_yolo(labels)
-    said = refusal("import source --out out", capsys)
-    assert message in said and "3 faults" in said
+    printed = refusal("import source --out out", capsys)
+    assert message in printed and "3 faults" in printed
 
 
 @pytest.mark.parametrize(
@@ -493,27 +493,27 @@ def test_parquet_parts_names_and_ignored_values() -> None:
     content[2]["label"] = {"bytes": png(np.full((HEIGHT, WIDTH), 255, np.uint8)), "path": None}
     for name in ("train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001"):
         make_huggingface(content, name)
-    found = find_pairs(imported())
-    assert [pair.name for pair in found["val"]] == ["000000", "000001_street 7", "000002"]
-    assert len(found["train"]) == 6
+    parts = find_pairs(imported())
+    assert [pair.name for pair in parts["val"]] == ["000000", "000001_street 7", "000002"]
+    assert len(parts["train"]) == 6
     assert (mask("000002", "out/val/masks") == 255).all()
 
 
 @pytest.mark.parametrize(
-    ("id2label", "said"),
+    ("id2label", "expected"),
     [
         (None, "class_2,2,"),
         ("readme", "two,2,"),
     ],
 )
-def test_names_of_parquet_classes(id2label: str | None, said: str) -> None:
+def test_names_of_parquet_classes(id2label: str | None, expected: str) -> None:
     make_huggingface()
     Path("source/id2label.json").unlink()
     if id2label:
         head = "dataset_info:\n  id2label: {0: zero, 1: one, 2: two, 3: three}\n"
         Path("source/README.md").write_text(f"---\n{head}---\n# Streets\n")
     imported()
-    assert any(line.startswith(said) for line in table())
+    assert any(line.startswith(expected) for line in table())
 
 
 def test_two_values_without_names() -> None:
@@ -611,10 +611,10 @@ def test_a_strange_value_anywhere_is_a_refusal_at_worst(
     place[key] = data.draw(st.sampled_from(STRANGE))
     write_json(path, tree)
     code = cli.main(shlex.split(f"import source --format {form} --out out"))
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     shutil.rmtree("source")
     shutil.rmtree("out", ignore_errors=True)
-    assert code in (0, 2) and (code == 0 or said.startswith("unet: error: ")), said
+    assert code in (0, 2) and (code == 0 or printed.startswith("unet: error: ")), printed
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -668,8 +668,8 @@ def test_stopped_by_ctrl_c_nothing_is_left(before: bool, monkeypatch: pytest.Mon
 def test_after_a_power_cut_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     make_coco()
     Path("out/.unfinished/train").mkdir(parents=True)
-    said = refusal("import source --out out", capsys)
-    assert "interrupted" in said and f"remove {Path('out/.unfinished')}" in said
+    printed = refusal("import source --out out", capsys)
+    assert "interrupted" in printed and f"remove {Path('out/.unfinished')}" in printed
 
 
 @pytest.mark.parametrize(
@@ -761,8 +761,8 @@ def test_masks_of_objects_that_cannot_be_used(capsys: pytest.CaptureFixture[str]
     make_objects()
     Image.new("L", (5, 4)).save("source/p.0/masks/2.png")
     Path("source/p.1/masks/2.png").write_text("none")
-    said = refusal("import source --out out", capsys)
-    assert "2.png is 5 x 4 pixels" in said and "2.png is not a picture" in said
+    printed = refusal("import source --out out", capsys)
+    assert "2.png is 5 x 4 pixels" in printed and "2.png is not a picture" in printed
 
 
 def test_a_labelme_file_that_names_itself_carries_its_picture() -> None:

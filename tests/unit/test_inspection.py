@@ -48,15 +48,15 @@ def seen_of(*masks: np.ndarray) -> MaskValues:
 
 def test_one_error_is_raised_as_it_is_and_several_as_one() -> None:
     note = Finding("exif", "note", "turned")
-    one = Finding("unpaired", "error", "2 files", "pairs", "add them", ("a has no mask", "b has no mask"), 2)
-    other = Finding("instances", "error", "objects", "classes")
+    unpaired = Finding("unpaired", "error", "2 files", "pairs", "add them", ("a has no mask", "b has no mask"), 2)
+    instances = Finding("instances", "error", "objects", "classes")
     stop_on_errors([note], "data")
     with pytest.raises(DataError, match=r"^2 files; expected pairs; add them$") as caught:
-        stop_on_errors([note, one], "data")
-    assert caught.value.faults == one.files and caught.value.kind == "unpaired"
-    assert Finding.of(caught.value) == one
+        stop_on_errors([note, unpaired], "data")
+    assert caught.value.faults == unpaired.files and caught.value.kind == "unpaired"
+    assert Finding.of(caught.value) == unpaired
     with pytest.raises(DataError, match="2 kinds of fault in data") as caught:
-        stop_on_errors([one, note, other], "data")
+        stop_on_errors([unpaired, note, instances], "data")
     assert caught.value.faults == (
         "2 files; expected pairs; add them: a has no mask, b has no mask",
         "objects; expected classes",
@@ -96,11 +96,11 @@ def test_near_names_have_the_same_numbers(tmp_path: Path, image: str, mask: str,
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = pair_up(tmp_path)
-    assert [path.name for path in found.without_mask] == [image]
-    assert [path.name for path in found.without_picture] == [mask]
-    assert {a.name: b.name for a, b in found.near.items()} == ({image: mask} if near else {})
-    assert [one.name for one in found.parts["all"]] == ["a1", "a2"]
+    pairing = pair_up(tmp_path)
+    assert [path.name for path in pairing.without_mask] == [image]
+    assert [path.name for path in pairing.without_picture] == [mask]
+    assert {a.name: b.name for a, b in pairing.near.items()} == ({image: mask} if near else {})
+    assert [pair.name for pair in pairing.parts["all"]] == ["a1", "a2"]
 
 
 # Values
@@ -155,32 +155,32 @@ def stats_of(seed: int, change: float = 1.0) -> PictureStats:
 def test_twins_are_equal_or_alike_and_nothing_else() -> None:
     train = scan_of({f"t{seed}": stats_of(seed) for seed in range(6)})
     val = scan_of({"same": stats_of(2), "darker": stats_of(3, 0.97), "other": stats_of(50)})
-    found = {other.name: (one.name, distance) for one, other, distance in twins(train, val)}
-    assert found["same"] == ("t2", -1) and found["darker"][0] == "t3" and 0 <= found["darker"][1] <= ALIKE
-    assert "other" not in found and twins(val, scan_of({})) == []
+    twin_of = {val_pair.name: (train_pair.name, distance) for train_pair, val_pair, distance in twins(train, val)}
+    assert twin_of["same"] == ("t2", -1) and twin_of["darker"][0] == "t3" and 0 <= twin_of["darker"][1] <= ALIKE
+    assert "other" not in twin_of and twins(val, scan_of({})) == []
 
 
 def test_hashes_that_agree_by_chance_are_told_apart_by_brightness_and_shape() -> None:
-    one = stats_of(0)
-    brighter = replace(one, digest=1, mean=tuple(value + 60 for value in one.mean))
-    wider = replace(one, digest=2, width=one.width * 2)
-    assert twins(scan_of({"a": one}), scan_of({"b": brighter, "c": wider})) == []
+    picture = stats_of(0)
+    brighter = replace(picture, digest=1, mean=tuple(value + 60 for value in picture.mean))
+    wider = replace(picture, digest=2, width=picture.width * 2)
+    assert twins(scan_of({"a": picture}), scan_of({"b": brighter, "c": wider})) == []
 
 
-def test_flat_pictures_have_no_looks() -> None:
+def test_flat_pictures_have_no_perceptual_hash() -> None:
     noise = np.random.default_rng(0).integers(198, 204, (64, 64, 3)).astype(np.uint8)
-    assert picture_stats(noise).looks is None and not picture_stats(noise).constant
+    assert picture_stats(noise).phash is None and not picture_stats(noise).constant
     flat = picture_stats(np.full((9, 9, 1), 7, np.uint16))
-    assert flat.constant and flat.looks is None
+    assert flat.constant and flat.phash is None
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
-def test_distances_are_counts_of_bits(one: int, other: int) -> None:
+def test_distances_are_counts_of_bits(first_hash: int, second_hash: int) -> None:
     base = stats_of(0)
-    first, second = replace(base, looks=one, digest=1), replace(base, looks=other, digest=2)
-    distance = bin(one ^ other).count("1")
-    found = twins(scan_of({"a": first}), scan_of({"b": second}))
-    assert [twin[2] for twin in found] == ([distance] if distance <= ALIKE else [])
+    first, second = replace(base, phash=first_hash, digest=1), replace(base, phash=second_hash, digest=2)
+    distance = bin(first_hash ^ second_hash).count("1")
+    result = twins(scan_of({"a": first}), scan_of({"b": second}))
+    assert [twin[2] for twin in result] == ([distance] if distance <= ALIKE else [])
 
 
 def test_classes_on_one_side() -> None:

@@ -48,13 +48,24 @@ test = "/elsewhere/Test.txt"
 
 def test_all_keys_and_the_paths_they_mean(tmp_path: Path) -> None:
     path = written(tmp_path, FULL)
-    about = describe(DataConfig(root=str(tmp_path)))
-    assert about == describe(DataConfig(root=str(path)))
+    description = describe(DataConfig(root=str(tmp_path)))
+    assert description == describe(DataConfig(root=str(path)))
     scans = tmp_path / "scans"
-    assert (about.file, about.root, about.images, about.masks) == (path, None, scans / "photos", scans / "drawn")
-    assert about.classes == ClassTable(path, (Row("wall", (9, 8, 7), 1), Row("door", (0, 0, 1), 4)))
-    assert about.ignore == (0, (1, 2, 3)) and about.roi == scans / "roi.png" and about.tile == (64, 96)
-    assert (about.train, about.val, about.test) == (scans / "Train.txt", 0.25, Path("/elsewhere/Test.txt"))
+    assert (description.file, description.root, description.images, description.masks) == (
+        path,
+        None,
+        scans / "photos",
+        scans / "drawn",
+    )
+    assert description.classes == ClassTable(path, (Row("wall", (9, 8, 7), 1), Row("door", (0, 0, 1), 4)))
+    assert (
+        description.ignore == (0, (1, 2, 3)) and description.roi == scans / "roi.png" and description.tile == (64, 96)
+    )
+    assert (description.train, description.val, description.test) == (
+        scans / "Train.txt",
+        0.25,
+        Path("/elsewhere/Test.txt"),
+    )
 
 
 def test_flags_win(tmp_path: Path) -> None:
@@ -62,10 +73,14 @@ def test_flags_win(tmp_path: Path) -> None:
     flags = DataConfig(
         root=str(tmp_path), masks="others", mask_suffix="", classes="c.csv", ignore=(7,), val="list.txt", group="x"
     )
-    about = describe(flags)
-    assert about.masks == Path("others") and about.images == tmp_path / "scans" / "photos"
-    assert (about.mask_suffix, about.classes, about.ignore) == ("", Path("c.csv"), (7,))
-    assert (about.val, about.group, about.train) == (Path("list.txt"), "x", tmp_path / "scans" / "Train.txt")
+    description = describe(flags)
+    assert description.masks == Path("others") and description.images == tmp_path / "scans" / "photos"
+    assert (description.mask_suffix, description.classes, description.ignore) == ("", Path("c.csv"), (7,))
+    assert (description.val, description.group, description.train) == (
+        Path("list.txt"),
+        "x",
+        tmp_path / "scans" / "Train.txt",
+    )
 
 
 def test_no_file_and_an_empty_one_say_the_same(tmp_path: Path) -> None:
@@ -123,43 +138,45 @@ def test_colours_to_ignore_in_masks_of_numbers(
     else:
         raster.write_grey(tmp_path / "a.png", mask)
     raster.write_picture(tmp_path / "b.png", np.zeros((1, 2, 3), np.uint8))
-    seen = scan([Pair("a", tmp_path / "b.png", tmp_path / "a.png")])
-    assert ignored_values([7], True, seen) == ((7, 7, 7),)
+    scanned = scan([Pair("a", tmp_path / "b.png", tmp_path / "a.png")])
+    assert ignored_values([7], True, scanned) == ((7, 7, 7),)
     if values is None:
         with pytest.raises(DataError, match="the colour"):
-            ignored_values(ignore, False, seen)
+            ignored_values(ignore, False, scanned)
     else:
-        assert ignored_values(ignore, False, seen) == values
+        assert ignored_values(ignore, False, scanned) == values
 
 
 @pytest.mark.parametrize("suffix", ["_mask", ""])
 def test_what_is_written_says_what_was_found(make_data: DataMaker, tmp_path: Path, suffix: str) -> None:
     data = make_data('a "b" ä', images="imgs/deep", masks="masks/deep", suffix=suffix)
-    found = find_pairs(data)
-    labels, _ = resolve_labels(scan(found["all"]), root=data)
+    parts = find_pairs(data)
+    labels, _ = resolve_labels(scan(parts["all"]), root=data)
     assert labels is not None
     for folder in (data, tmp_path / "elsewhere"):
-        path = written(folder, to_toml(found["all"], labels, {"val": 0.3}, folder))
-        about = describe(DataConfig(root=str(path)))
-        assert [pair.image.resolve() for pair in find_parts(about, print)["all"]] == [p.image for p in found["all"]]
-        assert [pair.mask.resolve() for pair in find_parts(about, print)["all"]] == [p.mask for p in found["all"]]
-        assert resolve_labels(scan(found["all"]), classes=about.classes, ignore=about.ignore)[0] == labels
-        assert about.val == 0.3
+        path = written(folder, to_toml(parts["all"], labels, {"val": 0.3}, folder))
+        description = describe(DataConfig(root=str(path)))
+        assert [pair.image.resolve() for pair in find_parts(description, print)["all"]] == [
+            p.image for p in parts["all"]
+        ]
+        assert [pair.mask.resolve() for pair in find_parts(description, print)["all"]] == [p.mask for p in parts["all"]]
+        assert resolve_labels(scan(parts["all"]), classes=description.classes, ignore=description.ignore)[0] == labels
+        assert description.val == 0.3
     assert 'images = "imgs' in (data / "dataset.toml").read_text(encoding="utf-8")
 
 
 def test_real_data_sets_are_written_and_read(shared_data: Path, tmp_path: Path) -> None:
     for name in ("msrc2_seg", "camvid"):
         root = shared_data / name
-        found = find_pairs(root)
-        pairs = [pair for held in found.values() for pair in held]
-        seen = scan(pairs)
-        labels, _ = resolve_labels(seen, root=root)
+        parts = find_pairs(root)
+        pairs = [pair for held in parts.values() for pair in held]
+        scanned = scan(pairs)
+        labels, _ = resolve_labels(scanned, root=root)
         assert labels is not None
         text = to_toml(pairs, labels, {}, root)
-        if len(found) > 1:  # parts are found by their names
+        if len(parts) > 1:  # parts are found by their names
             text = f"root = '{root}'\n{text}"
             assert "images" not in text
         path = written(tmp_path / name, text.replace('"images"', f'"{root}/images"').replace('"gt"', f'"{root}/gt"'))
-        about = describe(DataConfig(root=str(path)))
-        assert resolve_labels(seen, classes=about.classes, ignore=about.ignore)[0] == labels
+        description = describe(DataConfig(root=str(path)))
+        assert resolve_labels(scanned, classes=description.classes, ignore=description.ignore)[0] == labels

@@ -64,12 +64,12 @@ def test_the_layout_of_the_vessel_sets(tmp_path: Path) -> None:
     for part, numbers in (("training", (21, 22)), ("test", (1, 2))):
         for folder, ending in endings.items():
             touch(tmp_path, *(f"{part}/{folder}/{number:02}_{ending.format(part)}" for number in numbers))
-    found = pair_up(tmp_path)
-    assert {part: [pair.mask.name for pair in pairs] for part, pairs in found.parts.items()} == {
+    pairing = pair_up(tmp_path)
+    assert {part: [pair.mask.name for pair in pairs] for part, pairs in pairing.parts.items()} == {
         "train": ["21_manual1.gif", "22_manual1.gif"],
         "test": ["01_manual1.gif", "02_manual1.gif"],
     }
-    assert {folder.relative_to(tmp_path).as_posix(): taken.name for folder, taken in found.aside.items()} == {
+    assert {folder.relative_to(tmp_path).as_posix(): taken.name for folder, taken in pairing.aside.items()} == {
         "training/mask": "1st_manual",
         "test/mask": "1st_manual",
     }
@@ -77,9 +77,9 @@ def test_the_layout_of_the_vessel_sets(tmp_path: Path) -> None:
 
 def test_of_two_folders_of_masks_the_one_with_pictures(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.jpg", "images/b.jpg", "masks/a.txt", "labels/a.png", "labels/b.png")
-    found = pair_up(tmp_path)
-    assert [pair.mask.parent.name for pair in found.parts["all"]] == ["labels", "labels"]
-    assert not found.aside
+    pairing = pair_up(tmp_path)
+    assert [pair.mask.parent.name for pair in pairing.parts["all"]] == ["labels", "labels"]
+    assert not pairing.aside
 
 
 def test_deep_folders_pair_by_their_path(tmp_path: Path) -> None:
@@ -195,12 +195,12 @@ def test_no_data_at_all() -> None:
 def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     touch(tmp_path, "b.png", "a.JPG", "x.txt", "deep/c.png", "odd.xyz", "[1].png")
-    found = find_images
-    assert [path.name for path in found(["b.png", "a.JPG", "odd.xyz"])] == ["b.png", "a.JPG", "odd.xyz"]
-    assert [path.name for path in found([tmp_path])] == ["[1].png", "a.JPG", "b.png"]
-    assert [path.name for path in found(["*"])] == ["[1].png", "a.JPG", "b.png"]
-    assert [path.name for path in found(["**/*.png", "b.png"])] == ["[1].png", "b.png", "c.png"]
-    assert [path.name for path in found(["[1].png"])] == ["[1].png"]
+    find = find_images
+    assert [path.name for path in find(["b.png", "a.JPG", "odd.xyz"])] == ["b.png", "a.JPG", "odd.xyz"]
+    assert [path.name for path in find([tmp_path])] == ["[1].png", "a.JPG", "b.png"]
+    assert [path.name for path in find(["*"])] == ["[1].png", "a.JPG", "b.png"]
+    assert [path.name for path in find(["**/*.png", "b.png"])] == ["[1].png", "b.png", "c.png"]
+    assert [path.name for path in find(["[1].png"])] == ["[1].png"]
 
 
 @pytest.mark.parametrize(

@@ -118,9 +118,9 @@ def test_a_region_for_each_picture_or_one_for_all(make_data: DataMaker, tmp_path
     assert [pair.roi.name for pair in apart if pair.roi] == [f"p0{n}{suffix}.png" for n in range(3)]
     assert with_regions(pairs, tmp_path / "roi", suffix) == apart
     together = with_regions(pairs, region(tmp_path / "one.png"), None)
-    for pair, one in zip(together, apart, strict=True):
+    for pair, single in zip(together, apart, strict=True):
         target = read_target(pair, Labels.numbered(2))
-        assert np.array_equal(target, read_target(one, Labels.numbered(2)))
+        assert np.array_equal(target, read_target(single, Labels.numbered(2)))
         assert (target[:, 16:] == 255).all() and (target[:, :16] == raster.read_mask(pair.mask)[:, :16]).all()
 
 

@@ -41,11 +41,11 @@ def test_blocks_put_together_are_the_sheet(tmp_path: Path) -> None:
     pair = Pair("sheet", tmp_path / "sheet.png", tmp_path / "drawn.png", tmp_path / "roi.png")
     made = prepare_pairs({"all": [pair]}, LABELS, tmp_path / "ready", tile=(64, 64))
     assert made.left_out == 1, "the block at the upper left"
-    names = [one.name for one in made.parts["all"]]
+    names = [block.name for block in made.parts["all"]]
     assert names == ["sheet@0,64", "sheet@64,0", "sheet@64,64"], "22 columns are less than half a block"
-    for one in made.parts["all"]:
-        top, left = map(int, one.name.removeprefix("sheet@").split(","))
-        picture, mask = raster.read(one.image), raster.read_mask(one.mask)
+    for block in made.parts["all"]:
+        top, left = map(int, block.name.removeprefix("sheet@").split(","))
+        picture, mask = raster.read(block.image), raster.read_mask(block.mask)
         part = (slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1]))
         assert np.array_equal(picture, sheet[part])
         assert np.array_equal(mask, np.where(inside, target, 255)[part])
@@ -92,12 +92,12 @@ def test_only_what_has_changed_is_made_again(make_data: DataMaker, tmp_path: Pat
 def test_parts_may_have_names_in_common(make_data: DataMaker, tmp_path: Path) -> None:
     make_data("data/train", count=2)
     make_data("data/val", count=2, seed=4)
-    found = find_pairs(tmp_path / "data")
-    made = prepare_pairs(found, LABELS, tmp_path / "ready")
+    parts = find_pairs(tmp_path / "data")
+    made = prepare_pairs(parts, LABELS, tmp_path / "ready")
     for part in ("train", "val"):
-        assert [one.name for one in made.parts[part]] == ["p00", "p01"]
-        for one, pair in zip(made.parts[part], found[part], strict=True):
-            assert np.array_equal(raster.read_mask(one.mask), raster.read_mask(pair.mask))
+        assert [prepared.name for prepared in made.parts[part]] == ["p00", "p01"]
+        for prepared, pair in zip(made.parts[part], parts[part], strict=True):
+            assert np.array_equal(raster.read_mask(prepared.mask), raster.read_mask(pair.mask))
 
 
 def test_the_table_of_prepared_masks() -> None:

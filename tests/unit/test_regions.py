@@ -199,4 +199,4 @@ def test_smaller_over_larger_whatever_the_order_and_coarse_below() -> None:
 def test_of_equal_objects_the_later_is_seen_and_none_is_lost_silently() -> None:
     first, second = (crop(np.ones((2, 2), bool), value) for value in (1, 2))
     drawn = paint([first, second, crop(np.zeros((2, 2), bool), 3)], 4, 4)
-    assert (drawn.target == 2).sum() == 4 and drawn.lost == 1
+    assert (drawn.target == 2).sum() == 4 and drawn.too_small == 1

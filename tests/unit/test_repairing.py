@@ -111,7 +111,7 @@ def test_the_nearest_value_is_that_of_a_plain_search(example: tuple[np.ndarray, 
     flat = mask.reshape(len(mask.ravel()) // points.shape[1], -1).astype(int)
     expected = [min(((pixel - point) ** 2).sum() for point in points) for pixel in flat]
     result = nearest(mask, values).reshape(flat.shape).astype(int)
-    assert [((pixel - found) ** 2).sum() for pixel, found in zip(flat, result, strict=True)] == expected
+    assert [((pixel - value) ** 2).sum() for pixel, value in zip(flat, result, strict=True)] == expected
 
 
 def test_an_edge_does_not_pass_through_the_class_between() -> None:
@@ -166,8 +166,8 @@ def test_a_grey_mask_among_masks_of_colours() -> None:
 def test_true_values_are_found(quality: int) -> None:
     for values in ([0, 255], [0, 128, 255], list(range(0, 256, 25))):
         assert true_values(seen_in(*(as_jpeg(discs(values, seed), quality) for seed in range(3)))) == values
-    found = true_values(seen_in(*(as_jpeg(discs(COLOURS, seed), quality) for seed in range(3))))
-    assert len(found) == 4 and np.abs(np.subtract(found, sorted(COLOURS))).max() <= 3
+    values = true_values(seen_in(*(as_jpeg(discs(COLOURS, seed), quality) for seed in range(3))))
+    assert len(values) == 4 and np.abs(np.subtract(values, sorted(COLOURS))).max() <= 3
 
 
 def test_thin_lines_on_ground() -> None:
@@ -240,18 +240,18 @@ def test_objects_and_their_borders() -> None:
 
 
 def stats(mask: np.ndarray, palette: list[tuple[int, int, int]] | None = None, mode: str = "L") -> MaskStats:
-    found = mask_stats(mask, palette=palette)
-    return MaskStats(**{**vars(found), "mode": "P" if palette else mode})
+    measured = mask_stats(mask, palette=palette)
+    return MaskStats(**{**vars(measured), "mode": "P" if palette else mode})
 
 
 def test_values_of_other_palettes() -> None:
     black, red, green = (0, 0, 0), (200, 0, 0), (0, 200, 0)
     three = discs([0, 1, 2])
-    usual, other = stats(three, [black, red, green]), stats(three, [green, black, red])
+    common_mask, other = stats(three, [black, red, green]), stats(three, [green, black, red])
     grey, unknown = stats(three, [(i, i, i) for i in range(3)]), stats(three, [black, red, (9, 9, 200)])
-    common = common_palette([usual, other, usual, grey, unknown])
+    common = common_palette([common_mask, other, common_mask, grey, unknown])
     assert common == {0: black, 1: red, 2: green}
-    assert translation(usual, common, 2) == translation(grey, common, 2) == {0: 0, 1: 1, 2: 2}
+    assert translation(common_mask, common, 2) == translation(grey, common, 2) == {0: 0, 1: 1, 2: 2}
     assert translation(other, common, 2) == {0: 2, 1: 0, 2: 1}
     assert translation(unknown, common, 2) is None
     coloured = np.array([black, red, green], np.uint8)[three]
@@ -285,8 +285,8 @@ def touch(root: Path, images: list[str], masks: list[str]) -> dict[str, list[str
         (root / folder).mkdir(parents=True, exist_ok=True)
         for name in names:
             (root / folder / f"{name}.png").touch()
-    found = sure_pairs(pair_up(root))
-    return {pair.image.stem: pair.mask.stem for pairs in found.values() for pair in pairs}
+    pairs_by_part = sure_pairs(pair_up(root))
+    return {pair.image.stem: pair.mask.stem for pairs in pairs_by_part.values() for pair in pairs}
 
 
 @pytest.mark.parametrize(

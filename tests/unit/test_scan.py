@@ -31,9 +31,9 @@ from unet.labels import Labels, Value
 DataMaker = Callable[..., Path]
 
 
-def labels_of(scan: Scan, **about: Any) -> Labels:
+def labels_of(scan: Scan, **options: Any) -> Labels:
     """Return the class table that training would use, or raise the first error."""
-    labels, findings = resolve_labels(scan, **about)
+    labels, findings = resolve_labels(scan, **options)
     if labels is None:
         raise errors_in(findings)[0].error()
     return labels
@@ -187,9 +187,9 @@ def test_all_faults_at_once(make_data: DataMaker) -> None:
     raster.write_grey(pairs[6].mask, np.zeros((9, 32), np.uint8))
     pairs[7].image.unlink()
     pairs[7].mask.write_bytes(b"GIF89a")
-    found = scan(pairs)
-    assert [pair.name for pair in found.pairs] == ["p03", "p04", "p05", "p06", "p08"]
-    assert len(found.masks) == len(found.pictures) == 5
+    scanned = scan(pairs)
+    assert [pair.name for pair in scanned.pairs] == ["p03", "p04", "p05", "p06", "p08"]
+    assert len(scanned.masks) == len(scanned.pictures) == 5
     wanted = [
         ("truncated", 0, "cut off"),
         ("unreadable", 1, "it is a text file"),
@@ -201,7 +201,7 @@ def test_all_faults_at_once(make_data: DataMaker) -> None:
         ("size-differs", 5, "cut or resize"),
         ("size-differs", 6, "cut or resize"),
     ]
-    faults = (*found.faults, *size_faults(found))
+    faults = (*scanned.faults, *size_faults(scanned))
     assert [(fault.kind, fault.pair) for fault in faults] == [(kind, pairs[number]) for kind, number, _ in wanted]
     for fault, (_, _, words) in zip(faults, wanted, strict=True):
         assert "\n" not in fault.text and fault.pair.name in fault.text and words in fault.text
@@ -536,18 +536,22 @@ def test_mask_values_that_are_all_there_stay_exact(tmp_path: Path) -> None:
     st.lists(st.tuples(st.integers(0, 255), st.integers(1, 10**6)), min_size=1, max_size=256, unique_by=lambda v: v[0]),
     st.booleans(),
 )
-def test_whatever_is_found_gives_labels_that_cover_it_or_a_word(found: list[tuple[int, int]], lossy: bool) -> None:
+def test_whatever_is_found_gives_labels_that_cover_it_or_a_word(
+    counted_values: list[tuple[int, int]], lossy: bool
+) -> None:
     picture = picture_stats(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
-    pixels = sum(count for _, count in found)
-    values = tuple(sorted(found, key=lambda v: -v[1]))
-    mask = MaskStats(1, pixels, "uint8", values, len(found), lossy, None, None, inner=(0,) * len(found))
-    seen = Scan((Pair("a", Path("a.png"), Path("b.png")),), (picture,), (mask,), ())
+    pixels = sum(count for _, count in counted_values)
+    values = tuple(sorted(counted_values, key=lambda v: -v[1]))
+    mask = MaskStats(
+        1, pixels, "uint8", values, len(counted_values), lossy, None, None, inner=(0,) * len(counted_values)
+    )
+    scanned = Scan((Pair("a", Path("a.png"), Path("b.png")),), (picture,), (mask,), ())
     try:
-        labels = labels_of(seen)
+        labels = labels_of(scanned)
     except DataError as error:
         assert "\n" not in str(error)
     else:
-        labels.encode(np.array([[value for value, _ in found]]))
+        labels.encode(np.array([[value for value, _ in counted_values]]))
 
 
 # Real data
@@ -563,9 +567,9 @@ def test_whatever_is_found_gives_labels_that_cover_it_or_a_word(found: list[tupl
 )
 def test_real_class_tables(shared_data: Path, name: str, count: int, ignored: tuple[Value, ...], first: str) -> None:
     folder = shared_data / name
-    found = scan(all_pairs(folder))
-    labels = labels_of(found, root=folder)
-    assert not found.faults
+    scanned = scan(all_pairs(folder))
+    labels = labels_of(scanned, root=folder)
+    assert not scanned.faults
     assert (len(labels), labels.ignored, labels.names[0], labels.rule) == (count, ignored, first, "exact")
 
 
@@ -576,17 +580,17 @@ def test_real_camvid(shared_data: Path) -> None:
 
 
 def test_real_damaged_masks(shared_data: Path) -> None:
-    found = scan(all_pairs(shared_data / "isbi_em"))
+    scanned = scan(all_pairs(shared_data / "isbi_em"))
     with pytest.raises(DataError, match=r"0, 255.*--mask-values 0,255"):
-        labels_of(found)
-    assert labels_of(found, mask_values=[0, 255]).rule == "nearest"
+        labels_of(scanned)
+    assert labels_of(scanned, mask_values=[0, 255]).rule == "nearest"
 
 
 def test_real_cells(shared_data: Path) -> None:
-    found = scan(all_pairs(shared_data / "phc-c2dh-u373"))
+    scanned = scan(all_pairs(shared_data / "phc-c2dh-u373"))
     with pytest.raises(DataError, match="--instances"):
-        labels_of(found)
-    assert labels_of(found, instances=True).names == ("background", "object")
+        labels_of(scanned)
+    assert labels_of(scanned, instances=True).names == ("background", "object")
 
 
 @pytest.mark.parametrize("name", ["carvana", "ultrasound", "isbi_em", "msrc2_seg", "phc-c2dh-u373"])

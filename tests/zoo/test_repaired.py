@@ -136,9 +136,11 @@ def test_a_copy_can_be_trained_on_and_the_original_stays(tmp_path: Path, name: s
     assert not errors_in(survey.findings), survey.findings
     assert len(survey.scan.pairs) == len(plan.jobs)
     assert survey.labels is not None and survey.labels.names == plan.labels.names
-    assert {Path(one.file).name for one in plan.left_out} == LEFT_OUT.get(name, set())
+    assert {Path(left.file).name for left in plan.left_out} == LEFT_OUT.get(name, set())
     listed = list(csv.DictReader((tmp_path / "clean/repair.csv").read_text(encoding="utf-8").splitlines()))
-    assert {row["file"] for row in listed if row["what"].startswith("left out")} == {one.file for one in plan.left_out}
+    assert {row["file"] for row in listed if row["what"].startswith("left out")} == {
+        left.file for left in plan.left_out
+    }
     if name in TRUTH:
         truth, most = TRUTH[name]
         for job in plan.jobs:
@@ -164,8 +166,8 @@ def test_whatever_is_broken_a_sound_copy_or_a_word_comes_out(
 ) -> None:
     root = tmp_path_factory.mktemp("random")
     good(root / "data", count=4, images=f"imgs/p{{}}.{ending}", masks="masks/p{}.png")
-    for one in harms:
-        do_harm(root / "data", *one)
+    for damage in harms:
+        do_harm(root / "data", *damage)
     before = hashes(root / "data")
     try:
         repair(root / "data", out=root / "clean")

@@ -18,10 +18,10 @@ from unet.runs.source import read_source, survey_of
 from unet.terminal.display import open_display
 
 
-def findings_in(root: Path, **about: object) -> list[Finding]:
+def findings_in(root: Path, **settings: object) -> list[Finding]:
     """Return all findings, also where there is nothing to inspect."""
     try:
-        return list(survey_of(DataConfig(root=str(root), **about), 0, open_display(), patient=True).findings)
+        return list(survey_of(DataConfig(root=str(root), **settings), 0, open_display(), patient=True).findings)
     except UnetError as error:
         return [Finding.of(error)]
 
@@ -34,16 +34,16 @@ def test_each_fault_is_found_and_named(tmp_path: Path, case: Broken, capsys: pyt
         assert kind in by_kind, by_kind
         assert any(file in line for line in by_kind[kind].files) or not file, by_kind[kind]
     errors = {kind for kind, finding in by_kind.items() if finding.severity == "error"}
-    about = DataConfig(root=str(tmp_path / "data"), **case.settings)
+    data_settings = DataConfig(root=str(tmp_path / "data"), **case.settings)
     if case.severity == "error":
         assert errors and errors <= case.finds.keys(), by_kind
         assert all(by_kind[kind].remedy or by_kind[kind].expected for kind in errors)
         with pytest.raises(UnetError) as caught:  # as training starts
-            read_source(about, None, 0, open_display(), Path("prepared"))
+            read_source(data_settings, None, 0, open_display(), Path("prepared"))
         assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
     else:
         assert not errors and {by_kind[kind].severity for kind in case.finds} == {case.severity}, by_kind
-        assert read_source(about, None, 0, open_display(), Path("prepared")).train
+        assert read_source(data_settings, None, 0, open_display(), Path("prepared")).train
         assert ("warning:" in capsys.readouterr().err) == (case.severity == "warning")
 
 
@@ -78,9 +78,9 @@ def harm(draw: st.DrawFn) -> tuple[str, int, int, int]:
     return kind, draw(st.integers(0, 9)), draw(st.integers(0, 9)), draw(st.integers(0, 10**6))
 
 
-def do_harm(root: Path, kind: str, one: int, other: int, place: int) -> None:
+def do_harm(root: Path, kind: str, first_index: int, second_index: int, place: int) -> None:
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    first, second = files[one % len(files)], files[other % len(files)]
+    first, second = files[first_index % len(files)], files[second_index % len(files)]
     content = bytearray(first.read_bytes())
     if kind == "flip" and content:
         content[place % len(content)] ^= 1 + place % 255
@@ -108,8 +108,8 @@ def test_whatever_is_broken_nothing_but_a_word_comes_out(
 ) -> None:
     root = tmp_path_factory.mktemp("random")
     good(root, count=4, images=f"imgs/p{{}}.{ending}", masks=f"masks/p{{}}.{'png' if ending == 'jpg' else ending}")
-    for one in harms:
-        do_harm(root, *one)
+    for damage in harms:
+        do_harm(root, *damage)
     findings = findings_in(root)
     try:
         read_source(DataConfig(root=str(root)), None, 0, open_display(), Path("prepared"))

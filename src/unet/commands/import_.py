@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unet.data.class_table import Row
-from unet.data.importing.items import Found, plural
+from unet.data.importing.items import Annotations, plural
 from unet.data.importing.recognise import FORMATS, recognise
 from unet.data.importing.writing import LEFT_OUT, Written, write
 from unet.errors import InputError, MissingExtraError
@@ -71,7 +71,7 @@ def import_data(
     return written
 
 
-def _read(form: str, source: Path, options: dict[str, Any]) -> Found:
+def _read(form: str, source: Path, options: dict[str, Any]) -> Annotations:
     if not source.exists():
         raise InputError(f"no such file or folder: {source}", "annotations to import")
     for name in options:
@@ -83,7 +83,7 @@ def _read(form: str, source: Path, options: dict[str, Any]) -> Found:
         if (error.name or "").startswith("unet"):
             raise
         raise MissingExtraError(f"importing {form}", "import") from None
-    found: Found = reader.read(source, **options)
+    found: Annotations = reader.read(source, **options)
     return found
 
 
@@ -104,8 +104,8 @@ def _summary(written: Written, out: Path, skip_empty: bool) -> list[str]:
             f"{plural(written.empty, 'picture')} without any object: "
             + ("left out" if skip_empty else "all background")
         )
-    if written.lost:
-        lines.append(f"{plural(written.lost, 'object')} too small for a pixel: not in the masks")
+    if written.too_small:
+        lines.append(f"{plural(written.too_small, 'object')} too small for a pixel: not in the masks")
     if written.faults:
         lines.append(f"{plural(len(written.faults), 'fault')} left out, listed in {out / LEFT_OUT}")
     return [*lines, f"wrote {out}; train on it by: unet train {out}"]

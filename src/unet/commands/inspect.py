@@ -107,7 +107,7 @@ def write_manifest(path: Path, survey: Survey) -> None:
     """
     if survey.labels is None or survey.labels.rule != "exact":
         raise InputError("masks with other values than those of classes", "exact ones for --init", "unet repair first")
-    root, val = survey.about.root, survey.about.val
+    root, val = survey.description.root, survey.description.val
     split = {} if val is None else {"val": val if isinstance(val, float) else val.resolve().as_posix()}
     text = to_toml((*survey.train, *survey.val), survey.labels, split, path.parent)
     if root is not None and root.resolve() != path.parent.resolve():

@@ -45,17 +45,17 @@ def resolve_labels(
     try:
         if not scan.masks:
             raise DataError("no pair of picture and mask that can be used", "at least one", kind="no-pairs")
-        seen = MaskValues(scan)
+        present = MaskValues(scan)
         table = table_of(scan, classes, root)
-        skipped = ignored_values(ignore or (), seen.is_rgb, scan)
+        skipped = ignored_values(ignore or (), present.is_rgb, scan)
         if instances:
-            return _objects(seen), findings
+            return _objects(present), findings
         if mask_values is not None:
-            return _given(seen, tuple(as_value(value) for value in mask_values), skipped, table), findings
-        findings += value_findings(seen, skipped, table)
+            return _given(present, tuple(as_value(value) for value in mask_values), skipped, table), findings
+        findings += value_findings(present, skipped, table)
         if errors_in(findings):
             return None, findings
-        return _found(seen, skipped, table), findings
+        return _labels_present(present, skipped, table), findings
     except DataError as error:
         return None, [*findings, Finding.of(error)]
 
@@ -68,18 +68,18 @@ def table_of(scan: Scan, classes: Path | ClassTable | None, root: Path | None) -
     DataError
         It cannot be read.
     """
-    found = classes or find_table(_folders(scan, root))
-    return read_table(found) if isinstance(found, Path) else found
+    table = classes or find_table(_folders(scan, root))
+    return read_table(table) if isinstance(table, Path) else table
 
 
-def _found(seen: MaskValues, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
+def _labels_present(mask_values: MaskValues, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
     """Return the table for the values as they are."""
-    if seen.is_rgb:
-        labels = _colored(seen, skipped, table)
+    if mask_values.is_rgb:
+        labels = _colored(mask_values, skipped, table)
     elif table is not None:
-        labels = _numbered_by(seen, skipped, table)
+        labels = _numbered_by(mask_values, skipped, table)
     else:
-        labels = _numbered(seen, skipped)
+        labels = _numbered(mask_values, skipped)
     if len(labels) < 2:
         only = ", ".join(str(value) for value in labels.values)
         raise DataError(f"all masks hold one value only ({only})", "two or more, one for each class", kind="one-value")
@@ -108,26 +108,26 @@ def ignored_values(ignore: Sequence[Value], is_rgb: bool, scan: Scan) -> tuple[V
     return tuple(values)
 
 
-def value_findings(seen: MaskValues, skipped: Sequence[Value], table: ClassTable | None) -> list[Finding]:
+def value_findings(mask_values: MaskValues, skipped: Sequence[Value], table: ClassTable | None) -> list[Finding]:
     """Return all that is strange about the values, where nobody has named the true ones."""
-    swapped = checks.swapped(seen)
+    swapped = checks.swapped(mask_values)
     if swapped is not None:  # what else there is follows from it
         return [swapped]
-    mixed = checks.palette_and_plain(seen)
-    found = [checks.palettes(seen), mixed]
-    stacked = checks.one_hot(seen)
+    mixed = checks.palette_and_plain(mask_values)
+    findings = [checks.palettes(mask_values), mixed]
+    stacked = checks.one_hot(mask_values)
     if stacked is not None:
-        found.append(stacked)
-    elif seen.is_rgb:
-        found += [_strange_colors(seen, skipped, table)] if table else checks.damage(seen)
+        findings.append(stacked)
+    elif mask_values.is_rgb:
+        findings += [_strange_colors(mask_values, skipped, table)] if table else checks.damage(mask_values)
     elif table is not None:
-        found += _strange_numbers(seen, skipped, table)
+        findings += _strange_numbers(mask_values, skipped, table)
     else:
-        numbered = checks.instances(seen)
-        found += [numbered] if numbered else checks.damage(seen) or [checks.edge_values(seen)]
+        numbered = checks.instances(mask_values)
+        findings += [numbered] if numbered else checks.damage(mask_values) or [checks.edge_values(mask_values)]
         if IGNORED not in skipped and mixed is None:
-            found.append(checks.two_scales(seen))
-    return [finding for finding in found if finding is not None]
+            findings.append(checks.two_scales(mask_values))
+    return [finding for finding in findings if finding is not None]
 
 
 def _folders(scan: Scan, root: Path | None) -> list[Path]:
@@ -142,20 +142,22 @@ def _folders(scan: Scan, root: Path | None) -> list[Path]:
     return above
 
 
-def _objects(seen: MaskValues) -> Labels:
-    if seen.is_rgb:
+def _objects(mask_values: MaskValues) -> Labels:
+    if mask_values.is_rgb:
         raise DataError(
-            f"masks of colours ({seen.scan.pairs[0].mask})",
+            f"masks of colours ({mask_values.scan.pairs[0].mask})",
             "numbers of objects, 0 for none",
             "leave out --instances",
             kind="instances",
         )
-    if set(seen.counts) == {0}:
+    if set(mask_values.counts) == {0}:
         raise DataError("all masks hold the value 0 only", "numbers of objects", kind="one-value")
     return Labels(("background", "object"), default_colors(2), (0, 1), rule="nonzero")
 
 
-def _given(seen: MaskValues, values: tuple[Value, ...], skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
+def _given(
+    mask_values: MaskValues, values: tuple[Value, ...], skipped: tuple[Value, ...], table: ClassTable | None
+) -> Labels:
     """Return the table for the values that the user has named."""
     wants_rgb = {isinstance(value, tuple) for value in values}
     if len(values) < 2 or len(set(values)) != len(values) or len(wants_rgb) != 1:
@@ -164,98 +166,105 @@ def _given(seen: MaskValues, values: tuple[Value, ...], skipped: tuple[Value, ..
             "two or more different ones, all numbers or all colours",
             kind="mask-values",
         )
-    if seen.is_rgb and wants_rgb == {False}:
-        example = option(checks.believed(seen)[:3] or values)
+    if mask_values.is_rgb and wants_rgb == {False}:
+        example = option(checks.believed(mask_values)[:3] or values)
         raise DataError(
-            f"the masks hold colours ({seen.where(_commonest_color(seen))}), "
+            f"the masks hold colours ({mask_values.where(_commonest_color(mask_values))}), "
             f"the mask values {listed(values)} are numbers",
             f"colours, such as {example}",
             kind="mask-values",
         )
     kept = tuple(value for value in values if value not in skipped)
     rows = [row for row in table.rows if not row.is_void] if table else []
-    as_seen = {(v, v, v) if wants_rgb == {True} and isinstance(v, int) else v for v in seen.counts}
-    exact = as_seen <= {*values, *skipped} and seen.n_values == len(seen.counts)
-    return _labels(kept, skipped, rows if len(rows) == len(kept) else None, seen, "exact" if exact else "nearest")
+    shown = {(v, v, v) if wants_rgb == {True} and isinstance(v, int) else v for v in mask_values.counts}
+    exact = shown <= {*values, *skipped} and mask_values.n_values == len(mask_values.counts)
+    return _labels(
+        kept, skipped, rows if len(rows) == len(kept) else None, mask_values, "exact" if exact else "nearest"
+    )
 
 
-def _colored(seen: MaskValues, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
+def _colored(mask_values: MaskValues, skipped: tuple[Value, ...], table: ClassTable | None) -> Labels:
     """Return the table for masks of colours."""
     if table is None:
-        values = sorted((value for value in seen.counts if value not in skipped), key=order_of)
-        return _labels(tuple(values), skipped, None, seen)
+        values = sorted((value for value in mask_values.counts if value not in skipped), key=order_of)
+        return _labels(tuple(values), skipped, None, mask_values)
     void = tuple(row.color for row in table.rows if row.is_void and row.color is not None)
     rows = [row for row in table.rows if not row.is_void and row.color not in skipped]
-    return _labels(tuple(row.color for row in rows if row.color), (*void, *skipped), rows, seen)
+    return _labels(tuple(row.color for row in rows if row.color), (*void, *skipped), rows, mask_values)
 
 
-def _strange_colors(seen: MaskValues, skipped: Sequence[Value], table: ClassTable) -> Finding | None:
+def _strange_colors(mask_values: MaskValues, skipped: Sequence[Value], table: ClassTable) -> Finding | None:
     """Return the colours of the masks that a class file does not name."""
     if not table.has_colors:
         return Finding(
             "table-without-colors",
             "error",
-            f"{table.path} has names only, but the masks hold colours ({seen.where(_commonest_color(seen))})",
+            f"{table.path} has names only, "
+            f"but the masks hold colours ({mask_values.where(_commonest_color(mask_values))})",
             "lines of name,r,g,b",
         )
     known = {*(row.color for row in table.rows), *skipped}
-    strange = [value for value, _ in seen.counts.most_common() if value not in known]
+    strange = [value for value, _ in mask_values.counts.most_common() if value not in known]
     if not strange:
         return None
-    files = seen.files_with(strange)
-    return Finding.about(
-        "lossy-mask" if seen.lossy else "colors-not-in-table",
+    files = mask_values.files_with(strange)
+    return Finding.of_files(
+        "lossy-mask" if mask_values.lossy else "colors-not-in-table",
         "error",
         files,
-        f"{len(strange)} colours of the masks ({seen.share(strange):.2%} of the pixels) are not in {table.path}: "
-        f"{listed(strange, 3)}{', JPEG changes values' if seen.lossy else ''}",
+        f"{len(strange)} colours of the masks ({mask_values.share(strange):.2%} of the pixels) "
+        f"are not in {table.path}: {listed(strange, 3)}{', JPEG changes values' if mask_values.lossy else ''}",
         "only colours of the table",
         "add them to it, or take each pixel as the nearest with "
         + option([row.color for row in table.rows if row.color is not None]),
     )
 
 
-def _numbered_by(seen: MaskValues, skipped: tuple[Value, ...], table: ClassTable) -> Labels:
+def _numbered_by(mask_values: MaskValues, skipped: tuple[Value, ...], table: ClassTable) -> Labels:
     """Return the table for masks of numbers that a class file names."""
-    values, ignored = values_by(seen, skipped, table)
+    values, ignored = values_by(mask_values, skipped, table)
     kept = [(row, value) for row, value in zip(table.rows, values, strict=True) if value not in ignored]
-    return _labels(tuple(value for _, value in kept), ignored, [row for row, _ in kept], seen)
+    return _labels(tuple(value for _, value in kept), ignored, [row for row, _ in kept], mask_values)
 
 
-def values_by(seen: MaskValues, skipped: Sequence[Value], table: ClassTable) -> tuple[list[int], tuple[Value, ...]]:
+def values_by(
+    mask_values: MaskValues, skipped: Sequence[Value], table: ClassTable
+) -> tuple[list[int], tuple[Value, ...]]:
     """Return the mask value of each line of a class file, and the values that do not count."""
     rows, count = table.rows, len(table.rows)
-    found = sorted(value for value in seen.counts if value not in skipped and isinstance(value, int))
-    plain = [value for value in found if value not in (IGNORED, -1)]
-    top = max(found, default=0)
-    by_color = _values_by_color(seen, table)
+    numbers = sorted(value for value in mask_values.counts if value not in skipped and isinstance(value, int))
+    plain = [value for value in numbers if value not in (IGNORED, -1)]
+    top = max(numbers, default=0)
+    by_color = _values_by_color(mask_values, table)
     values: list[int]
     if table.has_values:
         values = [row.value for row in rows if row.value is not None]
     elif by_color is not None:
         values = by_color
-    elif all(0 <= value < count for value in plain) and not (count == 2 and found == [0, 255]):
+    elif all(0 <= value < count for value in plain) and not (count == 2 and numbers == [0, 255]):
         values = list(range(count))
-    elif all(0 <= value < count for value in found[:-1]) and top == count:  # one more than named, the highest
+    elif all(0 <= value < count for value in numbers[:-1]) and top == count:  # one more than named, the highest
         values = list(range(count))
         skipped = (*skipped, top)
-    elif len(found) == count:
-        values = found
+    elif len(numbers) == count:
+        values = numbers
     else:
         values = list(range(count))
     void = {value for row, value in zip(rows, values, strict=True) if row.is_void}
-    extra = {value for value in found if value in (IGNORED, -1) and value not in values}
+    extra = {value for value in numbers if value in (IGNORED, -1) and value not in values}
     return values, tuple(dict.fromkeys((*skipped, *sorted(void | extra))))
 
 
-def _strange_numbers(seen: MaskValues, skipped: Sequence[Value], table: ClassTable) -> list[Finding]:
+def _strange_numbers(mask_values: MaskValues, skipped: Sequence[Value], table: ClassTable) -> list[Finding]:
     """Return the numbers in the masks that a class file does not name, or why they are none."""
-    values, ignored = values_by(seen, skipped, table)
-    strange = sorted((value for value in seen.counts if value not in values and value not in ignored), key=order_of)
+    values, ignored = values_by(mask_values, skipped, table)
+    strange = sorted(
+        (value for value in mask_values.counts if value not in values and value not in ignored), key=order_of
+    )
     if not strange:
         return []
-    files = seen.files_with(strange)
-    return checks.damage(seen) or [
+    files = mask_values.files_with(strange)
+    return checks.damage(mask_values) or [
         Finding(
             "values-not-in-table",
             "error",
@@ -268,29 +277,29 @@ def _strange_numbers(seen: MaskValues, skipped: Sequence[Value], table: ClassTab
     ]
 
 
-def _values_by_color(seen: MaskValues, table: ClassTable) -> list[int] | None:
+def _values_by_color(mask_values: MaskValues, table: ClassTable) -> list[int] | None:
     """Return the palette index of every colour of the table, where the masks' palette has them all."""
-    palette = next((mask.palette for mask in seen.scan.masks if mask.palette), ())
+    palette = next((mask.palette for mask in mask_values.scan.masks if mask.palette), ())
     if not table.has_colors or not all(row.color in palette for row in table.rows):
         return None
     return [palette.index(row.color) for row in table.rows if row.color is not None]
 
 
-def _numbered(seen: MaskValues, skipped: tuple[Value, ...]) -> Labels:
+def _numbered(mask_values: MaskValues, skipped: tuple[Value, ...]) -> Labels:
     """Return the table for masks of numbers that nothing names."""
-    found = sorted(value for value in seen.counts if value not in skipped and isinstance(value, int))
-    if IGNORED in found and len(found) > 2 and found[-2] < 200 and not checks.spread(found, len(found) - 1):
+    numbers = sorted(value for value in mask_values.counts if value not in skipped and isinstance(value, int))
+    if IGNORED in numbers and len(numbers) > 2 and numbers[-2] < 200 and not checks.spread(numbers, len(numbers) - 1):
         skipped = (*skipped, IGNORED)
-    if found[0] == -1:
+    if numbers[0] == -1:
         skipped = (*skipped, -1)
-    return _labels(tuple(value for value in found if value not in skipped), skipped, None, seen)
+    return _labels(tuple(value for value in numbers if value not in skipped), skipped, None, mask_values)
 
 
 def _labels(
     values: tuple[Value, ...],
     ignored: tuple[Value, ...],
     rows: Sequence[Row] | None,
-    seen: MaskValues,
+    mask_values: MaskValues,
     rule: str = "exact",
 ) -> Labels:
     if not 1 <= len(values) <= MAX_CLASSES:
@@ -302,10 +311,10 @@ def _labels(
     elif rows and all(row.color for row in rows):
         colors = tuple(row.color for row in rows if row.color)
     else:
-        colors = seen.palette(numbers)
+        colors = mask_values.palette(numbers)
     names = tuple(row.name for row in rows) if rows else default_names(len(values))
     return Labels(names, colors or default_colors(len(values)), values, tuple(dict.fromkeys(ignored)), rule)
 
 
-def _commonest_color(seen: MaskValues) -> Value:
-    return next(value for value, _ in seen.counts.most_common() if isinstance(value, tuple))
+def _commonest_color(mask_values: MaskValues) -> Value:
+    return next(value for value, _ in mask_values.counts.most_common() if isinstance(value, tuple))

@@ -46,7 +46,7 @@ class Finding:
         return cls(error.kind or kind, "error", error.found, error.expected, error.remedy, files, len(files))
 
     @classmethod
-    def about(
+    def of_files(
         cls, kind: str, severity: str, files: Sequence[str], found: str, expected: str = "", remedy: str = ""
     ) -> Finding | None:
         """Return a finding about some files, or None where there are none."""
@@ -58,9 +58,9 @@ class Finding:
 
     def line(self) -> str:
         """Return the finding as one line, with the first files."""
-        said = "; ".join(part for part in (self.found, self.expected and f"expected {self.expected}") if part)
+        problem = "; ".join(part for part in (self.found, self.expected and f"expected {self.expected}") if part)
         shown = ", ".join(shortened(self.files, 3))
-        return "; ".join(part for part in (said, self.remedy) if part) + (f": {shown}" if shown else "")
+        return "; ".join(part for part in (problem, self.remedy) if part) + (f": {shown}" if shown else "")
 
 
 def errors_in(findings: Sequence[Finding]) -> list[Finding]:

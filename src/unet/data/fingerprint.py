@@ -72,7 +72,7 @@ class Fingerprint:
         What becomes 1.0; in 8-bit pictures always 255.
     mean, std : tuple of float
         Per band, of pictures divided by `data_range`.
-    classes : tuple of ClassFacts
+    classes : tuple of ClassStats
     upright : bool
         Pictures have an up and a down: some class lies higher or lower than the middle, or one half is brighter.
     """
@@ -92,7 +92,7 @@ class Fingerprint:
     @property
     def class_shares(self) -> tuple[float, ...]:
         """Share of each class of the pixels that are not ignored."""
-        return tuple(facts.share for facts in self.classes)
+        return tuple(stats.share for stats in self.classes)
 
 
 def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
@@ -155,8 +155,8 @@ def _encode(values: Sequence[Value], labels: Labels) -> NDArray[np.uint8]:
     """Return the class of each value."""
     if not values:
         return np.zeros(0, np.uint8)
-    found = np.array(values)
-    return labels.encode(found[:, None] if found.ndim == 1 else found[:, None, :])[:, 0]
+    array = np.array(values)
+    return labels.encode(array[:, None] if array.ndim == 1 else array[:, None, :])[:, 0]
 
 
 def _size(regions: NDArray[np.float64], share: float) -> float:
@@ -173,8 +173,8 @@ def _upright(scan: Scan, labels: Labels) -> bool:
     for mask in scan.masks:
         indices = _encode([shape.value for shape in mask.shapes], labels)
         for index in set(indices.tolist()) - {IGNORED}:
-            found = [shape for shape, other in zip(mask.shapes, indices, strict=True) if other == index]
-            leaning[index].append(_mean_row(found) - 0.5)
+            shapes = [shape for shape, other in zip(mask.shapes, indices, strict=True) if other == index]
+            leaning[index].append(_mean_row(shapes) - 0.5)
     return any(map(_is_systematic, [*leaning, [picture.lean for picture in scan.pictures]]))
 
 
@@ -190,10 +190,10 @@ def _mean_row(shapes: Sequence[RegionProps]) -> float:
     return sum(shape.centroid_row * shape.area for shape in shapes) / sum(shape.area for shape in shapes)
 
 
-def _bands(found: set[int]) -> int:
-    if len(found) == 1:
-        return found.pop()
-    return 3 if max(found) > 2 else 1
+def _bands(counts: set[int]) -> int:
+    if len(counts) == 1:
+        return counts.pop()
+    return 3 if max(counts) > 2 else 1
 
 
 def _spread(values: tuple[float, ...], bands: int) -> tuple[float, ...]:

@@ -48,8 +48,8 @@ def layout(root: Path | None, images: Path | None, masks: Path | None) -> Layout
     if root is None:
         raise _fault("no data", "a folder", "give DATA, or --images and --masks")
     _folder(root)
-    found = _layout_here(root)
-    if not found:
+    folders = _layout_here(root)
+    if not folders:
         if objects := object_folders(root):
             raise DataError(
                 f"{len(objects)} folders in {root} hold one picture and several masks each: one for each object",
@@ -61,17 +61,17 @@ def layout(root: Path | None, images: Path | None, masks: Path | None) -> Layout
         nested = [(folder, inner) for folder, inner in nested if inner]
         for folder, inner in nested:
             prefix = f"{folder.name}/" if len(nested) > 1 else ""
-            found += [(part, prefix, image, mask) for part, _, image, mask in inner]
-    if not found and pictures_in(root, deep=False):
-        found = [("all", "", root, root)]
-    if not found:
+            folders += [(part, prefix, image, mask) for part, _, image, mask in inner]
+    if not folders and pictures_in(root, deep=False):
+        folders = [("all", "", root, root)]
+    if not folders:
         names = [folder.name for folder in subfolders(root)]
         raise _fault(
             f"{root} holds " + (f"the folders {', '.join(names[:8])}" if names else "no pictures and no folders"),
             "a folder imgs (or images) and a folder masks (or labels, gt, annotations)",
             "rename them, or give --images DIR --masks DIR",
         )
-    return found
+    return folders
 
 
 def _fault(found: str, expected: str = "", remedy: str = "") -> DataError:
@@ -82,12 +82,12 @@ def _layout_here(root: Path) -> Layout:
     image_folder, mask_folder = _named(root, IMAGE_FOLDERS), _named(root, MASK_FOLDERS)
     if image_folder and mask_folder:
         return [("all", "", image_folder, mask_folder)]
-    found: Layout = []
+    parts: Layout = []
     for folder in subfolders(root):
         image_folder, mask_folder = _named(folder, IMAGE_FOLDERS), _named(folder, MASK_FOLDERS)
         if folder.name.lower() in PARTS and image_folder and mask_folder:
-            found.append((PARTS[folder.name.lower()], "", image_folder, mask_folder))
-    return found
+            parts.append((PARTS[folder.name.lower()], "", image_folder, mask_folder))
+    return parts
 
 
 def _folder(path: Path) -> Path:
@@ -111,14 +111,14 @@ def object_folders(root: Path) -> list[tuple[Path, Path]]:
 
     Empty where the folder is laid out in another way.
     """
-    found = []
+    folders = []
     for folder in subfolders(root):
         images, masks = _named(folder, IMAGE_FOLDERS), _named(folder, MASK_FOLDERS)
         pictures = pictures_in(images, deep=False) if images and masks else []
         if masks is None or len(pictures) != 1:
             return []
-        found.append((pictures[0], masks))
-    return found if any(len(pictures_in(masks, deep=False)) > 1 for _, masks in found) else []
+        folders.append((pictures[0], masks))
+    return folders if any(len(pictures_in(masks, deep=False)) > 1 for _, masks in folders) else []
 
 
 def other_masks(masks: Path) -> list[Path]:
@@ -144,15 +144,15 @@ def _holds_pictures(folder: Path) -> bool:
 def pictures_in(folder: Path, deep: bool) -> list[Path]:
     """Return the picture files of a folder, sorted; hidden ones, other kinds and our own output are left out."""
     files = folder.rglob("*") if deep else folder.iterdir()
-    found = [
+    pictures = [
         path
         for path in files
         if path.suffix.lower() in PICTURE_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     ]
-    stems = {path.with_suffix("") for path in found}
-    return sorted(path for path in found if not _is_output(path.with_suffix(""), stems))
+    stems = {path.with_suffix("") for path in pictures}
+    return sorted(path for path in pictures if not _is_output(path.with_suffix(""), stems))
 
 
 def _is_output(stem: Path, stems: set[Path]) -> bool:

@@ -151,37 +151,37 @@ def describe(settings: DataConfig) -> Description:
     if root is not None:
         file = root if root.suffix.lower() == ".toml" else root / FILE_NAME
         file = file if file.is_file() or file == root else None
-    said = Manifest() if file is None else load(file)
-    base = root if file is None else file.parent / (said.root or "")
+    manifest = Manifest() if file is None else load(file)
+    base = root if file is None else file.parent / (manifest.root or "")
 
     def place(flag: str | None, key: str | None) -> Path | None:
         if flag is not None:
             return Path(flag)
         return None if key is None or base is None else base / key
 
-    images, masks = place(settings.images, said.images), place(settings.masks, said.masks)
+    images, masks = place(settings.images, manifest.images), place(settings.masks, manifest.masks)
     classes: Path | ClassTable | None
-    if file is not None and settings.classes is None and isinstance(said.classes, tuple):
-        classes = ClassTable(file, tuple(Row(**entry.model_dump()) for entry in said.classes))
+    if file is not None and settings.classes is None and isinstance(manifest.classes, tuple):
+        classes = ClassTable(file, tuple(Row(**entry.model_dump()) for entry in manifest.classes))
     else:
-        classes = place(settings.classes, said.classes if isinstance(said.classes, str) else None)
-    val = settings.val if settings.val is not None else said.split.val
+        classes = place(settings.classes, manifest.classes if isinstance(manifest.classes, str) else None)
+    val = settings.val if settings.val is not None else manifest.split.val
     share = None if val is None else _share(val)
     return Description(
         file=file,
         root=None if file is not None and (images or masks) else base,
         images=images,
         masks=masks,
-        mask_suffix=said.mask_suffix if settings.mask_suffix is None else settings.mask_suffix,
+        mask_suffix=manifest.mask_suffix if settings.mask_suffix is None else settings.mask_suffix,
         classes=classes,
-        ignore=said.ignore if settings.ignore is None else settings.ignore,
-        roi=place(None, said.roi),
-        roi_suffix=said.roi_suffix,
-        tile=said.tile,
-        group=said.group if settings.group is None else settings.group,
-        train=place(None, said.split.train),
-        val=place(settings.val, said.split.val) if share is None else share,
-        test=place(None, said.split.test),
+        ignore=manifest.ignore if settings.ignore is None else settings.ignore,
+        roi=place(None, manifest.roi),
+        roi_suffix=manifest.roi_suffix,
+        tile=manifest.tile,
+        group=manifest.group if settings.group is None else settings.group,
+        train=place(None, manifest.split.train),
+        val=place(settings.val, manifest.split.val) if share is None else share,
+        test=place(None, manifest.split.test),
     )
 
 

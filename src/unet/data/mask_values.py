@@ -26,13 +26,13 @@ class MaskValues:
         self.inner: Counter[Value] = Counter()
         for mask in scan.masks:
             for (value, count), inner in zip(mask.values, mask.inner, strict=True):
-                self.counts[self.as_seen(value)] += count
-                self.inner[self.as_seen(value)] += inner
+                self.counts[self.in_common_form(value)] += count
+                self.inner[self.in_common_form(value)] += inner
         self.pixels = sum(mask.height * mask.width for mask in scan.masks)
         self.lossy = any(mask.lossy for mask in scan.masks)
         self.n_values = max(len(self.counts), *(mask.n_values for mask in scan.masks))
 
-    def as_seen(self, value: Value) -> Value:
+    def in_common_form(self, value: Value) -> Value:
         """Return a value of one mask as a triple where any mask has colours."""
         return (value, value, value) if self.is_rgb and isinstance(value, int) else value
 
@@ -40,7 +40,7 @@ class MaskValues:
         """Return a mask file that holds the value."""
         wanted = {value, value[0]} if isinstance(value, tuple) and len(set(value)) == 1 else {value}
         for pair, mask in zip(self.scan.pairs, self.scan.masks, strict=True):
-            if any(found in wanted for found, _ in mask.values):
+            if any(held in wanted for held, _ in mask.values):
                 return pair.mask
         return self.scan.pairs[0].mask
 
@@ -48,7 +48,7 @@ class MaskValues:
         """Return a line for each mask that holds any of the values."""
         wanted, lines = set(values), []
         for pair, mask in zip(self.scan.pairs, self.scan.masks, strict=True):
-            here = [value for value, _ in mask.values if self.as_seen(value) in wanted]
+            here = [value for value, _ in mask.values if self.in_common_form(value) in wanted]
             if here:
                 lines.append(f"{pair.mask} holds {listed(here, 3)}")
         return tuple(lines)

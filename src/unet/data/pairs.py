@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import glob
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -13,10 +11,9 @@ from pathlib import Path
 
 from unet.data.finding import shortened
 from unet.data.folders import beside, layout, other_masks, pictures_in, split_part, subfolders
+from unet.data.matching import count_suffixes, match_names, name_in, nearest_names
 from unet.errors import DataError, InputError
 from unet.raster import PICTURE_SUFFIXES
-
-_MOST_COMPARED = 50  # names of one number that a near name is looked for in
 
 
 @dataclass(frozen=True, order=True)
@@ -113,8 +110,8 @@ def find_pairs(
     DataError
         No such folder, no pictures, or files that do not pair; all of the latter at once.
     """
-    found = pair_up(root, images=images, masks=masks, mask_suffix=mask_suffix)
-    faults = found.faults()
+    pairing = pair_up(root, images=images, masks=masks, mask_suffix=mask_suffix)
+    faults = pairing.faults()
     if faults:
         where = root if root is not None else images
         raise DataError(
@@ -123,7 +120,7 @@ def find_pairs(
             faults=shortened(faults),
             kind="unpaired",
         )
-    return found.parts
+    return pairing.parts
 
 
 def pair_up(
@@ -152,8 +149,8 @@ def pair_up(
         pairs = _pair_folders(image_folder, mask_folder, mask_suffix, loose)
         for kept, some in ((parts, pairs), (nearly, loose.nearly)):
             for pair in some:
-                found, name = split_part(pair.name) if part == "all" else (part, pair.name)
-                kept.setdefault(found, []).append(Pair(prefix + name, pair.image, pair.mask))
+                part_name, name = split_part(pair.name) if part == "all" else (part, pair.name)
+                kept.setdefault(part_name, []).append(Pair(prefix + name, pair.image, pair.mask))
         loose.nearly.clear()
     if "all" in parts and len(parts) > 1:
         raise DataError(
@@ -197,7 +194,7 @@ def _pair_folders(images: Path, masks: Path, suffix: str | None, loose: _Loose) 
     mask_of = _by_name(mask_files, masks, "masks", loose)
     key_of_image, key_of_mask = match_names(list(image_of), list(mask_of), suffix)
     if suffix is None:
-        extra = next(iter(_suffixes(list(mask_of), list(image_of)).most_common(1)), ("", 0))
+        extra = next(iter(count_suffixes(list(mask_of), list(image_of)).most_common(1)), ("", 0))
         if re.search("mask|label|annot|seg|gt", extra[0], re.IGNORECASE) and extra[1] == len(image_of):
             raise DataError(
                 f"the pictures in {images} are called like those in {masks} with {extra[0]} added",
@@ -220,7 +217,7 @@ def _pair_mixed(folder: Path, suffix: str | None, loose: _Loose) -> list[Pair]:
         by_stem.setdefault(name_in(path, folder), []).append(path)
     stems = list(by_stem)
     if suffix is None:
-        counted = _suffixes(stems, stems)
+        counted = count_suffixes(stems, stems)
         counted.pop("", None)
         suffix = max(counted, key=lambda key: (counted[key], -len(key)), default="")
         if counted[suffix] * 4 < len(stems):  # names that happen to begin alike: 1.png, 10.png
@@ -266,7 +263,7 @@ def _join(
     masks = {key: mask_of[stem] for stem, key in key_of_mask.items() if key not in image_keys}
     loose.images.update({(folder, key): path for key, path in images.items()})
     loose.masks.update({(folder, key): path for key, path in masks.items()})
-    near = _near(images, masks)
+    near = nearest_names(images, masks)
     loose.nearly += [Pair(stem, image_of[stem], masks[near[key]]) for stem, key in key_of_image.items() if key in near]
     return [
         Pair(stem, image_of[stem], mask_of[mask_by_key[key]])
@@ -275,92 +272,15 @@ def _join(
     ]
 
 
-def _near(images: Iterable[str], masks: Iterable[str]) -> dict[str, str]:
-    """Return for names of pictures the nearest name of a mask: the same numbers in it, and almost the same words."""
-    by_numbers: dict[tuple[int, ...], list[str]] = {}
-    for mask in masks:
-        by_numbers.setdefault(numbers_in(mask), []).append(mask)
-    near: dict[str, str] = {}
-    for image in images:
-        rivals = by_numbers.get(numbers_in(image), [])[:_MOST_COMPARED]
-        plain = {plain_name(mask): mask for mask in reversed(rivals)}
-        name = plain_name(image)
-        match = get_close_matches(name, plain, n=1)
-        if not match and numbers_in(image):  # the end of the mask's name is misspelt
-            match = [other for other in plain if other.startswith(name)]
-        if match:
-            near[image] = plain[match[0]]
-            by_numbers[numbers_in(image)].remove(near[image])
-    return near
-
-
-def numbers_in(name: str) -> tuple[int, ...]:
-    """Return the numbers in a name."""
-    return tuple(int(digits) for digits in re.findall(r"[0-9]+", name))
-
-
-def plain_name(name: str) -> str:
-    """Return a name without what people mistype: capitals, blanks, dashes, leading zeros."""
-    return re.sub(r"[\W_]+|(?<![0-9])0+(?=[0-9])", "", name.casefold())
-
-
-def name_in(path: Path, folder: Path) -> str:
-    """Return a file's path below a folder without its ending, with "/"."""
-    # Composed characters, because macOS hands out decomposed ones.
-    return unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
-
-
 def _by_name(files: Iterable[Path], folder: Path, kind: str, loose: _Loose) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for path in files:
         stem = name_in(path, folder)
-        if stem in found:
-            loose.doubled.append(f"{path}: two {kind} of one name, {found[stem].name} and {path.name}; remove one")
-            loose.rivals[path] = found[stem]
-        found.setdefault(stem, path)
-    return found
-
-
-def _suffixes(images: Sequence[str], masks: Sequence[str]) -> Counter[str]:
-    """Count, for each suffix, the masks that are called like a picture plus this suffix."""
-    known = set(images)
-    return Counter(mask[cut:] for mask in masks for cut in range(1, len(mask) + 1) if mask[:cut] in known)
-
-
-def match_names(
-    images: Sequence[str], masks: Sequence[str], suffix: str | None = None
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Return for each picture's name and each mask's name the key under which they meet.
-
-    A suffix that is given is taken from the masks' names; masks without it are left out. Else the suffix that pairs
-    most masks wins, the shorter of equals. Where it does not pair them all, what the names of all pictures begin and
-    end with is set aside, and so with the masks (img_1 and mask_1).
-    """
-    if suffix is not None:
-        return {name: name for name in images}, {m: m.removesuffix(suffix) for m in masks if m.endswith(suffix)}
-    counted = _suffixes(images, masks)
-    suffix = max(counted, key=lambda key: (counted[key], -len(key)), default="")
-    key_of_mask = {stem: stem.removesuffix(suffix) if stem.endswith(suffix) else stem for stem in masks}
-    key_of_image = {stem: stem for stem in images}
-    if set(key_of_mask.values()) != set(images) and len(images) == len(masks) > 1:
-        cores = _cores(images), _cores(masks)
-        if set(cores[0].values()) == set(cores[1].values()) and len(set(cores[0].values())) == len(images):
-            return cores
-    return key_of_image, key_of_mask
-
-
-def _cores(stems: Sequence[str]) -> dict[str, str]:
-    """Return each stem without what all of them begin and end with."""
-    start = _shared(stems)
-    rests = {stem: stem[start:] for stem in stems}
-    end = _shared([rest[::-1] for rest in rests.values()])
-    return {stem: rest[: len(rest) - end] for stem, rest in rests.items()}
-
-
-def _shared(texts: Sequence[str]) -> int:
-    """Return how many characters all texts begin with."""
-    first, last = min(texts), max(texts)  # these two differ the earliest
-    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+        if stem in by_name:
+            loose.doubled.append(f"{path}: two {kind} of one name, {by_name[stem].name} and {path.name}; remove one")
+            loose.rivals[path] = by_name[stem]
+        by_name.setdefault(stem, path)
+    return by_name
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
@@ -373,7 +293,7 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
     InputError
         A path that does not exist, or a folder or pattern without pictures.
     """
-    found: list[Path] = []
+    images: list[Path] = []
     for given in paths:
         path = Path(given)
         if path.is_dir():
@@ -399,5 +319,5 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
                 else []
             )
             raise InputError(f"no such file or folder: {path}", remedy=f"do you mean {near[0]}?" if near else "")
-        found += files
-    return list(dict.fromkeys(found))
+        images += files
+    return list(dict.fromkeys(images))

@@ -12,17 +12,18 @@ from unet import raster
 from unet.data.finding import shortened
 from unet.data.folders import pictures_in
 from unet.data.manifest import Description
-from unet.data.pairs import Pair, find_pairs, match_names, name_in
+from unet.data.matching import match_names, name_in
+from unet.data.pairs import Pair, find_pairs
 from unet.errors import DataError
 from unet.raster import PICTURE_SUFFIXES
 
 
-def find_parts(about: Description, say: Callable[[str], None]) -> dict[str, tuple[Pair, ...]]:
+def find_parts(description: Description, say: Callable[[str], None]) -> dict[str, tuple[Pair, ...]]:
     """Find the pairs of a data set, with their regions of interest, by part.
 
     Parameters
     ----------
-    about : Description
+    description : Description
     say : callable
         Called with a sentence where folders make other words about the split void.
 
@@ -37,29 +38,31 @@ def find_parts(about: Description, say: Callable[[str], None]) -> dict[str, tupl
     DataError
         Files that do not pair, lists that are missing or name no picture, regions of another size.
     """
-    found = find_pairs(about.root, images=about.images, masks=about.masks, mask_suffix=about.mask_suffix)
-    return in_parts(found, about, say)
+    parts = find_pairs(
+        description.root, images=description.images, masks=description.masks, mask_suffix=description.mask_suffix
+    )
+    return in_parts(parts, description, say)
 
 
 def in_parts(
-    found: dict[str, tuple[Pair, ...]], about: Description, say: Callable[[str], None]
+    parts: dict[str, tuple[Pair, ...]], description: Description, say: Callable[[str], None]
 ) -> dict[str, tuple[Pair, ...]]:
     """Return pairs that were found in folders with their regions of interest, and by part as the lists say.
 
     The parameters and what is raised are otherwise those of `find_parts`.
     """
-    if about.roi is not None:
-        found = {part: with_regions(pairs, about.roi, about.roi_suffix) for part, pairs in found.items()}
-    given = {"train": about.train, "val": about.val, "test": about.test}
+    if description.roi is not None:
+        parts = {part: with_regions(pairs, description.roi, description.roi_suffix) for part, pairs in parts.items()}
+    given = {"train": description.train, "val": description.val, "test": description.test}
     lists = {part: path for part, path in given.items() if isinstance(path, Path)}
-    if {"train", "val"} <= found.keys():
-        if lists or about.val or about.group:
+    if {"train", "val"} <= parts.keys():
+        if lists or description.val or description.group:
             say("the folders train and val say what is held out; lists, val and group have no effect")
-        return found
-    pairs = found.get("all") or found.get("train")
+        return parts
+    pairs = parts.get("all") or parts.get("train")
     if not lists or not pairs:
-        return found
-    return {**{part: held for part, held in found.items() if part == "test"}, **by_lists(pairs, lists)}
+        return parts
+    return {**{part: held for part, held in parts.items() if part == "test"}, **by_lists(pairs, lists)}
 
 
 def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path]) -> dict[str, tuple[Pair, ...]]:
@@ -108,8 +111,8 @@ def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path]) -> dict[str, tupl
         parts = {"train": rest, **parts}
     if not all(parts.values()):
         words = {"train": "pictures to train on", "val": "held out", "test": "to test on"}
-        found = ", ".join(f"{len(held)} {words[part]}" for part, held in parts.items())
-        raise DataError(f"{found} ({_listed(lists)})", "at least one of each")
+        counts = ", ".join(f"{len(held)} {words[part]}" for part, held in parts.items())
+        raise DataError(f"{counts} ({_listed(lists)})", "at least one of each")
     return parts
 
 
@@ -175,12 +178,12 @@ def _on_list(pairs: Sequence[Pair], path: Path) -> tuple[list[Pair], list[str]]:
         if not name or name.startswith("#"):
             continue
         keys = _meanings(name)
-        found = next((known[key] for key in keys if key in known), [])
-        if len(found) != 1:
-            near = [] if found else get_close_matches(keys[-1], known, n=1)
+        matches = next((known[key] for key in keys if key in known), [])
+        if len(matches) != 1:
+            near = [] if matches else get_close_matches(keys[-1], known, n=1)
             hint = f" (nearest name: {near[0]})" if near else ""
-            faults.append(f"{path.name} line {number}: {name} is the name of {len(found) or 'no'} pictures{hint}")
-        held.update({pair.image: pair for pair in found})
+            faults.append(f"{path.name} line {number}: {name} is the name of {len(matches) or 'no'} pictures{hint}")
+        held.update({pair.image: pair for pair in matches})
     return list(held.values()), faults
 
 

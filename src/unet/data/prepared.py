@@ -169,13 +169,15 @@ def _pairs_of(entry: Entry, pair: Pair, folder: Path) -> list[Pair]:
 
 def _is_fresh(entry: Entry, pair: Pair, folder: Path) -> bool:
     made = _pairs_of(entry, pair, folder)
-    return bool(entry["stamp"] == _stamp(pair)) and all(one.image.is_file() and one.mask.is_file() for one in made)
+    return bool(entry["stamp"] == _stamp(pair)) and all(
+        written.image.is_file() and written.mask.is_file() for written in made
+    )
 
 
 def _stamp(pair: Pair) -> list[Any]:
     paths = [path for path in (pair.image, pair.mask, pair.roi) if path is not None]
     stats = [path.stat() for path in paths]
-    return [[str(path.absolute()), about.st_size, about.st_mtime_ns] for path, about in zip(paths, stats, strict=True)]
+    return [[str(path.absolute()), stat.st_size, stat.st_mtime_ns] for path, stat in zip(paths, stats, strict=True)]
 
 
 def _recall(folder: Path, recipe: dict[str, Any]) -> dict[str, Entry]:

@@ -71,7 +71,7 @@ class Scan:
         )
 
 
-Found = tuple[PictureStats, MaskStats]
+PairStats = tuple[PictureStats, MaskStats]
 
 
 def scan(
@@ -100,37 +100,37 @@ def scan(
     """
     store = _store(pairs, cache)
     known = _recall(store)
-    found: dict[Pair, Found | list[Fault]] = {}
+    results: dict[Pair, PairStats | list[Fault]] = {}
     for pair in pairs:
         entry = known.get(_key(pair))
         if entry is not None and entry["stamp"] == _stamp(pair):
-            found[pair] = _from_json(entry)
+            results[pair] = _from_json(entry)
     if progress is not None:
-        progress(len(found), len(pairs))
-    todo = [pair for pair in pairs if pair not in found]
+        progress(len(results), len(pairs))
+    todo = [pair for pair in pairs if pair not in results]
     pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16))
     try:
         every = math.ceil(max(len(pairs), 1) / _MEASURED)
         measured = set(pairs[::every])
         futures = {pool.submit(_inspect, pair, pair in measured): pair for pair in todo}
         for future in as_completed(futures):
-            found[futures[future]] = future.result()
+            results[futures[future]] = future.result()
             if progress is not None:
-                progress(len(found), len(pairs))
+                progress(len(results), len(pairs))
     finally:
         pool.shutdown(cancel_futures=True)
-    good = [(pair, result) for pair in pairs if not isinstance(result := found[pair], list)]
+    good = [(pair, result) for pair in pairs if not isinstance(result := results[pair], list)]
     if todo:
         _keep(store, {**known, **{_key(pair): _to_json(pair, result) for pair, result in good}})
     return Scan(
         pairs=tuple(pair for pair, _ in good),
         pictures=tuple(picture for _, (picture, _) in good),
         masks=tuple(mask for _, (_, mask) in good),
-        faults=tuple(fault for pair in pairs if isinstance(result := found[pair], list) for fault in result),
+        faults=tuple(fault for pair in pairs if isinstance(result := results[pair], list) for fault in result),
     )
 
 
-def _inspect(pair: Pair, shapes: bool) -> Found | list[Fault]:
+def _inspect(pair: Pair, shapes: bool) -> PairStats | list[Fault]:
     """Return what the two files hold, or what is wrong with each of them."""
     faults = []
     try:
@@ -173,18 +173,18 @@ def size_faults(scan: Scan) -> list[Fault]:
 
 
 def _size_fault(pair: Pair, picture: PictureStats, mask: MaskStats) -> Fault:
-    found = (
+    sizes = (
         f"{pair.image} is {picture.width} x {picture.height} pixels, its mask {pair.mask} {mask.width} x {mask.height}"
     )
     factor = mask.width / picture.width
     if (mask.height, mask.width) == (picture.width, picture.height):
         if max(picture.orientation, mask.orientation) >= 5:
-            return Fault("size-exif", pair, f"{found}: EXIF turns one of them and not the other")
-        return Fault("size-rotated", pair, f"{found}: one of them lies on its side; rotate it")
+            return Fault("size-exif", pair, f"{sizes}: EXIF turns one of them and not the other")
+        return Fault("size-rotated", pair, f"{sizes}: one of them lies on its side; rotate it")
     if abs(factor - 1) > 0.1 and abs(mask.height - factor * picture.height) <= max(1.0, factor):
         remedy = "resize the mask without blending values (nearest)"
-        return Fault("size-scaled", pair, f"{found}: {factor:.3g} times the size; {remedy}")
-    return Fault("size-differs", pair, f"{found}: cut or resize one of them, or pair the right files")
+        return Fault("size-scaled", pair, f"{sizes}: {factor:.3g} times the size; {remedy}")
+    return Fault("size-differs", pair, f"{sizes}: cut or resize one of them, or pair the right files")
 
 
 # The cache: one JSON file for each set of folders, so that a data set that moves or changes is read anew.
@@ -208,11 +208,11 @@ def _stamp(pair: Pair) -> list[int]:
     return [image.st_size, image.st_mtime_ns, mask.st_size, mask.st_mtime_ns]
 
 
-def _to_json(pair: Pair, found: Found) -> dict[str, Any]:
-    return {"stamp": _stamp(pair), "picture": asdict(found[0]), "mask": asdict(found[1])}
+def _to_json(pair: Pair, stats: PairStats) -> dict[str, Any]:
+    return {"stamp": _stamp(pair), "picture": asdict(stats[0]), "mask": asdict(stats[1])}
 
 
-def _from_json(entry: dict[str, Any]) -> Found:
+def _from_json(entry: dict[str, Any]) -> PairStats:
     picture: dict[str, Any]
     mask: dict[str, Any]
     picture, mask = (  # JSON has no tuples

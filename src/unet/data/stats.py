@@ -46,7 +46,7 @@ class PictureStats:
         All pixels are alike.
     digest : int
         The same for pictures with the same pixels.
-    looks : int or None
+    phash : int or None
         A perceptual hash of 64 bits: few of them differ between pictures that look alike. None where there is
         hardly anything to see.
     lean : float
@@ -69,7 +69,7 @@ class PictureStats:
     alpha: bool = False
     constant: bool = False
     digest: int = 0
-    looks: int | None = None
+    phash: int | None = None
     lean: float = 0.0
 
 
@@ -144,7 +144,7 @@ def picture_stats(picture: NDArray[Any], info: PictureInfo | None = None) -> Pic
         n_values=len(_count(sample)[0]) if picture.dtype.kind == "u" else len(np.unique(sample)),
         constant=bool(np.ptp(sample, axis=1).max() == 0 and (picture == picture[0, 0]).all()),
         digest=zlib.crc32(sample.tobytes(), zlib.crc32(repr(picture.shape).encode())),
-        looks=_looks(picture),
+        phash=_perceptual_hash(picture),
         lean=float(np.mean(lower) - np.mean(upper)) / max(float(np.std(sample)), 1e-6) if sample.shape[1] > 1 else 0.0,
         **_header(info),
     )
@@ -155,7 +155,7 @@ def _header(info: PictureInfo | None) -> dict[str, Any]:
     return {} if info is None else {name: getattr(info, name) for name in names}
 
 
-def _looks(picture: NDArray[Any]) -> int | None:
+def _perceptual_hash(picture: NDArray[Any]) -> int | None:
     """Return a perceptual hash: the signs of the lowest 64 frequencies, without the mean, about their median.
 
     As in C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010, section 3.2.1.
@@ -250,11 +250,11 @@ def _objects(mask: NDArray[Any], values: NDArray[Any]) -> float | None:
     boxes = [(code, box) for code, box in enumerate(ndimage.find_objects(codes), start=1) if box is not None]
     single = 0
     looked = boxes[:: max(1, len(boxes) // _BLOB_VALUES)]
-    for seen, (code, box) in enumerate(looked, start=1):
+    for number, (code, box) in enumerate(looked, start=1):
         single += ndimage.label(codes[box] == code, np.ones((3, 3)))[1] == 1
-        if seen - single == 3:  # clearly not
+        if number - single == 3:  # clearly not
             break
-    return single / seen if looked else None
+    return single / number if looked else None
 
 
 def _floats(values: NDArray[Any]) -> tuple[float, ...]:

@@ -55,7 +55,7 @@ def read_source(settings: DataConfig, classes: int | None, seed: int, display: D
     for finding in found.findings:
         if finding.severity == "warning":
             display.say(f"warning: {finding.line()}")
-    about, train, val, seen = found.about, found.train, found.val, found.scan
+    about, train, val, seen = found.description, found.train, found.val, found.scan
     if about.roi or about.tile or (about.file and labels.is_rgb):
         labels = index_labels(own_labels)
         parts = {"train": train, "val": val} if val else {"all": train}

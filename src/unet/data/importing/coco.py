@@ -13,8 +13,8 @@ from typing import Any
 from unet.data.folders import pictures_in
 from unet.data.importing import regions
 from unet.data.importing.items import (
+    Annotations,
     Drawn,
-    Found,
     Item,
     clean_name,
     name_classes,
@@ -39,7 +39,7 @@ class _Table:
     categories: dict[Any, str]
 
 
-def read(source: Path, *, images: Path | None = None, ignore_crowd: bool = False) -> Found:
+def read(source: Path, *, images: Path | None = None, ignore_crowd: bool = False) -> Annotations:
     """Read COCO annotations.
 
     Parameters
@@ -65,7 +65,7 @@ def read(source: Path, *, images: Path | None = None, ignore_crowd: bool = False
     above = source.is_file() and root.name == "annotations"
     pictures = _Pictures(images or (root.parent if above else root))
     items = [item for table in tables for item in _items(table, root, pictures, values, ignore_crowd, faults)]
-    return Found(name_classes(values), items, len(items), tuple(faults))
+    return Annotations(name_classes(values), items, len(items), tuple(faults))
 
 
 def _files(source: Path) -> list[Path]:
@@ -117,15 +117,15 @@ class _Pictures:
         """
         parts = [part for part in unicodedata.normalize("NFC", name).replace("\\", "/").split("/") if part]
         known = self._by_name.get(parts[-1] if parts else "", [])
-        found = [path for path in known if path.parts[-len(parts) :] == tuple(parts)] or known
-        if len(found) > 1:
-            inside = [{part.lower() for part in path.relative_to(self.root).parts[:-1]} for path in found]
-            near = [path for path, folders in zip(found, inside, strict=True) if folders.intersection(words)]
-            found = near or found
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise DataError(f"{name} is the name of {len(found)} pictures, such as {found[0]} and {found[1]}")
+        matches = [path for path in known if path.parts[-len(parts) :] == tuple(parts)] or known
+        if len(matches) > 1:
+            inside = [{part.lower() for part in path.relative_to(self.root).parts[:-1]} for path in matches]
+            near = [path for path, folders in zip(matches, inside, strict=True) if folders.intersection(words)]
+            matches = near or matches
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise DataError(f"{name} is the name of {len(matches)} pictures, such as {matches[0]} and {matches[1]}")
         raise DataError(f"there is no picture {name} in {self.root}", remedy="say where it is by --images DIR")
 
 

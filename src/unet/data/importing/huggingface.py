@@ -16,7 +16,7 @@ import yaml
 
 from unet import raster
 from unet.data.importing.files import as_file
-from unet.data.importing.items import Drawn, Found, Item, clean_name, part_of, safe_stem
+from unet.data.importing.items import Annotations, Drawn, Item, clean_name, part_of, safe_stem
 from unet.errors import DataError
 from unet.labels import IGNORED
 
@@ -28,7 +28,7 @@ _ROWS = 4
 """Rows decoded at a time; a row of large pictures is megabytes."""
 
 
-def read(source: Path) -> Found:
+def read(source: Path) -> Annotations:
     """Read parquet files.
 
     Parameters
@@ -51,7 +51,7 @@ def read(source: Path) -> Found:
     classes = _classes(root, next(iter(files.values())))
     notes = () if classes else ("nothing names the classes: put an id2label.json beside the data for their names",)
     count = sum(columns.rows for columns in files.values())
-    return Found(classes, _items(files, root, classes), count, notes=notes)
+    return Annotations(classes, _items(files, root, classes), count, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,10 @@ def _classes(root: Path, columns: _Columns) -> dict[int, str] | None:
     readme = root / "README.md"
     head = readme.read_text(encoding="utf-8", errors="replace").split("---", 2) if readme.is_file() else []
     try:
-        said = yaml.safe_load(head[1]) if len(head) == 3 and not head[0].strip() else None
+        head_data = yaml.safe_load(head[1]) if len(head) == 3 and not head[0].strip() else None
     except yaml.YAMLError:
-        said = None
-    for place, data in ((readme, said), (root, columns.metadata)):
+        head_data = None
+    for place, data in ((readme, head_data), (root, columns.metadata)):
         if (table := _find(data, "id2label")) is not None:
             return _table(table, place)
     return None
@@ -129,7 +129,7 @@ def _find(data: Any, key: str) -> Any:
         return None
     if key in data:
         return data[key]
-    return next((found for value in data.values() if (found := _find(value, key)) is not None), None)
+    return next((result for value in data.values() if (result := _find(value, key)) is not None), None)
 
 
 def _table(table: Any, place: Path) -> dict[int, str]:
@@ -153,8 +153,8 @@ def _items(files: Mapping[Path, _Columns], root: Path, classes: dict[int, str] |
         for row, (picture, mask) in enumerate(_rows(path, columns)):
             number = numbers[part] = numbers.get(part, -1) + 1
             where = f"{path}: row {row}"
-            said = picture.get("path") if isinstance(picture, dict) else None
-            name = safe_stem(said).rpartition("/")[2] if said else ""
+            file_name = picture.get("path") if isinstance(picture, dict) else None
+            name = safe_stem(file_name).rpartition("/")[2] if file_name else ""
             yield Item(
                 part=part,
                 name=f"{number:06}_{name}" if name else f"{number:06}",
@@ -194,9 +194,9 @@ def _draw(cell: Any, root: Path, classes: Mapping[int, str] | None, where: str, 
         raise DataError(f"{where} holds colours", "numbers of classes")
     if mask.shape != (height, width):
         raise DataError(f"{where} is {mask.shape[1]} x {mask.shape[0]} pixels, the picture {width} x {height}")
-    found = np.unique(mask).tolist()
+    values = np.unique(mask).tolist()
     known = set(range(IGNORED)) if classes is None else set(classes)
-    strange = [value for value in found if value not in known and value != IGNORED]
+    strange = [value for value in values if value not in known and value != IGNORED]
     if strange:
         raise DataError(
             f"{where} holds the values {', '.join(map(str, strange[:8]))}",

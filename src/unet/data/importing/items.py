@@ -31,14 +31,14 @@ class Drawn:
     ----------
     target : uint8 array (H, W)
         Values of classes, `IGNORED` where nothing is to be learned.
-    lost : int
+    too_small : int
         Objects so small that they cover the centre of no pixel.
     faults : tuple of str
         One sentence each; `target` means nothing where there are any.
     """
 
     target: NDArray[np.uint8]
-    lost: int = 0
+    too_small: int = 0
     faults: tuple[str, ...] = ()
 
 
@@ -71,7 +71,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Found:
+class Annotations:
     """What a source holds.
 
     Attributes

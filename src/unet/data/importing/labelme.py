@@ -18,8 +18,8 @@ from unet.data.folders import pictures_in, split_part
 from unet.data.importing import regions
 from unet.data.importing.files import as_file
 from unet.data.importing.items import (
+    Annotations,
     Drawn,
-    Found,
     Item,
     clean_name,
     name_classes,
@@ -39,7 +39,7 @@ IGNORE = "__ignore__"
 """LabelMe's label for what is not to be learned."""
 
 
-def read(source: Path, *, line_width: float = LINE_WIDTH) -> Found:
+def read(source: Path, *, line_width: float = LINE_WIDTH) -> Annotations:
     """Read LabelMe annotations.
 
     Parameters
@@ -67,7 +67,7 @@ def read(source: Path, *, line_width: float = LINE_WIDTH) -> Found:
     used = {item.picture for item in items}
     bare = sum(path not in used for path in pictures_in(root, deep=True)) if source.is_dir() else 0
     notes = (f"{plural(bare, 'picture')} without a .json left out: nobody has labelled them",) if bare else ()
-    return Found(name_classes(values), items, len(items), tuple(faults), notes)
+    return Annotations(name_classes(values), items, len(items), tuple(faults), notes)
 
 
 def _load(path: Path, faults: list[str]) -> dict[str, Any] | None:
@@ -112,19 +112,19 @@ def _picture(path: Path, page: dict[str, Any]) -> Path | None:
 
     Some files of version 4 name themselves: the picture is then the one that they carry.
     """
-    said = page.get("imagePath")
-    if not isinstance(said, str) or not said:
+    image_path = page.get("imagePath")
+    if not isinstance(image_path, str) or not image_path:
         return None
-    said = said.replace("\\", "/")
-    places = (path.parent / said, path.parent / said.rpartition("/")[2])
+    image_path = image_path.replace("\\", "/")
+    places = (path.parent / image_path, path.parent / image_path.rpartition("/")[2])
     return next((place for place in places if place != path and place.is_file()), None)
 
 
-def _picture_inside(path: Path, said: Any) -> bytes:
+def _picture_inside(path: Path, image_path: Any) -> bytes:
     """Return the picture that the JSON file carries."""
     data = _json(path).get("imageData")
     if not data:
-        raise DataError(f"{path}: there is no picture {said}, and none in the file (imageData)")
+        raise DataError(f"{path}: there is no picture {image_path}, and none in the file (imageData)")
     return _decoded(data)
 
 

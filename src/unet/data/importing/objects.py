@@ -10,14 +10,14 @@ import numpy as np
 
 from unet import raster
 from unet.data.folders import object_folders, pictures_in
-from unet.data.importing.items import Drawn, Found, Item, name_classes, number_classes
+from unet.data.importing.items import Annotations, Drawn, Item, name_classes, number_classes
 from unet.errors import DataError, RasterError
 
 OBJECT = "object"
 """The class of whatever is not 0 in a mask."""
 
 
-def read(source: Path) -> Found:
+def read(source: Path) -> Annotations:
     """Read folders NAME/images with one picture and NAME/masks with a mask for each object in it.
 
     Parameters
@@ -38,7 +38,7 @@ def read(source: Path) -> Found:
     values = number_classes([OBJECT])
     items = [_item(picture, masks, values[OBJECT]) for picture, masks in folders]
     notes = ("objects that touch are one in the masks: what is written are classes, not objects",)
-    return Found(name_classes(values), items, len(items), notes=notes)
+    return Annotations(name_classes(values), items, len(items), notes=notes)
 
 
 def _item(picture: Path, masks: Path, value: int) -> Item:
@@ -48,7 +48,7 @@ def _item(picture: Path, masks: Path, value: int) -> Item:
 
 def _draw(files: Sequence[Path], value: int, height: int, width: int) -> Drawn:
     target = np.zeros((height, width), dtype=np.uint8)
-    lost, faults = 0, []
+    too_small, faults = 0, []
     for path in files:
         try:
             mask = raster.read_mask(path)
@@ -60,6 +60,6 @@ def _draw(files: Sequence[Path], value: int, height: int, width: int) -> Drawn:
             rows, columns = inside.shape
             faults.append(f"{path} is {columns} x {rows} pixels, its picture {width} x {height}")
             continue
-        lost += not inside.any()
+        too_small += not inside.any()
         target[inside] = value
-    return Drawn(target, lost, tuple(faults))
+    return Drawn(target, too_small, tuple(faults))

@@ -25,22 +25,22 @@ def recognise(source: Path) -> str:
     if not source.exists():
         raise DataError(f"no such file or folder: {source}", "annotations to import")
     files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if _may_tell(path))
-    found = {kind for path in files if (kind := _kind(path))}
-    if len(found) > 1:
+    formats = {kind for path in files if (kind := _kind(path))}
+    if len(formats) > 1:
         raise DataError(
-            f"{source} holds annotations of {len(found)} formats: {', '.join(sorted(found))}",
+            f"{source} holds annotations of {len(formats)} formats: {', '.join(sorted(formats))}",
             "one",
             "say which by --format",
         )
-    if not found and source.is_dir() and object_folders(source):
+    if not formats and source.is_dir() and object_folders(source):
         return "objects"
-    if not found:
+    if not formats:
         what = f"{source} holds no annotations that are known"
         raise DataError(
             what + ("" if source.is_file() else beside(source)),
             "COCO or LabelMe .json, data.yaml of YOLO, .parquet of Hugging Face, or a mask for each object",
         )
-    return found.pop()
+    return formats.pop()
 
 
 def _may_tell(path: Path) -> bool:

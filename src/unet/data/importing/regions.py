@@ -57,7 +57,7 @@ def paint(regions: Sequence[Region], height: int, width: int, faults: Sequence[s
         rows, columns = region.pixels.shape
         window = target[region.row : region.row + rows, region.column : region.column + columns]
         window[region.pixels] = region.value
-    return Drawn(target, lost=sum(region.area == 0 for region in regions), faults=tuple(faults))
+    return Drawn(target, too_small=sum(region.area == 0 for region in regions), faults=tuple(faults))
 
 
 def points_of(numbers: Any, height: int, width: int, least: int) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from unet import raster
 from unet.data.finding import shortened
-from unet.data.importing.items import BACKGROUND, Found, Item, plural
+from unet.data.importing.items import BACKGROUND, Annotations, Item, plural
 from unet.errors import DataError, InputError, RasterError
 from unet.labels import IGNORED, Labels, default_names
 from unet.raster import PICTURE_SUFFIXES, PictureInfo
@@ -51,7 +51,7 @@ class Written:
         Classes, other than background, that no mask holds.
     empty : int
         Pictures without any object; background all over, or left out.
-    lost : int
+    too_small : int
         Objects that cover the centre of no pixel.
     faults : tuple of str
         Of what was left out.
@@ -61,7 +61,7 @@ class Written:
     classes: dict[int, str]
     unused: tuple[str, ...]
     empty: int
-    lost: int
+    too_small: int
     faults: tuple[str, ...]
 
 
@@ -70,12 +70,12 @@ class _Outcome:
     part: str
     faults: tuple[str, ...] = ()
     values: frozenset[int] = frozenset()
-    lost: int = 0
+    too_small: int = 0
     written: bool = False
 
 
 def write(
-    found: Found,
+    annotations: Annotations,
     out: Path,
     *,
     link: bool = False,
@@ -87,7 +87,7 @@ def write(
 
     Parameters
     ----------
-    found : Found
+    annotations : Annotations
     out : Path
         A new or empty folder. Receives images, masks (palette PNG) and classes.csv; images and masks lie in train,
         val and test where there is more than one part.
@@ -108,8 +108,8 @@ def write(
         Faults in the source, all of them at once, or nothing to write. No file is left then.
     """
     with _folder(out) as folder:
-        outcomes = list(_convert_all(found, folder, link, skip_empty, progress))
-        faults = (*found.faults, *(fault for outcome in outcomes for fault in outcome.faults))
+        outcomes = list(_convert_all(annotations, folder, link, skip_empty, progress))
+        faults = (*annotations.faults, *(fault for outcome in outcomes for fault in outcome.faults))
         if faults and not skip_faulty:
             raise DataError(
                 plural(len(faults), "fault"),
@@ -125,9 +125,9 @@ def write(
             raise DataError(
                 f"{plural(parts['all'], 'picture')} of no part beside parts {named}", "all in parts, or none"
             )
-        seen = frozenset[int]().union(*(outcome.values for outcome in outcomes))
-        classes = dict(found.classes or _made_up(seen))
-        if not seen - {0, IGNORED} and IGNORED not in classes:
+        values = frozenset[int]().union(*(outcome.values for outcome in outcomes))
+        classes = dict(annotations.classes or _made_up(values))
+        if not values - {0, IGNORED} and IGNORED not in classes:
             raise DataError("no picture has an annotation that makes a mask", "one at least")
         _write_table(folder / "classes.csv", classes)
         if faults:
@@ -135,8 +135,8 @@ def write(
         if len(parts) == 1:
             _lift(folder / next(iter(parts)), folder)
     empty = sum(not outcome.values - {0} and not outcome.faults for outcome in outcomes)
-    unused = tuple(name for value, name in classes.items() if value not in seen and name != BACKGROUND)
-    return Written(dict(parts), classes, unused, empty, sum(outcome.lost for outcome in outcomes), faults)
+    unused = tuple(name for value, name in classes.items() if value not in values and name != BACKGROUND)
+    return Written(dict(parts), classes, unused, empty, sum(outcome.too_small for outcome in outcomes), faults)
 
 
 @contextmanager
@@ -177,7 +177,7 @@ def _lift(folder: Path, above: Path) -> None:
 
 
 def _convert_all(
-    found: Found, folder: Path, link: bool, skip_empty: bool, progress: Callable[[int, int], None]
+    annotations: Annotations, folder: Path, link: bool, skip_empty: bool, progress: Callable[[int, int], None]
 ) -> Iterator[_Outcome]:
     """Write all items in threads, of which few are in memory at a time."""
     workers = min(os.cpu_count() or 1, 16)
@@ -186,7 +186,7 @@ def _convert_all(
     taken: dict[tuple[str, str], str] = {}
     done = 0
     try:
-        for item in found.items:
+        for item in annotations.items:
             other = taken.setdefault((item.part, item.name), item.where)
             if other != item.where:
                 yield _Outcome(item.part, (f"{item.where}: the picture is called like that of {other}; rename one",))
@@ -194,10 +194,10 @@ def _convert_all(
             waiting.append(pool.submit(_convert, item, folder, link, skip_empty))
             if len(waiting) >= 2 * workers:
                 yield waiting.popleft().result()
-                progress(done := done + 1, found.count)
+                progress(done := done + 1, annotations.count)
         while waiting:
             yield waiting.popleft().result()
-            progress(done := done + 1, found.count)
+            progress(done := done + 1, annotations.count)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -222,7 +222,7 @@ def _convert(item: Item, folder: Path, link: bool, skip_empty: bool) -> _Outcome
         else:
             shutil.copyfile(picture, place)
         raster.write_mask(folder / item.part / "masks" / f"{item.name}.png", drawn.target, _PALETTE)
-        return _Outcome(item.part, (), values, drawn.lost, written=True)
+        return _Outcome(item.part, (), values, drawn.too_small, written=True)
     except DataError as error:
         return _Outcome(item.part, (str(error),))
     except OSError as error:
@@ -265,11 +265,11 @@ def _ending(picture: Path, info: PictureInfo) -> str:
     return picture.suffix if known else _ENDINGS.get(info.format, f".{info.format.lower()}")
 
 
-def _made_up(seen: frozenset[int]) -> dict[int, str]:
+def _made_up(values: frozenset[int]) -> dict[int, str]:
     """Return names for values that nothing names; 0 and 255 alone are two classes."""
-    if seen == {0, IGNORED}:
+    if values == {0, IGNORED}:
         return dict(zip((0, IGNORED), default_names(2), strict=True))
-    return dict(enumerate(default_names(max(seen - {IGNORED}, default=0) + 1)))
+    return dict(enumerate(default_names(max(values - {IGNORED}, default=0) + 1)))
 
 
 def _write_table(path: Path, classes: Mapping[int, str]) -> None:

@@ -12,13 +12,13 @@ import yaml
 
 from unet.data.folders import PARTS, pictures_in
 from unet.data.importing import regions
-from unet.data.importing.items import Drawn, Found, Item, clean_name, name_classes, number_classes, safe_stem
+from unet.data.importing.items import Annotations, Drawn, Item, clean_name, name_classes, number_classes, safe_stem
 from unet.data.importing.recognise import is_yolo
 from unet.errors import DataError
 from unet.raster import PICTURE_SUFFIXES
 
 
-def read(source: Path) -> Found:
+def read(source: Path) -> Annotations:
     """Read outlines in YOLO's text files.
 
     Parameters
@@ -33,21 +33,21 @@ def read(source: Path) -> Found:
         No such file, or one that does not say the above.
     """
     file = source if source.is_file() else _yaml_in(source)
-    said = _load(file)
-    names = _names(said.get("names"), file)
+    content = _load(file)
+    names = _names(content.get("names"), file)
     values = number_classes(names.values())
     value_of = {key: values[name] for key, name in names.items()}
     items: list[Item] = []
     faults: list[str] = []
-    keys = [key for key in PARTS if said.get(key)]
+    keys = [key for key in PARTS if content.get(key)]
     if not keys:
         raise DataError(f"{file} names no pictures", "train: and val: with their folders")
     for key in keys:
-        places = said[key] if isinstance(said[key], list) else [said[key]]
-        pictures = {path: name for place in places for path, name in _pictures(str(place), said, file, key, faults)}
+        places = content[key] if isinstance(content[key], list) else [content[key]]
+        pictures = {path: name for place in places for path, name in _pictures(str(place), content, file, key, faults)}
         items += [_item(path, name, PARTS[key], value_of) for path, name in pictures.items()]
         faults += _lonely_labels(set(pictures))
-    return Found(name_classes(values), items, len(items), tuple(dict.fromkeys(faults)))
+    return Annotations(name_classes(values), items, len(items), tuple(dict.fromkeys(faults)))
 
 
 def _yaml_in(folder: Path) -> Path:
@@ -63,12 +63,12 @@ def _yaml_in(folder: Path) -> Path:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        said = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"{file} cannot be read as YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         raise DataError(f"{file} holds no settings", "names: and train:")
-    return said
+    return content
 
 
 def _names(names: Any, file: Path) -> dict[int, str]:
@@ -79,27 +79,29 @@ def _names(names: Any, file: Path) -> dict[int, str]:
     return {key: clean_name(str(table[key])) for key in sorted(table)}
 
 
-def _pictures(place: str, said: Mapping[str, Any], file: Path, key: str, faults: list[str]) -> list[tuple[Path, str]]:
+def _pictures(
+    place: str, content: Mapping[str, Any], file: Path, key: str, faults: list[str]
+) -> list[tuple[Path, str]]:
     """Return the pictures in a folder or in a list, and the name of each below it."""
-    root = file.parent / str(said.get("path") or "")
+    root = file.parent / str(content.get("path") or "")
     if not root.is_dir():  # the folder of another machine
         root = file.parent
     # Exports say ../train/images for what lies beside the file.
     tried = [base / name for base in (root, file.parent) for name in (place, place.removeprefix("../"))]
-    found = next((path for path in tried if path.exists()), None)
-    if found is None:
+    target = next((path for path in tried if path.exists()), None)
+    if target is None:
         faults.append(f"{file}: {key} is {place}, which does not exist; mend the line or remove it")
         return []
-    if found.is_dir():
-        return [(path, path.relative_to(found).as_posix()) for path in pictures_in(found, deep=True)]
-    lines = [line.strip() for line in found.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
+    if target.is_dir():
+        return [(path, path.relative_to(target).as_posix()) for path in pictures_in(target, deep=True)]
+    lines = [line.strip() for line in target.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
     listed = []
     for number, line in enumerate(lines, start=1):
-        path = next((base / line for base in (found.parent, root) if (base / line).is_file()), None)
+        path = next((base / line for base in (target.parent, root) if (base / line).is_file()), None)
         if path is not None:
             listed.append((path, path.name))
         elif line:
-            faults.append(f"{found}: line {number}: there is no picture {line}")
+            faults.append(f"{target}: line {number}: there is no picture {line}")
     return listed
 
 

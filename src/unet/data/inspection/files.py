@@ -40,7 +40,7 @@ def unpaired(pairing: Pairing, where: Path | None) -> list[Finding]:
     ]
     nearly = [f"{image} has no mask (nearest name: {mask.name})" for image, mask in pairing.near.items()]
     findings = (
-        Finding.about(
+        Finding.of_files(
             "near-miss-name",
             "error",
             nearly,
@@ -48,7 +48,7 @@ def unpaired(pairing: Pairing, where: Path | None) -> list[Finding]:
             _PARTNER,
             f"rename them, or {REPAIR}",
         ),
-        Finding.about(
+        Finding.of_files(
             "unpaired",
             "error",
             lonely,
@@ -56,14 +56,14 @@ def unpaired(pairing: Pairing, where: Path | None) -> list[Finding]:
             _PARTNER,
             "add what is missing, or remove them",
         ),
-        Finding.about(
+        Finding.of_files(
             "doubled",
             "error",
             pairing.doubled,
             f"{counted(len(pairing.doubled), 'file')} in {where} cannot be paired",
             "one picture and one mask of a name",
         ),
-        Finding.about(
+        Finding.of_files(
             "other-masks",
             "warning",
             [str(folder) for folder in pairing.aside],

@@ -27,7 +27,7 @@ def empty(scan: Scan, labels: Labels | None) -> Finding | None:
         if share < _NEARLY:
             files.append(f"{pair.mask} is {'empty' if share == 0 else f'{share:.3%} drawn'}")
     most = len(files) > len(scan.masks) / 2
-    return Finding.about(
+    return Finding.of_files(
         "empty-mask",
         "warning" if most else "note",
         files,
@@ -41,17 +41,17 @@ def ignored(scan: Scan, labels: Labels | None) -> Finding | None:
     """Values that count neither in the loss nor in a score."""
     if labels is None or not labels.ignored:
         return None
-    seen = MaskValues(scan)
-    shares = {value: seen.share([seen.as_seen(value)]) for value in labels.ignored}
+    mask_values = MaskValues(scan)
+    shares = {value: mask_values.share([mask_values.in_common_form(value)]) for value in labels.ignored}
     parts = [f"{value} ({share:.1%} of the pixels)" for value, share in shares.items() if share]
     if not parts:
         return None
-    skipped = {seen.as_seen(value) for value in labels.ignored}
+    skipped = {mask_values.in_common_form(value) for value in labels.ignored}
     rows = zip(scan.pairs, scan.masks, strict=True)
     files = [
         f"{pair.mask} holds nothing else"
         for pair, mask in rows
-        if all(seen.as_seen(value) in skipped for value, _ in mask.values)
+        if all(mask_values.in_common_form(value) in skipped for value, _ in mask.values)
     ]
     return Finding(
         "ignored",
@@ -68,7 +68,7 @@ def frames(scan: Scan) -> Finding | None:
     """Animations and files of several pages."""
     rows = zip(scan.pairs, scan.masks, strict=True)
     files = [f"{pair.mask} has {mask.frames} ({mask.format})" for pair, mask in rows if mask.frames > 1]
-    return Finding.about(
+    return Finding.of_files(
         "frames-mask",
         "warning",
         files,
@@ -82,7 +82,7 @@ def alpha(scan: Scan) -> Finding | None:
     """Masks with transparency; in palettes, where it is seldom meant, it does not count."""
     rows = zip(scan.pairs, scan.masks, strict=True)
     files = [f"{pair.mask} is {mask.mode}" for pair, mask in rows if mask.alpha and mask.palette is None]
-    return Finding.about(
+    return Finding.of_files(
         "alpha-mask",
         "warning",
         files,

@@ -19,22 +19,22 @@ def picture_findings(scan: Scan) -> list[Finding]:
 
 def bands(scan: Scan) -> Finding | None:
     """Pictures that cannot be given the others' number of bands, as grey and RGB can (alpha is dropped)."""
-    usual, good = usual_bands(scan)
-    return _about(
+    most_common, good = common_bands(scan)
+    return _picture_finding(
         scan,
         lambda picture: picture.bands not in good,
         ("unequal-bands", "error"),
-        f"{{}} with another number of bands than most others, which have {usual}",
+        f"{{}} with another number of bands than most others, which have {most_common}",
         "as many bands in every picture",
         "remove or replace them",
-        lambda picture: f"has {counted(picture.bands, 'band')}, most others have {usual}",
+        lambda picture: f"has {counted(picture.bands, 'band')}, most others have {most_common}",
     )
 
 
-def usual_bands(scan: Scan) -> tuple[int, set[int]]:
+def common_bands(scan: Scan) -> tuple[int, set[int]]:
     """Return how many bands most pictures have, and how many others may have beside them."""
-    usual, _ = Counter(picture.bands for picture in scan.pictures).most_common(1)[0]
-    return usual, {usual} if usual > 4 else {1, 2, 3, 4}
+    most_common, _ = Counter(picture.bands for picture in scan.pictures).most_common(1)[0]
+    return most_common, {most_common} if most_common > 4 else {1, 2, 3, 4}
 
 
 def mixed_bands(scan: Scan) -> Finding | None:
@@ -44,7 +44,7 @@ def mixed_bands(scan: Scan) -> Finding | None:
         return None
     rarer = kinds.most_common()[-1][0]
     mixture = ", ".join(f"{count} of {counted(bands, 'band')}" for bands, count in kinds.most_common())
-    return _about(
+    return _picture_finding(
         scan,
         lambda picture: picture.bands == rarer,
         ("mixed-bands", "note"),
@@ -62,7 +62,7 @@ def mixed_depth(scan: Scan) -> Finding | None:
         return None
     rarer = kinds.most_common()[-1][0]
     mixture = ", ".join(f"{count} of {dtype}" for dtype, count in kinds.most_common())
-    return _about(
+    return _picture_finding(
         scan,
         lambda picture: picture.dtype == rarer,
         ("mixed-depth", "warning"),
@@ -75,7 +75,7 @@ def mixed_depth(scan: Scan) -> Finding | None:
 
 def deep(scan: Scan) -> Finding | None:
     """Pictures of more than 8 bits."""
-    return _about(
+    return _picture_finding(
         scan,
         lambda picture: picture.dtype != "uint8",
         ("deep-pictures", "note"),
@@ -88,7 +88,7 @@ def deep(scan: Scan) -> Finding | None:
 
 def constant(scan: Scan) -> Finding | None:
     """Pictures with nothing on them."""
-    return _about(
+    return _picture_finding(
         scan,
         lambda picture: picture.constant,
         ("constant-picture", "warning"),
@@ -101,7 +101,7 @@ def constant(scan: Scan) -> Finding | None:
 
 def frames(scan: Scan) -> Finding | None:
     """Animations and files of several pages; phones add small copies to a JPEG, which do no harm."""
-    return _about(
+    return _picture_finding(
         scan,
         lambda picture: picture.frames > 1 and picture.format != "MPO",
         ("frames", "warning"),
@@ -114,7 +114,7 @@ def frames(scan: Scan) -> Finding | None:
 
 def alpha(scan: Scan) -> Finding | None:
     """Pictures with transparency."""
-    return _about(
+    return _picture_finding(
         scan,
         lambda picture: picture.alpha,
         ("alpha", "note"),
@@ -135,7 +135,7 @@ def turned(scan: Scan) -> Finding | None:
         # On its side only a square picture keeps its size.
         and (picture.orientation < 5 or picture.height == picture.width)
     }
-    return _about(
+    return _picture_finding(
         scan,
         lambda picture: picture.orientation != 1,
         ("exif", "warning" if doubtful else "note"),
@@ -146,7 +146,7 @@ def turned(scan: Scan) -> Finding | None:
     )
 
 
-def _about(
+def _picture_finding(
     scan: Scan,
     is_meant: Callable[[PictureStats], bool],
     kind_and_severity: tuple[str, str],
@@ -157,7 +157,7 @@ def _about(
 ) -> Finding | None:
     """Return a finding about some of the pictures; braces in `found` stand for how many."""
     files = tuple(f"{pair.image} {word(picture)}" for pair, picture in _rows(scan) if is_meant(picture))
-    return Finding.about(*kind_and_severity, files, found.format(counted(len(files), "picture")), expected, remedy)
+    return Finding.of_files(*kind_and_severity, files, found.format(counted(len(files), "picture")), expected, remedy)
 
 
 def _rows(scan: Scan) -> Iterator[tuple[Pair, PictureStats]]:

@@ -35,11 +35,11 @@ def split_findings(train: Scan, val: Scan, labels: Labels | None) -> list[Findin
 
 def twins(train: Scan, val: Scan) -> list[Alike]:
     """Return for each validation picture the training picture that looks most like it, where any does."""
-    found: dict[Pair, Alike] = {}
+    twin_of: dict[Pair, Alike] = {}
     known = {picture.digest: pair for pair, picture in zip(train.pairs, train.pictures, strict=True)}
     for pair, picture in zip(val.pairs, val.pictures, strict=True):
         if picture.digest in known and not picture.constant:
-            found[pair] = (known[picture.digest], pair, -1)
+            twin_of[pair] = (known[picture.digest], pair, -1)
     ours, theirs = _hashed(train), _hashed(val)
     if ours and theirs:
         bits = _signs([picture for _, picture in theirs])
@@ -47,17 +47,17 @@ def twins(train: Scan, val: Scan) -> list[Alike]:
             rows = ours[start : start + _ROWS]
             differ = (64 - _signs([picture for _, picture in rows]) @ bits.T) / 2
             for row, column in np.argwhere(differ <= ALIKE):
-                (one, first), (other, second) = rows[row], theirs[column]
+                (train_pair, train_picture), (val_pair, val_picture) = rows[row], theirs[column]
                 distance = int(differ[row, column])
-                if (other not in found or distance < found[other][2]) and _near(first, second):
-                    found[other] = (one, other, distance)
-    return sorted(found.values(), key=lambda twin: (twin[2], twin[1].name))
+                if (val_pair not in twin_of or distance < twin_of[val_pair][2]) and _near(train_picture, val_picture):
+                    twin_of[val_pair] = (train_pair, val_pair, distance)
+    return sorted(twin_of.values(), key=lambda twin: (twin[2], twin[1].name))
 
 
 def same(alike: Sequence[Alike]) -> Finding | None:
     """Pictures on both sides, pixel for pixel."""
-    files = [f"{other.image} is {one.image}" for one, other, distance in alike if distance < 0]
-    return Finding.about(
+    files = [f"{val_pair.image} is {train_pair.image}" for train_pair, val_pair, distance in alike if distance < 0]
+    return Finding.of_files(
         "duplicate-across-split",
         "warning",
         files,
@@ -69,8 +69,10 @@ def same(alike: Sequence[Alike]) -> Finding | None:
 
 def nearly_same(alike: Sequence[Alike]) -> Finding | None:
     """Pictures on both sides that look alike, as frames of a video do."""
-    files = [f"{other.image} looks like {one.image}" for one, other, distance in alike if distance >= 0]
-    return Finding.about(
+    files = [
+        f"{val_pair.image} looks like {train_pair.image}" for train_pair, val_pair, distance in alike if distance >= 0
+    ]
+    return Finding.of_files(
         "near-duplicate-across-split",
         "warning",
         files,
@@ -89,7 +91,7 @@ def missing(train: Scan, val: Scan, labels: Labels) -> Finding | None:
         for name, a, b in zip(labels.names, here, there, strict=True)
         if not (a and b)
     ]
-    return Finding.about(
+    return Finding.of_files(
         "class-missing",
         "warning",
         lines,
@@ -101,22 +103,22 @@ def missing(train: Scan, val: Scan, labels: Labels) -> Finding | None:
 
 def _hashed(scan: Scan) -> list[tuple[Pair, PictureStats]]:
     rows = zip(scan.pairs, scan.pictures, strict=True)
-    return [(pair, picture) for pair, picture in rows if picture.looks is not None]
+    return [(pair, picture) for pair, picture in rows if picture.phash is not None]
 
 
 def _signs(pictures: Sequence[PictureStats]) -> NDArray[np.float32]:
     """Return (N, 64) of -1 and 1: the product of two rows counts the bits that agree less those that differ."""
-    raw = b"".join((picture.looks or 0).to_bytes(8, "big") for picture in pictures)
+    raw = b"".join((picture.phash or 0).to_bytes(8, "big") for picture in pictures)
     bits = np.unpackbits(np.frombuffer(raw, np.uint8)).reshape(-1, 64)
     return bits.astype(np.float32) * 2 - 1
 
 
-def _near(one: PictureStats, other: PictureStats) -> bool:
+def _near(first: PictureStats, second: PictureStats) -> bool:
     """Tell whether two pictures with like hashes are as bright and as rich in contrast, too."""
-    white = max(*one.high, *other.high, 1e-9)
-    same_shape = abs(one.width * other.height - other.width * one.height) <= 0.02 * one.width * other.height
-    levels = [(np.mean(a), np.mean(b)) for a, b in ((one.mean, other.mean), (one.std, other.std))]
-    return same_shape and all(abs(a - b) <= _APART * white for a, b in levels)
+    brightest = max(*first.high, *second.high, 1e-9)
+    same_shape = abs(first.width * second.height - second.width * first.height) <= 0.02 * first.width * second.height
+    levels = [(np.mean(a), np.mean(b)) for a, b in ((first.mean, second.mean), (first.std, second.std))]
+    return same_shape and all(abs(a - b) <= _APART * brightest for a, b in levels)
 
 
 def _present(scan: Scan, labels: Labels) -> NDArray[np.bool_]:

@@ -88,9 +88,9 @@ def _classes(survey: Survey, labels: Labels) -> list[dict[str, Any]]:
 
 
 def _values(scan: Scan) -> list[dict[str, Any]]:
-    seen = MaskValues(scan)
-    masks = Counter(seen.as_seen(value) for mask in scan.masks for value, _ in mask.values)
+    mask_values = MaskValues(scan)
+    masks = Counter(mask_values.in_common_form(value) for mask in scan.masks for value, _ in mask.values)
     return [
-        {"value": value, "pixels": count / seen.pixels, "masks": masks[value]}
-        for value, count in seen.counts.most_common(MOST_VALUES)
+        {"value": value, "pixels": count / mask_values.pixels, "masks": masks[value]}
+        for value, count in mask_values.counts.most_common(MOST_VALUES)
     ]

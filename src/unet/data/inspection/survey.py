@@ -25,7 +25,7 @@ class Survey:
 
     Attributes
     ----------
-    about : Description
+    description : Description
         What the settings and a `dataset.toml` say.
     scan : Scan
         Of all pairs.
@@ -37,7 +37,7 @@ class Survey:
         Errors first, then warnings, then notes.
     """
 
-    about: Description
+    description: Description
     scan: Scan
     train: tuple[Pair, ...]
     val: tuple[Pair, ...]
@@ -62,7 +62,7 @@ def survey(
     scan: Scan,
     train: Sequence[Pair],
     val: Sequence[Pair],
-    about: Description,
+    description: Description,
     settings: DataConfig,
     known: Sequence[Finding] = (),
 ) -> Survey:
@@ -72,7 +72,7 @@ def survey(
     ----------
     scan : Scan
         Of the pairs to train and to validate on.
-    about : Description
+    description : Description
     settings : DataConfig
         What the user says about the masks.
     known : sequence of Finding
@@ -84,11 +84,11 @@ def survey(
         findings += picture_findings(scan)
         labels, strange = resolve_labels(
             scan,
-            classes=about.classes,
+            classes=description.classes,
             mask_values=settings.mask_values,
-            ignore=about.ignore,
+            ignore=description.ignore,
             instances=settings.instances,
-            root=about.root,
+            root=description.root,
         )
         findings += strange
         findings += mask_findings(scan, labels)
@@ -96,4 +96,4 @@ def survey(
     elif not findings:
         findings.append(Finding("no-pairs", "error", "no pair of picture and mask", "at least two"))
     order = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
-    return Survey(about, scan, tuple(train), tuple(val), labels, tuple(order))
+    return Survey(description, scan, tuple(train), tuple(val), labels, tuple(order))

@@ -26,9 +26,9 @@ _EDGES = 0.25  # share of all pixels that are edges, at most
 _FEW = 32  # values of a mask that was given as a picture, at most
 
 
-def swapped(seen: MaskValues) -> Finding | None:
+def swapped(mask_values: MaskValues) -> Finding | None:
     """Masks where the pictures should be, and the reverse: few values in the picture, many in the mask."""
-    rows = list(zip(seen.scan.pairs, seen.scan.pictures, seen.scan.masks, strict=True))
+    rows = list(zip(mask_values.scan.pairs, mask_values.scan.pictures, mask_values.scan.masks, strict=True))
     files = tuple(
         f"{pair.mask} holds {_many(mask)}, its picture {pair.image} {picture.n_values}"
         for pair, picture, mask in rows
@@ -37,7 +37,7 @@ def swapped(seen: MaskValues) -> Finding | None:
     if not files:
         return None
     what = "the two folders seem" if len(files) > len(rows) / 2 else f"{counted(len(files), 'pair')} seem"
-    return Finding.about(
+    return Finding.of_files(
         "swapped",
         "error",
         files,
@@ -52,20 +52,20 @@ def seems_swapped(picture: PictureStats, mask: MaskStats) -> bool:
     return 2 <= picture.n_values <= _FEW and mask.n_values > MOST_CLASSES
 
 
-def palettes(seen: MaskValues) -> Finding | None:
+def palettes(mask_values: MaskValues) -> Finding | None:
     """One index that stands for two colours."""
     colors: dict[Value, Counter[Color]] = {}
-    for mask in seen.scan.masks:
+    for mask in mask_values.scan.masks:
         for value, color in _colors(mask).items():
             colors.setdefault(value, Counter())[color] += 1
-    usual = {value: counter.most_common(1)[0][0] for value, counter in colors.items()}
+    most_common = {value: counter.most_common(1)[0][0] for value, counter in colors.items()}
     files = []
-    for pair, mask in zip(seen.scan.pairs, seen.scan.masks, strict=True):
-        other = next(((value, color) for value, color in _colors(mask).items() if color != usual[value]), None)
+    for pair, mask in zip(mask_values.scan.pairs, mask_values.scan.masks, strict=True):
+        other = next(((value, color) for value, color in _colors(mask).items() if color != most_common[value]), None)
         if other is not None:
             value, color = other
-            files.append(f"{pair.mask}: the palette value {value} is {color}, in others {usual[value]}")
-    return Finding.about(
+            files.append(f"{pair.mask}: the palette value {value} is {color}, in others {most_common[value]}")
+    return Finding.of_files(
         "palettes-differ",
         "error",
         files,
@@ -75,9 +75,9 @@ def palettes(seen: MaskValues) -> Finding | None:
     )
 
 
-def palette_and_plain(seen: MaskValues) -> Finding | None:
+def palette_and_plain(mask_values: MaskValues) -> Finding | None:
     """Indices of a palette in some masks, and in others plain values or colours that are none of them."""
-    rows = list(zip(seen.scan.pairs, seen.scan.masks, strict=True))
+    rows = list(zip(mask_values.scan.pairs, mask_values.scan.masks, strict=True))
     indices = {value for _, mask in rows if mask.palette is not None for value, _ in mask.values}
     if not indices:
         return None
@@ -85,7 +85,7 @@ def palette_and_plain(seen: MaskValues) -> Finding | None:
         pair: [value for value, _ in mask.values if value not in indices] for pair, mask in rows if mask.palette is None
     }
     files = tuple(f"{pair.mask} has none and holds {listed(values[:4])}" for pair, values in strange.items() if values)
-    return Finding.about(
+    return Finding.of_files(
         "palette-and-plain",
         "error",
         files,
@@ -102,9 +102,9 @@ def _colors(mask: MaskStats) -> dict[Value, Color]:
     return {value: colors[value] for value, _ in mask.values if isinstance(value, int) and 0 <= value < len(colors)}
 
 
-def two_scales(seen: MaskValues) -> Finding | None:
+def two_scales(mask_values: MaskValues) -> Finding | None:
     """Some masks count 0, 1, ..., others spread the same classes from 0 to 255, which is then no ignored value."""
-    sets = [{value for value, _ in mask.values if isinstance(value, int)} for mask in seen.scan.masks]
+    sets = [{value for value, _ in mask.values if isinstance(value, int)} for mask in mask_values.scan.masks]
     small = [bool(values - {0}) and max(values) < _FEW for values in sets]
     wide = [is_wide(values) for values in sets]
     holding = sum(IGNORED in values for values in sets)
@@ -113,12 +113,12 @@ def two_scales(seen: MaskValues) -> Finding | None:
     rarer = wide if sum(wide) <= sum(small) else small
     files = tuple(
         f"{pair.mask} holds {listed(sorted(values))}"
-        for pair, values, this in zip(seen.scan.pairs, sets, rarer, strict=True)
+        for pair, values, this in zip(mask_values.scan.pairs, sets, rarer, strict=True)
         if this
     )
     counts = sorted(set().union(*(values for values, this in zip(sets, small, strict=True) if this)))
     spread = sorted(set().union(*(values for values, this in zip(sets, wide, strict=True) if this)))
-    return Finding.about(
+    return Finding.of_files(
         "two-scales",
         "error",
         files,
@@ -142,12 +142,12 @@ def spread(values: Collection[Value], top: int) -> dict[Value, int] | None:
     return numbers if len(set(numbers.values())) == len(values) else None
 
 
-def instances(seen: MaskValues) -> Finding | None:
+def instances(mask_values: MaskValues) -> Finding | None:
     """Values that number objects."""
-    masks = seen.scan.masks
+    masks = mask_values.scan.masks
     scores = [mask.objects for mask in masks if mask.objects is not None]
     busy = [mask for mask in masks if sum(value != 0 for value, _ in mask.values) >= 3]
-    numbers = [value for value in seen.counts if isinstance(value, int) and value > 0]
+    numbers = [value for value in mask_values.counts if isinstance(value, int) and value > 0]
     if not scores or len(scores) < 0.8 * len(busy) or np.mean(scores) < 0.9:
         return None
     wide = any(mask.dtype != "uint8" for mask in masks)
@@ -155,9 +155,9 @@ def instances(seen: MaskValues) -> Finding | None:
     if not (wide or len(numbers) > MOST_CLASSES or (len(numbers) >= 8 and differ)):
         return None
     files = tuple(
-        f"{pair.mask}: {_many(mask)}" for pair, mask in zip(seen.scan.pairs, masks, strict=True) if mask.objects
+        f"{pair.mask}: {_many(mask)}" for pair, mask in zip(mask_values.scan.pairs, masks, strict=True) if mask.objects
     )
-    return Finding.about(
+    return Finding.of_files(
         "instances",
         "error",
         files,
@@ -167,13 +167,13 @@ def instances(seen: MaskValues) -> Finding | None:
     )
 
 
-def one_hot(seen: MaskValues) -> Finding | None:
+def one_hot(mask_values: MaskValues) -> Finding | None:
     """Three bands, one for each class, of which one is 1 at every pixel; other stacks are faults of the scan."""
     bands = {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
-    if not seen.is_rgb or not set(seen.counts) <= bands:
+    if not mask_values.is_rgb or not set(mask_values.counts) <= bands:
         return None
-    files = tuple(str(pair.mask) for pair in seen.scan.pairs)
-    return Finding.about(
+    files = tuple(str(pair.mask) for pair in mask_values.scan.pairs)
+    return Finding.of_files(
         "one-hot",
         "error",
         files,
@@ -183,18 +183,18 @@ def one_hot(seen: MaskValues) -> Finding | None:
     )
 
 
-def damage(seen: MaskValues) -> list[Finding]:
+def damage(mask_values: MaskValues) -> list[Finding]:
     """Values between the true ones, or far too many for classes: by JPEG, by blending, or in a photograph."""
-    if not _is_damaged(seen):
+    if not _is_damaged(mask_values):
         return []
-    true = believed(seen)
+    true = believed(mask_values)
     known = set(true)
     lossy: list[str] = []
     blurred: list[str] = []
-    lost: list[str] = []
+    unrecoverable: list[str] = []
     pictures: list[str] = []
-    for pair, mask in zip(seen.scan.pairs, seen.scan.masks, strict=True):
-        exact = sum(count for value, count in mask.values if seen.as_seen(value) in known)
+    for pair, mask in zip(mask_values.scan.pairs, mask_values.scan.masks, strict=True):
+        exact = sum(count for value, count in mask.values if mask_values.in_common_form(value) in known)
         share = exact / (mask.height * mask.width)
         line = f"{pair.mask}: {_many(mask)}"
         if share == 1:
@@ -202,62 +202,62 @@ def damage(seen: MaskValues) -> list[Finding]:
         if share >= 0.5 and 2 <= len(true) <= MOST_CLASSES:
             (lossy if mask.lossy else blurred).append(f"{line}, {share:.1%} of the pixels are true")
         else:
-            (pictures if mask.n_values > MOST_CLASSES else lost).append(line)
-    exactly = f"{seen.share(true):.1%} of all pixels are {listed(true)}"
+            (pictures if mask.n_values > MOST_CLASSES else unrecoverable).append(line)
+    exactly = f"{mask_values.share(true):.1%} of all pixels are {listed(true)}"
     nearest = f"{REPAIR}, or take every pixel as the nearest of these by {option(true)}" if true else ""
-    found = (
-        Finding.about(
+    findings = (
+        Finding.of_files(
             "lossy-mask",
             "error",
             lossy,
-            f"{_masks(lossy)} up to {seen.many()}, but {exactly}: JPEG changes values",
+            f"{_masks(lossy)} up to {mask_values.many()}, but {exactly}: JPEG changes values",
             "one value for each class",
             nearest,
         ),
-        Finding.about(
+        Finding.of_files(
             "blended-mask",
             "error",
             blurred,
-            f"{_masks(blurred)} up to {seen.many()}, but {exactly}: edges were blended",
+            f"{_masks(blurred)} up to {mask_values.many()}, but {exactly}: edges were blended",
             "one value for each class",
             nearest,
         ),
-        Finding.about(
-            "lossy-mask" if seen.lossy else "blended-mask",
+        Finding.of_files(
+            "lossy-mask" if mask_values.lossy else "blended-mask",
             "error",
-            lost,
-            f"{_masks(lost)} up to {seen.many()}, and which are true is lost",
+            unrecoverable,
+            f"{_masks(unrecoverable)} up to {mask_values.many()}, and which are true is lost",
             "one value for each class",
             "save them as PNG from their source, or name the true ones with --mask-values",
         ),
-        Finding.about(
+        Finding.of_files(
             "photo-mask",
             "error",
             pictures,
-            f"{_masks(pictures)} up to {seen.many()}",
+            f"{_masks(pictures)} up to {mask_values.many()}",
             f"one for each class, at most {MOST_CLASSES} without a class file",
             "if they are photographs the files are the wrong ones; if they are classes name them in classes.csv",
         ),
     )
-    return [finding for finding in found if finding is not None]
+    return [finding for finding in findings if finding is not None]
 
 
 def _masks(files: Sequence[str]) -> str:
     return counted(len(files), "mask holds", "masks hold")
 
 
-def edge_values(seen: MaskValues) -> Finding | None:
+def edge_values(mask_values: MaskValues) -> Finding | None:
     """Class numbers that occur only where two others meet, as they do in a mask that was resized with blending."""
-    edges = sorted(blended(seen), key=order_of)
-    share = seen.share(edges)
-    if seen.is_rgb or len(edges) < 2 or share > _EDGES:
+    edges = sorted(blended(mask_values), key=order_of)
+    share = mask_values.share(edges)
+    if mask_values.is_rgb or len(edges) < 2 or share > _EDGES:
         return None
     files = tuple(
         str(pair.mask)
-        for pair, mask in zip(seen.scan.pairs, seen.scan.masks, strict=True)
+        for pair, mask in zip(mask_values.scan.pairs, mask_values.scan.masks, strict=True)
         if any(value in edges for value, _ in mask.values)
     )
-    return Finding.about(
+    return Finding.of_files(
         "edge-values",
         "warning",
         files,
@@ -267,27 +267,29 @@ def edge_values(seen: MaskValues) -> Finding | None:
     )
 
 
-def _is_damaged(seen: MaskValues) -> bool:
-    if seen.lossy and seen.n_values > 2:
+def _is_damaged(mask_values: MaskValues) -> bool:
+    if mask_values.lossy and mask_values.n_values > 2:
         return True
-    if seen.n_values > MOST_CLASSES:
+    if mask_values.n_values > MOST_CLASSES:
         return True
-    values = list(seen.counts)
-    if not seen.is_rgb and all(value in (IGNORED, -1) or order_of(value) < (MOST_CLASSES,) for value in values):
+    values = list(mask_values.counts)
+    if not mask_values.is_rgb and all(value in (IGNORED, -1) or order_of(value) < (MOST_CLASSES,) for value in values):
         return False  # plain class numbers
-    if len(blended(seen)) >= 2:
+    if len(blended(mask_values)) >= 2:
         return True
     points = np.array([np.atleast_1d(value) for value in values], dtype=np.int64)
-    counts = np.array([seen.counts[value] for value in values])
+    counts = np.array([mask_values.counts[value] for value in values])
     near = np.abs(points[:, None] - points[None]).max(axis=2) <= _NEAR
     return bool((near & (counts[:, None] >= _RARE * counts[None])).any())
 
 
-def blended(seen: MaskValues) -> list[Value]:
+def blended(mask_values: MaskValues) -> list[Value]:
     """Return the values that lie between others and occur at edges only, where two others meet."""
-    values = list(seen.counts)
+    values = list(mask_values.counts)
     points = np.array([order_of(value) for value in values])
-    counts, inner = (np.array([counter[value] for value in values]) for counter in (seen.counts, seen.inner))
+    counts, inner = (
+        np.array([counter[value] for value in values]) for counter in (mask_values.counts, mask_values.inner)
+    )
     solid = inner > _EDGE * counts
     if solid.sum() < 2:
         return []
@@ -296,12 +298,12 @@ def blended(seen: MaskValues) -> list[Value]:
     return [values[place] for place in np.flatnonzero(between)]
 
 
-def believed(seen: MaskValues) -> list[Value]:
+def believed(mask_values: MaskValues) -> list[Value]:
     """Return the values that are probably true, sorted: frequent, apart from one another, and not of edges only."""
     true: list[Value] = []
-    edges = set(blended(seen))
-    for value, count in seen.counts.most_common():
-        if count < _SHARE * seen.pixels or len(true) > MOST_CLASSES:
+    edges = set(blended(mask_values))
+    for value, count in mask_values.counts.most_common():
+        if count < _SHARE * mask_values.pixels or len(true) > MOST_CLASSES:
             break
         if value not in edges and all(np.abs(np.subtract(value, other)).max() > _APART for other in true):
             true.append(value)

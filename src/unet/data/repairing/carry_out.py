@@ -37,7 +37,7 @@ class Done:
 
     Attributes
     ----------
-    job : Job
+    job : FileRepair
     changes : tuple of Change
     pixels, bent : int array (256,)
         How many pixels of the clean mask have each value, and how many of these were bent before.
@@ -54,7 +54,7 @@ def carry_out(plan: RepairPlan, folder: Path, progress: Callable[[int, int], Non
 
     Parameters
     ----------
-    plan : Plan
+    plan : RepairPlan
     folder : Path
     progress : callable
         Called in this thread with the number of pairs that are done and the number of all.
@@ -74,8 +74,8 @@ def carry_out(plan: RepairPlan, folder: Path, progress: Callable[[int, int], Non
     try:
         futures = [pool.submit(_repair, job, plan.labels, folder) for job in plan.jobs]
         for future in as_completed(futures):
-            one = future.result()
-            done[one.job.pair] = one
+            result = future.result()
+            done[result.job.pair] = result
             progress(len(done), len(futures))
     finally:
         pool.shutdown(cancel_futures=True)
@@ -109,14 +109,14 @@ def _repair(job: FileRepair, labels: Labels, folder: Path) -> Done:
 
 def remarks(job: FileRepair) -> list[str]:
     """Return what happens to a mask as soon as it is read."""
-    said = list(job.remarks)
+    remarks = list(job.remarks)
     if job.stacked:
-        said.append("bands to class numbers")
+        remarks.append("bands to class numbers")
     if job.mask.orientation != 1:
-        said.append("turned upright by EXIF")
+        remarks.append("turned upright by EXIF")
     if job.mask.frames > 1:
-        said.append(f"first of {job.mask.frames} frames or pages")
-    return said
+        remarks.append(f"first of {job.mask.frames} frames or pages")
+    return remarks
 
 
 def _bring_picture(job: FileRepair, folder: Path) -> list[Change]:

@@ -15,7 +15,7 @@ from unet.data.inspection import values as checks
 from unet.data.mask_values import MaskValues, listed
 from unet.data.repairing.file_repair import FileRepair, LeftOut, Step, scan_of
 from unet.data.repairing.gathering import Gathered
-from unet.data.repairing.objects import REACH, objects, objects_and_borders
+from unet.data.repairing.objects import BORDER_RADIUS, objects, objects_and_borders
 from unet.data.repairing.palettes import common_palette, translated, translation
 from unet.data.repairing.snapping import nearest, snap
 from unet.data.repairing.stacks import indices_of
@@ -34,7 +34,7 @@ def numbered(jobs: list[FileRepair], kind: str) -> tuple[list[FileRepair], Label
 
     Parameters
     ----------
-    jobs : list of Job
+    jobs : list of FileRepair
     kind : {"objects", "borders"}
 
     Raises
@@ -42,16 +42,20 @@ def numbered(jobs: list[FileRepair], kind: str) -> tuple[list[FileRepair], Label
     DataError
         The masks hold colours, or no objects.
     """
-    seen = MaskValues(scan_of(jobs))
-    if seen.is_rgb or set(seen.counts) <= {0} or min(value for value in seen.counts if isinstance(value, int)) < 0:
-        what = "colours" if seen.is_rgb else f"the values {listed(sorted(seen.counts, key=str), 3)}"
+    present = MaskValues(scan_of(jobs))
+    if (
+        present.is_rgb
+        or set(present.counts) <= {0}
+        or min(value for value in present.counts if isinstance(value, int)) < 0
+    ):
+        what = "colours" if present.is_rgb else f"the values {listed(sorted(present.counts, key=str), 3)}"
         raise DataError(f"the masks hold {what}", "numbers of objects, 0 for none", "leave out --instances")
     names: tuple[str, ...]
     if kind == "objects":
         step, names = Step("numbers of objects to classes", objects), ("background", "object")
         jobs = [job.then(step) for job in jobs]
     else:
-        what = f"numbers of objects to classes, with borders {2 * REACH} pixels wide between those that touch"
+        what = f"numbers of objects to classes, with borders {2 * BORDER_RADIUS} pixels wide between those that touch"
         step, names = Step(what, objects_and_borders), ("background", "object", "border")
         jobs = [job.then(step, objects) for job in jobs]
     return jobs, Labels(names, default_colors(len(names)), tuple(range(len(names))))
@@ -84,12 +88,14 @@ def classed(jobs: list[FileRepair], settings: DataConfig) -> tuple[list[FileRepa
 
 def _alike(jobs: list[FileRepair], settings: DataConfig) -> Gathered:
     """Bring masks with other palettes, with none, or with spread values to the values of most."""
-    seen = MaskValues(scan_of(jobs))
-    if checks.one_hot(seen):
+    present = MaskValues(scan_of(jobs))
+    if checks.one_hot(present):
         step = Step("bands to class numbers", indices_of)
         return [job.then(step) for job in jobs], []
     spreading = IGNORED not in (settings.ignore or ()) and _table(jobs, settings) is None
-    if not (checks.palettes(seen) or checks.palette_and_plain(seen) or (spreading and checks.two_scales(seen))):
+    if not (
+        checks.palettes(present) or checks.palette_and_plain(present) or (spreading and checks.two_scales(present))
+    ):
         return jobs, []
     common = common_palette([job.mask for job in jobs])
     palette = tuple(common.get(value, (0, 0, 0)) for value in range(max(common, default=-1) + 1)) or None
@@ -113,7 +119,7 @@ def _alike(jobs: list[FileRepair], settings: DataConfig) -> Gathered:
 
 def _mended(jobs: list[FileRepair], settings: DataConfig) -> tuple[list[FileRepair], list[LeftOut], list[str]]:
     """Put bent values back, where there are some, and leave out masks that hold something else."""
-    labels, findings = _judged(jobs, settings)
+    labels, findings = _resolved(jobs, settings)
     if labels is not None:
         return jobs, [], []
     errors = errors_in(findings)
@@ -146,13 +152,13 @@ def _truth(jobs: list[FileRepair], settings: DataConfig, errors: Sequence[Findin
             raise replace(error, remedy=ways).error()
         if error.kind not in _BENT or (error.kind == "photo-mask" and error.count == len(jobs)):
             raise error.error()
-    seen, table, skipped = MaskValues(scan_of(jobs)), _table(jobs, settings), settings.ignore or ()
-    if table is not None and seen.is_rgb:
+    present, table, skipped = MaskValues(scan_of(jobs)), _table(jobs, settings), settings.ignore or ()
+    if table is not None and present.is_rgb:
         return [*(row.color for row in table.rows if row.color is not None), *skipped]
     if table is not None and (table.has_values or errors[0].kind == "values-not-in-table"):
-        values, ignored = values_by(seen, skipped, table)
+        values, ignored = values_by(present, skipped, table)
         return [*dict.fromkeys((*values, *ignored))]
-    return true_values(seen)
+    return true_values(present)
 
 
 def _snapped(jobs: list[FileRepair], true: Sequence[Value]) -> list[FileRepair]:
@@ -168,13 +174,13 @@ def _labels(jobs: list[FileRepair], settings: DataConfig) -> Labels:
     DataError
         There is none.
     """
-    labels, findings = _judged(jobs, settings)
+    labels, findings = _resolved(jobs, settings)
     if labels is None:
         raise errors_in(findings)[0].error()
     return labels
 
 
-def _judged(jobs: list[FileRepair], settings: DataConfig) -> tuple[Labels | None, list[Finding]]:
+def _resolved(jobs: list[FileRepair], settings: DataConfig) -> tuple[Labels | None, list[Finding]]:
     return resolve_labels(
         scan_of(jobs),
         classes=_path(settings.classes),

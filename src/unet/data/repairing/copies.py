@@ -28,6 +28,6 @@ def copies(jobs: Iterable[FileRepair]) -> list[tuple[FileRepair, FileRepair]]:
     ]
 
 
-def _same(one: FileRepair, other: FileRepair) -> bool:
+def _same(first: FileRepair, second: FileRepair) -> bool:
     """Compare all pixels, of which the digest knows some."""
-    return np.array_equal(raster.read(one.pair.image), raster.read(other.pair.image))
+    return np.array_equal(raster.read(first.pair.image), raster.read(second.pair.image))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unet import raster
-from unet.data.inspection.pictures import usual_bands
+from unet.data.inspection.pictures import common_bands
 from unet.data.inspection.values import seems_swapped, swapped
 from unet.data.mask_values import MaskValues
 from unet.data.pairs import Pair, Pairing
@@ -24,7 +24,7 @@ from unet.errors import RasterError
 Gathered = tuple[list[FileRepair], list[LeftOut]]
 
 
-def gather(pairing: Pairing, sure: Mapping[str, tuple[Pair, ...]], found: Scan) -> Gathered:
+def gather(pairing: Pairing, sure: Mapping[str, tuple[Pair, ...]], scan: Scan) -> Gathered:
     """Return the pairs of which both files can be read, and all other files.
 
     Parameters
@@ -32,13 +32,13 @@ def gather(pairing: Pairing, sure: Mapping[str, tuple[Pair, ...]], found: Scan) 
     pairing : Pairing
     sure : mapping of str to tuple of Pair
         By part, the pairs that `sure_pairs` adds.
-    found : Scan
+    scan : Scan
         Of all of these.
     """
     parts = {pair: part for some in (pairing.parts, sure) for part, pairs in some.items() for pair in pairs}
-    rows = zip(found.pairs, found.pictures, found.masks, strict=True)
+    rows = zip(scan.pairs, scan.pictures, scan.masks, strict=True)
     jobs = [FileRepair(parts[pair], pair, picture, mask) for pair, picture, mask in rows]
-    stacked, left_out = _faulty(found, parts)
+    stacked, left_out = _faulty(scan, parts)
     jobs += stacked
     nearly = {pair for pairs in sure.values() for pair in pairs}
     jobs = [replace(job, remarks=(f"paired with {job.pair.mask.name}",)) if job.pair in nearly else job for job in jobs]
@@ -59,10 +59,10 @@ def _unpaired(pairing: Pairing, nearly: Iterable[Pair]) -> list[LeftOut]:
     return [*lonely, *(LeftOut(file, why) for file, _, why in misnamed)]
 
 
-def _faulty(found: Scan, parts: Mapping[Pair, str]) -> Gathered:
+def _faulty(scan: Scan, parts: Mapping[Pair, str]) -> Gathered:
     """Return the pairs whose only fault is that the mask is a stack, and the others that cannot be read."""
     faults: dict[Pair, list[str]] = {}
-    for fault in found.faults:
+    for fault in scan.faults:
         faults.setdefault(fault.pair, []).append("" if fault.kind == "one-hot" else fault.text)
     stacks = [pair for pair, texts in faults.items() if texts == [""]]
     left_out = [LeftOut.of(pair, text) for pair, texts in faults.items() for text in texts if text]
@@ -93,19 +93,21 @@ def _without_rivals(jobs: list[FileRepair], rivals: Mapping[Path, Path]) -> Gath
     return [job for job in jobs if job.pair not in wrong], left_out
 
 
-def _same(one: Path, other: Path, *, is_mask: bool) -> bool:
+def _same(first: Path, second: Path, *, is_mask: bool) -> bool:
     read = raster.read_mask if is_mask else raster.read
     try:
-        return np.array_equal(read(one), read(other))
+        return np.array_equal(read(first), read(second))
     except RasterError:
         return False
 
 
 def usable(jobs: list[FileRepair]) -> Gathered:
     """Leave out pictures that cannot be given the others' number of bands."""
-    usual, good = usual_bands(scan_of(jobs))
+    most_common, good = common_bands(scan_of(jobs))
     strange = [job for job in jobs if job.picture.bands not in good]
-    left_out = [LeftOut(str(job.pair.image), f"has {job.picture.bands} bands, most have {usual}") for job in strange]
+    left_out = [
+        LeftOut(str(job.pair.image), f"has {job.picture.bands} bands, most have {most_common}") for job in strange
+    ]
     return [job for job in jobs if job.picture.bands in good], left_out
 
 

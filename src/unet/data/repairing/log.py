@@ -44,18 +44,21 @@ def dataset_toml(plan: RepairPlan) -> str:
 def changes_csv(plan: RepairPlan, done: Sequence[Done]) -> str:
     """Return a row for each change of a file, and for each file that was left out."""
     rows: list[Sequence[object]] = [("file", "written as", "what", "pixels", "share")]
-    for one in done:
-        size = one.job.picture.height * one.job.picture.width
-        for change in one.changes:
+    for repaired in done:
+        size = repaired.job.picture.height * repaired.job.picture.width
+        for change in repaired.changes:
             share = "" if change.pixels is None else f"{change.pixels / size:.6f}"
-            rows.append((change.file, one.job.target, change.what, _blank(change.pixels), share))
+            rows.append((change.file, repaired.job.target, change.what, _blank(change.pixels), share))
     rows += [(left.file, "", f"left out: {left.why}", "", "") for left in plan.left_out]
     return _csv(rows)
 
 
 def summary(plan: RepairPlan, done: Sequence[Done], source: str) -> str:
     """Return what was done, in Markdown."""
-    pixels, bent = np.sum([one.pixels for one in done], axis=0), np.sum([one.bent for one in done], axis=0)
+    pixels, bent = (
+        np.sum([repaired.pixels for repaired in done], axis=0),
+        np.sum([repaired.bent for repaired in done], axis=0),
+    )
     lines = [
         f"# A clean copy of {source}",
         "",
@@ -74,9 +77,9 @@ def summary(plan: RepairPlan, done: Sequence[Done], source: str) -> str:
     lines += ["", f"Of all pixels {bent.sum() / pixels.sum():.2%} were snapped.", ""]
     lines += [f"{note}.\n" for note in plan.notes]
     by_kind: dict[str, list[str]] = {}
-    for one in done:
-        size = one.job.picture.height * one.job.picture.width
-        for change in one.changes:
+    for repaired in done:
+        size = repaired.job.picture.height * repaired.job.picture.width
+        for change in repaired.changes:
             share = "" if change.pixels is None else f": {change.pixels} pixels ({change.pixels / size:.2%})"
             by_kind.setdefault(change.what, []).append(f"{change.file}{share}")
     for what, files in by_kind.items():

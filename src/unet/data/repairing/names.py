@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from unet.data.pairs import Pair, Pairing, numbers_in, plain_name
+from unet.data.matching import numbers_in, plain_name
+from unet.data.pairs import Pair, Pairing
 
 _CLEARER = 0.15  # so much more alike (of 1) are two names that belong together than either and any other
 

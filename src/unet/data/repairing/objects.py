@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-REACH = 2
+BORDER_RADIUS = 2
 """Pixels from a border within which there are two objects."""
 
 
@@ -24,7 +24,7 @@ def objects_and_borders(numbers: NDArray[Any]) -> NDArray[np.uint8]:
     """
     from scipy import ndimage  # slow to import
 
-    size = 2 * REACH + 1
+    size = 2 * BORDER_RADIUS + 1
     top = ndimage.maximum_filter(numbers, size)
     present = np.where(numbers == 0, np.iinfo(numbers.dtype).max, numbers)
     border = (top != 0) & (ndimage.minimum_filter(present, size) != top)

@@ -26,7 +26,7 @@ class RepairPlan:
 
     Attributes
     ----------
-    jobs : tuple of Job
+    jobs : tuple of FileRepair
         Sorted by part and name; no two targets differ in capitals only.
     labels : Labels
         The classes of the clean masks, whose values are 0, 1, ... and `IGNORED` for what does not count.
@@ -47,7 +47,7 @@ class RepairPlan:
 def make_plan(
     pairing: Pairing,
     sure: Mapping[str, tuple[Pair, ...]],
-    found: Scan,
+    scan: Scan,
     settings: DataConfig,
     instances: str | None = None,
     *,
@@ -60,7 +60,7 @@ def make_plan(
     pairing : Pairing
     sure : mapping of str to tuple of Pair
         By part, more pairs: those of `sure_pairs`.
-    found : Scan
+    scan : Scan
         Of all pairs, in all parts.
     settings : DataConfig
         What the user says about the masks.
@@ -74,7 +74,7 @@ def make_plan(
     DataError
         There is no telling what the masks mean, or too little is left.
     """
-    jobs, left_out = gather(pairing, sure, found)
+    jobs, left_out = gather(pairing, sure, scan)
     _demand_enough(jobs, left_out)
     jobs, strange = usable(jobs)
     if settings.mask_values is None and instances is None:  # nobody says that many values are right
@@ -104,7 +104,7 @@ def make_plan(
         rule="exact",
     )
     return RepairPlan(
-        tuple(_told_apart(jobs)),
+        tuple(_with_unique_names(jobs)),
         clean,
         tuple(left_out),
         tuple((str(copy.pair.image), str(first.pair.image)) for copy, first in twice),
@@ -125,11 +125,11 @@ def _demand_enough(jobs: list[FileRepair], left_out: list[LeftOut]) -> None:
         raise DataError(
             f"{len(jobs)} pair{'s' * (len(jobs) != 1)} that can be used or repaired",
             "at least two, one to train on and one to validate on",
-            faults=shortened([f"{one.file}: {one.why}" for one in left_out]),
+            faults=shortened([f"{left.file}: {left.why}" for left in left_out]),
         )
 
 
-def _told_apart(jobs: list[FileRepair]) -> list[FileRepair]:
+def _with_unique_names(jobs: list[FileRepair]) -> list[FileRepair]:
     """Rename pictures whose names differ in capitals only, which some systems do not tell apart."""
     taken: set[str] = set()
     named = []

@@ -46,7 +46,7 @@ def snap(mask: NDArray[Any], values: Sequence[Value]) -> NDArray[Any]:
     between = _between(true)
     if not between.any():
         return exact
-    return _filled(mask, true, _settled(mask, true, chosen, astray, between))
+    return _filled(mask, true, _without_blends(mask, true, chosen, astray, between))
 
 
 def nearest(mask: NDArray[Any], values: Sequence[Value]) -> NDArray[Any]:
@@ -102,7 +102,7 @@ def _between(true: NDArray[np.int64]) -> NDArray[np.bool_]:
     return between
 
 
-def _settled(
+def _without_blends(
     mask: NDArray[Any],
     true: NDArray[np.int64],
     chosen: NDArray[np.int16],
