@@ -65,25 +65,25 @@ def match_bands(picture: NDArray[Any], bands: int) -> NDArray[Any]:
     InputError
         Any other combination.
     """
-    have = picture.shape[2]
-    if have == bands:
+    count = picture.shape[2]
+    if count == bands:
         return picture
-    if have == 4 and bands in (1, 3):
-        picture, have = picture[..., :3], 3
-    if have == 2 and bands in (1, 3):
-        picture, have = picture[..., :1], 1
-    if have == bands:
+    if count == 4 and bands in (1, 3):
+        picture, count = picture[..., :3], 3
+    if count == 2 and bands in (1, 3):
+        picture, count = picture[..., :1], 1
+    if count == bands:
         return picture
-    if have == 1 and bands == 3:
+    if count == 1 and bands == 3:
         return np.repeat(picture, 3, axis=2)
-    if have == 3 and bands == 1:
+    if count == 3 and bands == 1:
         grey = picture @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
         return (np.rint(grey) if picture.dtype.kind == "u" else grey).astype(picture.dtype)[..., None]
-    raise InputError(f"a picture with {have} bands", f"{bands}", "give pictures of the kind the model was trained on")
+    raise InputError(f"a picture with {count} bands", f"{bands}", "give pictures of the kind the model was trained on")
 
 
 def match_depth(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[Any]:
-    """Return a picture whose bright parts are near white: an 8-bit picture is stretched where that is not 255.
+    """Return a picture whose bright parts are near `data_range`: an 8-bit picture is stretched where that is not 255.
 
     Raises
     ------

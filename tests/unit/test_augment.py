@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from unet.data.augment import PRESETS, Augmentation, Layers, Outside, Warp, apply_warp, draw_warp
+from unet.data.augment import PRESETS, Augmentation, Outside, PairTensors, Warp, apply_warp, draw_warp
 from unet.labels import IGNORED
 
 
@@ -21,9 +21,9 @@ def picture_and_target(height: int = 20, width: int = 30) -> tuple[torch.Tensor,
 def warped(
     picture: torch.Tensor, target: torch.Tensor, warp: Warp, crop: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    layers = apply_warp(Layers(picture, target), warp, crop)
-    assert layers.picture.dtype == torch.float32 and layers.target.dtype == torch.uint8 and layers.weights is None
-    return layers.picture, layers.target
+    tensors = apply_warp(PairTensors(picture, target), warp, crop)
+    assert tensors.picture.dtype == torch.float32 and tensors.target.dtype == torch.uint8 and tensors.weights is None
+    return tensors.picture, tensors.target
 
 
 def test_a_plain_crop_is_exact() -> None:
@@ -113,10 +113,10 @@ def test_a_crop_lies_around_a_pixel_that_is_asked_for() -> None:
         assert 16 <= warp.row <= 84 and 24 <= warp.col <= 176
 
 
-def test_a_rim_that_is_lost_may_lie_beyond_the_picture() -> None:
+def test_the_valid_margin_may_lie_beyond_the_picture() -> None:
     rng = np.random.default_rng(0)
     drawn = [draw_warp(Augmentation(), (100, 200), (64, 64), rng, valid_margin=20) for _ in range(300)]
-    # What is judged, 24 px, reaches every border; the crop never leaves the picture by more than the rim.
+    # What is scored, 24 px, reaches every border; the crop never leaves the picture by more than the margin.
     rows, cols = [warp.row for warp in drawn], [warp.col for warp in drawn]
     assert 12 <= min(rows) < 14 and 86 < max(rows) <= 88
     assert 12 <= min(cols) < 14 and 186 < max(cols) <= 188
@@ -164,11 +164,11 @@ def test_weights_are_warped_with_the_picture() -> None:
     ramp = torch.from_numpy(rows + 2 * columns)
     for seed in range(5):
         warp = draw_warp(PRESETS["strong"], (100, 120), (64, 80), np.random.default_rng(seed))
-        layers = apply_warp(Layers(ramp[None], ramp.to(torch.uint8), ramp.half()), warp, (64, 80))
-        assert layers.weights is not None and layers.weights.dtype == torch.float32
-        torch.testing.assert_close(layers.weights, layers.picture[0], atol=0.2, rtol=0)
-        alone = apply_warp(Layers(ramp[None], ramp.to(torch.uint8)), warp, (64, 80))
-        assert torch.equal(alone.picture, layers.picture) and torch.equal(alone.target, layers.target)
+        tensors = apply_warp(PairTensors(ramp[None], ramp.to(torch.uint8), ramp.half()), warp, (64, 80))
+        assert tensors.weights is not None and tensors.weights.dtype == torch.float32
+        torch.testing.assert_close(tensors.weights, tensors.picture[0], atol=0.2, rtol=0)
+        alone = apply_warp(PairTensors(ramp[None], ramp.to(torch.uint8)), warp, (64, 80))
+        assert torch.equal(alone.picture, tensors.picture) and torch.equal(alone.target, tensors.target)
 
 
 @pytest.mark.parametrize("outside", ["ignore", "mirror", "constant"])
@@ -176,10 +176,10 @@ def test_what_lies_outside(outside: Outside) -> None:
     picture, target = picture_and_target()
     weights = torch.full((20, 30), 3.0)
     fill = torch.tensor([10.0, 20.0, 30.0])
-    layers = apply_warp(Layers(picture, target, weights), Warp(row=10, col=15), (40, 30), outside, fill)
-    assert torch.equal(layers.target[10:30], target)
-    torch.testing.assert_close(layers.picture[:, 10:30], picture.float(), atol=2e-2, rtol=0)
-    above, marks = layers.picture[:, :10], layers.target[:10]
+    tensors = apply_warp(PairTensors(picture, target, weights), Warp(row=10, col=15), (40, 30), outside, fill)
+    assert torch.equal(tensors.target[10:30], target)
+    torch.testing.assert_close(tensors.picture[:, 10:30], picture.float(), atol=2e-2, rtol=0)
+    above, marks = tensors.picture[:, :10], tensors.target[:10]
     if outside == "constant":
         torch.testing.assert_close(above, fill[:, None, None].expand(3, 10, 30), atol=2e-2, rtol=0)
         assert bool((marks == IGNORED).all())

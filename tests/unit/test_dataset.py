@@ -33,16 +33,16 @@ DataMaker = Callable[..., Path]
 NONE = Augmentation()
 
 
-def dataset(folder: Path, **about: object) -> SegmentationDataset:
+def dataset(folder: Path, **arguments: object) -> SegmentationDataset:
     pairs = find_pairs(folder)["all"]
-    usual: dict[str, object] = {
+    defaults: dict[str, object] = {
         "labels": Labels.numbered(2),
         "preprocessing": Preprocessing(),
         "crop": (16, 16),
         "augmentation": PRESETS["light"],
         "cache_bytes": 1 << 20,
     }
-    return SegmentationDataset(pairs, **{**usual, **about})  # type: ignore[arg-type]
+    return SegmentationDataset(pairs, **{**defaults, **arguments})  # type: ignore[arg-type]
 
 
 def same(left: Sample | Batch, right: Sample | Batch) -> bool:
@@ -67,8 +67,12 @@ def test_every_epoch_has_every_picture_once_in_another_order(make_data: DataMake
 
 
 def test_a_sample_depends_on_seed_and_number_only(make_data: DataMaker) -> None:
-    folder, about = make_data(), {"augmentation": EVERY_KIND, "borders": Borders(10, 5)}
-    first, again, other = dataset(folder, **about), dataset(folder, **about), dataset(folder, seed=1, **about)
+    folder, arguments = make_data(), {"augmentation": EVERY_KIND, "borders": Borders(10, 5)}
+    first, again, other = (
+        dataset(folder, **arguments),
+        dataset(folder, **arguments),
+        dataset(folder, seed=1, **arguments),
+    )
     backwards = {number: again[number] for number in reversed(range(12))}
     assert all(same(first[number], backwards[number]) for number in range(12))
     assert not all(same(first[number], other[number]) for number in range(12))
@@ -85,7 +89,7 @@ def test_workers_change_nothing(make_data: DataMaker) -> None:
 
     alone, helped = batches(0), batches(2)
     assert len(alone) == 6
-    assert all(same(one, other) for one, other in zip(alone, helped, strict=True))
+    assert all(same(left, right) for left, right in zip(alone, helped, strict=True))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are another matter there")
@@ -141,7 +145,7 @@ def test_samples_of_rare_classes_depend_on_seed_and_number_only(rare_data: Segme
     assert all(same(rare_data[number], backwards[number]) for number in range(30))
 
 
-def test_a_class_that_is_lost_in_scaling_is_no_fault(rare_data: SegmentationDataset) -> None:
+def test_a_class_that_is_gone_after_scaling_is_no_fault(rare_data: SegmentationDataset) -> None:
     rare_data.balance = Balance(1.0, {0: (0,), 1: (0,)})  # as if the first picture had held it
     assert {rare_data[number].name for number in range(10)} == {"p00"}
     assert len(rare_data.candidates(0, 1)) == 0
@@ -184,12 +188,12 @@ def test_the_cache_keeps_its_limit_and_changes_nothing(
 
 def test_whole_and_unchanged_is_what_prediction_sees(make_data: DataMaker) -> None:
     folder = make_data()
-    about = Preprocessing(scale=0.7, mean=(0.1, 0.2, 0.3), std=(0.3, 0.2, 0.1))
-    data = dataset(folder, preprocessing=about, crop=None, augmentation=NONE)
+    preprocessing = Preprocessing(scale=0.7, mean=(0.1, 0.2, 0.3), std=(0.3, 0.2, 0.1))
+    data = dataset(folder, preprocessing=preprocessing, crop=None, augmentation=NONE)
     for number in range(4):
         sample = data[number]
         pair = next(pair for pair in data.pairs if pair.name == sample.name)
-        assert np.array_equal(sample.image.numpy(), network_input(raster.read(pair.image), about))
+        assert np.array_equal(sample.image.numpy(), network_input(raster.read(pair.image), preprocessing))
         assert sample.target.shape == (16, 22) and sample.target.dtype == torch.int64
 
 
@@ -332,9 +336,9 @@ def test_objects_are_looked_at_at_the_scale_of_training(touching: Path) -> None:
 
 
 def test_classes_have_weights_of_their_own(touching: Path) -> None:
-    about: dict[str, object] = {"labels": Labels.numbered(8), "crop": None, "augmentation": NONE}
+    arguments: dict[str, object] = {"labels": Labels.numbered(8), "crop": None, "augmentation": NONE}
     weights = (2.0, 3, 4, 1, 1, 1, 1, 5)
-    sample = dataset(touching, borders=Borders(10, 5, weights), **about)[0]
+    sample = dataset(touching, borders=Borders(10, 5, weights), **arguments)[0]
     assert sample.weights is not None and (sample.target[19] == 1).any(), "classes that touch stay as they are"
     values = sample.weights.numpy()
     for index in (1, 2, 7):

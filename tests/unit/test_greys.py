@@ -74,9 +74,9 @@ def test_some_samples_go_through_jpeg() -> None:
     for bands in (1, 3):
         some = Augmentation(jpeg=60)
         changed = [degrade(picture[:bands], some, np.random.default_rng(seed), as_jpeg=True) for seed in range(100)]
-        touched = [not torch.equal(one, picture[:bands]) for one in changed]
+        touched = [not torch.equal(result, picture[:bands]) for result in changed]
         assert DEGRADED_SHARE - 0.12 < np.mean(touched) < DEGRADED_SHARE + 0.12
-        assert max((one - picture[:bands]).abs().mean() for one in changed) < 12, "the same picture still"
+        assert max((result - picture[:bands]).abs().mean() for result in changed) < 12, "the same picture still"
     for seed in range(20):
         rng = np.random.default_rng(seed)
         assert degrade(picture, Augmentation(jpeg=60), rng, as_jpeg=False) is picture

@@ -135,12 +135,12 @@ def draw_warp(
     angle = math.radians(augmentation.rotate) * float(rng.uniform(-1, 1))
     mirror = bool(augmentation.flip and rng.random() < 0.5)
     centre = []
-    for axis, (have, want) in enumerate(zip(source, crop, strict=True)):
-        half = min((want - 2 * valid_margin) / zoom, have) / 2
+    for axis, (length, crop_length) in enumerate(zip(source, crop, strict=True)):
+        half = min((crop_length - 2 * valid_margin) / zoom, length) / 2
         if near is None:
-            centre.append(float(rng.uniform(half, have - half)))
+            centre.append(float(rng.uniform(half, length - half)))
         else:
-            centre.append(float(np.clip(near[axis] + 0.5 + rng.uniform(-half / 2, half / 2), half, have - half)))
+            centre.append(float(np.clip(near[axis] + 0.5 + rng.uniform(-half / 2, half / 2), half, length - half)))
     mirror_rows = bool(augmentation.flip_rows and rng.random() < 0.5)
     shifts, shear = None, 0.0
     if deviation := augmentation.elastic + augmentation.elastic_share * min(crop):
@@ -152,7 +152,7 @@ def draw_warp(
 
 
 @dataclass(frozen=True)
-class Layers:
+class PairTensors:
     """What is warped alike.
 
     Attributes
@@ -171,17 +171,17 @@ class Layers:
     @property
     def nbytes(self) -> int:
         """Size in memory."""
-        return sum(part.nbytes for part in (self.picture, self.target, self.weights) if part is not None)
+        return sum(tensor.nbytes for tensor in (self.picture, self.target, self.weights) if tensor is not None)
 
 
 def apply_warp(
-    layers: Layers, warp: Warp, crop: tuple[int, int], outside: Outside = "ignore", fill: Tensor | None = None
-) -> Layers:
+    source: PairTensors, warp: Warp, crop: tuple[int, int], outside: Outside = "ignore", fill: Tensor | None = None
+) -> PairTensors:
     """Sample a crop: picture and weights bilinear, the target nearest, all by one grid.
 
     Parameters
     ----------
-    layers : Layers
+    source : PairTensors
     warp : Warp
     crop : (int, int)
         Height and width of the result.
@@ -193,34 +193,37 @@ def apply_warp(
     height, width = crop
     xx, xy, yx, yy = warp.matrix()
     # Work on the part of the source that the crop touches: converting all of it to float would cost more.
-    beyond = 0.0 if warp.shifts is None else 2 * float(np.abs(warp.shifts).max())
-    reach_y = (abs(yx) * (width + beyond) + abs(yy) * (height + beyond)) / 2 + 2
-    reach_x = (abs(xx) * (width + beyond) + abs(xy) * (height + beyond)) / 2 + 2
-    top, bottom = max(0, int(warp.row - reach_y)), min(layers.target.shape[0], int(warp.row + reach_y) + 1)
-    left, right = max(0, int(warp.col - reach_x)), min(layers.target.shape[1], int(warp.col + reach_x) + 1)
-    have_y, have_x = bottom - top, right - left
-    bands = layers.picture.shape[0]
-    source = torch.empty(1, bands + (layers.weights is not None), have_y, have_x)
-    source[0, :bands] = layers.picture[:, top:bottom, left:right]
-    if layers.weights is not None:
-        source[0, bands] = layers.weights[top:bottom, left:right]
-    labels = layers.target[top:bottom, left:right].float()[None, None]
-    grid = _grid(warp, crop, (top, left, have_y, have_x))
+    largest_shift = 0.0 if warp.shifts is None else 2 * float(np.abs(warp.shifts).max())
+    radius_rows = (abs(yx) * (width + largest_shift) + abs(yy) * (height + largest_shift)) / 2 + 2
+    radius_columns = (abs(xx) * (width + largest_shift) + abs(xy) * (height + largest_shift)) / 2 + 2
+    top, bottom = max(0, int(warp.row - radius_rows)), min(source.target.shape[0], int(warp.row + radius_rows) + 1)
+    left, right = (
+        max(0, int(warp.col - radius_columns)),
+        min(source.target.shape[1], int(warp.col + radius_columns) + 1),
+    )
+    window = top, left, bottom - top, right - left
+    bands = source.picture.shape[0]
+    values = torch.empty(1, bands + (source.weights is not None), *window[2:])
+    values[0, :bands] = source.picture[:, top:bottom, left:right]
+    if source.weights is not None:
+        values[0, bands] = source.weights[top:bottom, left:right]
+    target = source.target[top:bottom, left:right].float()[None, None]
+    grid = _grid(warp, crop, window)
     if outside == "constant":  # zeros stand for it
-        level = torch.zeros(source.shape[1])
+        fill_value = torch.zeros(values.shape[1])
         if fill is not None:
-            level[:bands] = fill
-        level = level[:, None, None]
-        sampled = F.grid_sample(source - level, grid, padding_mode="zeros", align_corners=False) + level
+            fill_value[:bands] = fill
+        fill_value = fill_value[:, None, None]
+        sampled = F.grid_sample(values - fill_value, grid, padding_mode="zeros", align_corners=False) + fill_value
     else:
-        sampled = F.grid_sample(source, grid, padding_mode="reflection", align_corners=False)
+        sampled = F.grid_sample(values, grid, padding_mode="reflection", align_corners=False)
     if outside == "mirror":
-        labels = F.grid_sample(labels, grid, mode="nearest", padding_mode="reflection", align_corners=False)
+        target = F.grid_sample(target, grid, mode="nearest", padding_mode="reflection", align_corners=False)
     else:  # shifted by IGNORED, zeros stand for it
-        labels = F.grid_sample(labels - IGNORED, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-        labels = labels + IGNORED
-    weights = None if layers.weights is None else sampled[0, bands]
-    return Layers(sampled[0, :bands], labels[0, 0].round().to(torch.uint8), weights)
+        target = F.grid_sample(target - IGNORED, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+        target = target + IGNORED
+    weights = None if source.weights is None else sampled[0, bands]
+    return PairTensors(sampled[0, :bands], target[0, 0].round().to(torch.uint8), weights)
 
 
 def _grid(warp: Warp, crop: tuple[int, int], window: tuple[int, int, int, int]) -> Tensor:
@@ -244,8 +247,8 @@ def _grid(warp: Warp, crop: tuple[int, int], window: tuple[int, int, int, int]) 
     by_column = torch.from_numpy(columns.T).float()[:, None, None]
     # Not as a matrix product, whose last bits may depend on the number of threads.
     grid = torch.zeros(2, *crop)
-    for one, other in zip(by_row, by_column, strict=True):
-        grid.addcmul_(one, other)
+    for row_function, column_function in zip(by_row, by_column, strict=True):
+        grid.addcmul_(row_function, column_function)
     return grid.permute(1, 2, 0).contiguous()[None]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from unet import raster
-from unet.data.augment import Augmentation, Layers, apply_warp, draw_warp
+from unet.data.augment import Augmentation, PairTensors, apply_warp, draw_warp
 from unet.data.greys import change_greys, degrade
 from unet.data.pair_arrays import read_objects, read_pair
 from unet.data.pairs import Pair
@@ -21,7 +21,7 @@ from unet.preprocessing import Preprocessing, normalise
 from unet.raster.network_input import rescale
 from unet.shapes.border_weights import border_weights, components, separate_touching
 
-CANDIDATES = 64
+MAX_CANDIDATES = 64
 """So many pixels of a rare class are remembered of each picture."""
 
 
@@ -59,12 +59,12 @@ class Borders:
     sigma: float
     class_weights: tuple[float, ...] = ()
 
-    def map_of(self, target: NDArray[np.uint8], objects: NDArray[np.int32] | None) -> NDArray[np.float32]:
+    def weight_map(self, target: NDArray[np.uint8], objects: NDArray[np.int32] | None) -> NDArray[np.float32]:
         """Return the weights (h, w) for a target and its objects, or the regions of its classes without these."""
         base = np.ones(256, dtype=np.float32)
         base[: len(self.class_weights)] = self.class_weights
-        numbers = components(target) if objects is None else objects
-        return border_weights(numbers, w0=self.weight, sigma=self.sigma, base=base[target])
+        objects = components(target) if objects is None else objects
+        return border_weights(objects, w0=self.weight, sigma=self.sigma, base=base[target])
 
 
 @dataclass(frozen=True)
@@ -127,19 +127,19 @@ class SegmentationDataset(Dataset[Sample]):
         self.valid_margin = valid_margin
         self.seed = seed
         self._room = cache_bytes
-        self._cache: dict[int, Layers] = {}
+        self._cache: dict[int, PairTensors] = {}
         self._candidates: dict[tuple[int, int], NDArray[np.intp]] = {}
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def scaled(self, index: int) -> Layers:
+    def scaled(self, index: int) -> PairTensors:
         """Return picture in the file's dtype, target and weights of a pair, all scaled."""
         if index in self._cache:
             return self._cache[index]
         picture, target = read_pair(self.pairs[index], self.labels)
-        small = rescale(picture, self.preprocessing)
-        height, width = small.shape[:2]
+        scaled = rescale(picture, self.preprocessing)
+        height, width = scaled.shape[:2]
         if target.shape != (height, width):
             target = raster.resize(target, height, width, "nearest")
         weights = None
@@ -148,63 +148,64 @@ class SegmentationDataset(Dataset[Sample]):
             if objects is not None:
                 objects = separate_touching(raster.resize(objects, height, width, "nearest"))
                 target[(target == 1) & (objects == 0)] = 0
-            weights = torch.from_numpy(self.borders.map_of(target, objects)).half()  # to keep more of them
-        if small.dtype == np.uint16:  # torch has next to no arithmetic for it
-            small = small.astype(np.float32)
-        bands_first = torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))
-        layers = Layers(bands_first, torch.from_numpy(target.copy()), weights)
-        if layers.nbytes <= self._room:
-            self._room -= layers.nbytes
-            self._cache[index] = layers
-        return layers
+            weights = torch.from_numpy(self.borders.weight_map(target, objects)).half()  # to keep more of them
+        if scaled.dtype == np.uint16:  # torch has next to no arithmetic for it
+            scaled = scaled.astype(np.float32)
+        channels_first = torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))
+        tensors = PairTensors(channels_first, torch.from_numpy(target.copy()), weights)
+        if tensors.nbytes <= self._room:
+            self._room -= tensors.nbytes
+            self._cache[index] = tensors
+        return tensors
 
     def __getitem__(self, number: int) -> Sample:
         """Return sample `number` of the endless sequence of samples."""
         epoch, position = divmod(number, len(self.pairs))
         index = int(np.random.default_rng((self.seed, epoch)).permutation(len(self.pairs))[position])
         rng = np.random.default_rng((self.seed, epoch, position))
-        index, near = self._look_for_rare(index, rng)
+        index, near = self._choose_rare(index, rng)
         return self.draw(index, rng, near)
 
     def draw(self, index: int, rng: np.random.Generator, near: tuple[int, int] | None = None) -> Sample:
         """Return a sample of a pair, with a pixel (row, column) of the scaled picture in it if that is given."""
-        layers = self.scaled(index)
+        tensors = self.scaled(index)
         if self.crop is None and self.augmentation == Augmentation():
-            picture = layers.picture.float()  # whole and unchanged: no resampling at all
+            picture = tensors.picture.float()  # whole and unchanged: no resampling at all
         else:
-            size = (layers.target.shape[0], layers.target.shape[1])
+            size = (tensors.target.shape[0], tensors.target.shape[1])
             warp = draw_warp(self.augmentation, size, self.crop or size, rng, near, self.valid_margin)
             fill = torch.tensor(self.preprocessing.mean or 0.0) * self.preprocessing.data_range
-            layers = apply_warp(layers, warp, self.crop or size, self.augmentation.outside, fill)
-            picture = degrade(layers.picture, self.augmentation, rng, as_jpeg=self.preprocessing.data_range == 255)
+            tensors = apply_warp(tensors, warp, self.crop or size, self.augmentation.outside, fill)
+            picture = degrade(tensors.picture, self.augmentation, rng, as_jpeg=self.preprocessing.data_range == 255)
         image = torch.from_numpy(normalise(picture.numpy().transpose(1, 2, 0), self.preprocessing))
         image = change_greys(image, self.augmentation, rng)
-        weights = None if layers.weights is None else layers.weights.float()
-        return Sample(image, layers.target.long(), self.pairs[index].name, weights)
+        weights = None if tensors.weights is None else tensors.weights.float()
+        return Sample(image, tensors.target.long(), self.pairs[index].name, weights)
 
-    def _look_for_rare(self, index: int, rng: np.random.Generator) -> tuple[int, tuple[int, int] | None]:
+    def _choose_rare(self, index: int, rng: np.random.Generator) -> tuple[int, tuple[int, int] | None]:
         """Return the picture to take, and a pixel of a rare class in it where one is looked for."""
         if self.balance is None or rng.random() >= self.balance.share:
             return index, None
         rare = list(self.balance.pictures)
-        wanted = rare[rng.integers(len(rare))]
-        holders = self.balance.pictures[wanted]
-        index = holders[rng.integers(len(holders))]
-        pixels = self.candidates(index, wanted)
-        if not len(pixels):  # lost in scaling
+        class_index = rare[rng.integers(len(rare))]
+        indices = self.balance.pictures[class_index]
+        index = indices[rng.integers(len(indices))]
+        pixels = self.candidates(index, class_index)
+        if not len(pixels):  # gone after scaling
             return index, None
         row, column = pixels[rng.integers(len(pixels))]
         return index, (int(row), int(column))
 
-    def candidates(self, index: int, wanted: int) -> NDArray[np.intp]:
-        """Return up to `CANDIDATES` pixels (row, column) of a class in a scaled picture, the same ones every time."""
-        if (index, wanted) not in self._candidates:
+    def candidates(self, index: int, class_index: int) -> NDArray[np.intp]:
+        """Return up to `MAX_CANDIDATES` pixels (row, column) of a class in a scaled picture, always the same ones."""
+        key = (index, class_index)
+        if key not in self._candidates:
             target = self.scaled(index).target.numpy()
-            places = np.flatnonzero(target == wanted)
-            if places.size > CANDIDATES:
-                places = np.random.default_rng((self.seed, index, wanted)).choice(places, CANDIDATES, replace=False)
-            self._candidates[index, wanted] = np.stack(np.unravel_index(places, target.shape), axis=1)
-        return self._candidates[index, wanted]
+            pixels = np.flatnonzero(target == class_index)
+            if pixels.size > MAX_CANDIDATES:
+                pixels = np.random.default_rng((self.seed, *key)).choice(pixels, MAX_CANDIDATES, replace=False)
+            self._candidates[key] = np.stack(np.unravel_index(pixels, target.shape), axis=1)
+        return self._candidates[key]
 
 
 class Numbers(Sampler[int]):
@@ -237,10 +238,10 @@ def collate(samples: Sequence[Sample]) -> Batch:
     images = torch.zeros(len(samples), samples[0].image.shape[0], height, width)
     targets = torch.full((len(samples), height, width), IGNORED, dtype=torch.int64)
     weights = None if samples[0].weights is None else torch.zeros(len(samples), height, width)
-    for place, sample in enumerate(samples):
+    for index, sample in enumerate(samples):
         h, w = sample.target.shape
-        images[place, :, :h, :w] = sample.image
-        targets[place, :h, :w] = sample.target
+        images[index, :, :h, :w] = sample.image
+        targets[index, :h, :w] = sample.target
         if weights is not None and sample.weights is not None:
-            weights[place, :h, :w] = sample.weights
+            weights[index, :h, :w] = sample.weights
     return Batch(images, targets, tuple(sample.name for sample in samples), weights)
