@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from unet import raster
-from unet.shapes.border_weights import border_weights, part
 from unet.demo.noise import clouds
-from unet.report.overlay import overlay, viewable
 from unet.labels import Labels
+from unet.report.overlay import overlay, viewable
+from unet.shapes.border_weights import border_weights, part
 
 STOPS = np.array([[0, 0, 110], [20, 80, 240], [30, 200, 200], [240, 220, 40], [200, 30, 20]])
 """Colours from the least weight to the greatest."""

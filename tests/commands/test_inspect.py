@@ -38,10 +38,10 @@ def test_a_sound_set(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -
     page = Path("inspect-data/inspect.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == 12 and "http" not in page
     assert all(f"p{number:02}" in page for number in range(6))
-    facts = json.loads(Path("facts.json").read_text())
-    assert [row["pairs"] for row in facts["parts"]] == [5, 1]
-    assert [row["name"] for row in facts["classes"]] == ["background", "foreground"]
-    shares = [row["pixels"] for row in facts["classes"]]
+    summary = json.loads(Path("facts.json").read_text())
+    assert [row["pairs"] for row in summary["parts"]] == [5, 1]
+    assert [row["name"] for row in summary["classes"]] == ["background", "foreground"]
+    shares = [row["pixels"] for row in summary["classes"]]
     truth = np.mean([raster.read_mask(path) for path in (data / "masks").iterdir()])
     assert shares == pytest.approx([1 - truth, truth])
 
@@ -54,10 +54,10 @@ def test_a_broken_set_is_shown_and_ends_with_2(make_data: DataMaker, capsys: pyt
     assert cli.main(["inspect", "data", "--json", "facts.json"]) == 2
     printed = capsys.readouterr()
     assert re.search("(?m)^unet: error: .*empty-file, photo-mask", printed.err) and "Traceback" not in printed.err
-    facts = json.loads(Path("facts.json").read_text())
-    by_kind = {finding["kind"]: finding for finding in facts["findings"]}
+    summary = json.loads(Path("facts.json").read_text())
+    by_kind = {finding["kind"]: finding for finding in summary["findings"]}
     assert by_kind["photo-mask"]["count"] == len(by_kind["photo-mask"]["files"]) == 5
-    assert facts["classes"] == [] and facts["values"]
+    assert summary["classes"] == [] and summary["values"]
     assert "photo-mask" in Path("inspect-data/inspect.html").read_text(encoding="utf-8")
 
 

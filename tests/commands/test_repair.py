@@ -82,13 +82,13 @@ def test_a_dry_run_writes_nothing(data: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("out", "said"), [("there", "there exists"), ("data/clean", "lies in data"), ("other", "other.part exists")]
+    ("out", "message"), [("there", "there exists"), ("data/clean", "lies in data"), ("other", "other.part exists")]
 )
-def test_nothing_is_overwritten(data: Path, tmp_path: Path, out: str, said: str) -> None:
+def test_nothing_is_overwritten(data: Path, tmp_path: Path, out: str, message: str) -> None:
     Path("there").mkdir()
     Path("other.part").mkdir()
     before = listing(tmp_path)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         repair(data, out=Path(out))
     assert listing(tmp_path) == before
 
@@ -182,11 +182,11 @@ def test_a_mask_on_its_side_and_a_picture_upside_down(make_data: DataMaker) -> N
     exif[0x0112] = 3
     upside_down.save(data / "imgs/p02.jpg", exif=exif)
     raster.write_mask(data / "masks/p02_mask.png", truth[2][::-1, ::-1].copy(), [0, 0, 0, 200, 30, 30])
-    seen = raster.read(data / "imgs/p02.jpg")
+    original = raster.read(data / "imgs/p02.jpg")
     repair(data, out=Path("clean"))
     for number in range(4):
         assert (raster.read_mask(f"clean/masks/p{number:02}.png") == truth[number]).all()
-    assert (raster.read("clean/images/p02.png") == seen).all()
+    assert (raster.read("clean/images/p02.png") == original).all()
     assert raster.probe("clean/images/p02.png").orientation == 1
 
 

@@ -61,12 +61,12 @@ def import_data(
     if form is not None and form not in FORMATS:
         raise InputError(f"format {form!r}", " or ".join(FORMATS))
     form = form or recognise(source)
-    said = {"images": images, "ignore_crowd": ignore_crowd or None, "line_width": line_width}
+    options = {"images": images, "ignore_crowd": ignore_crowd or None, "line_width": line_width}
     display = open_display()
-    found = _read(form, source, {name: value for name, value in said.items() if value is not None})
+    items = _read(form, source, {name: value for name, value in options.items() if value is not None})
     with display.counting(f"importing {form}") as progress:
-        written = write(found, out, link=link, skip_empty=skip_empty, skip_faulty=skip_faulty, progress=progress)
-    for line in (*found.notes, *_summary(written, out, skip_empty)):
+        written = write(items, out, link=link, skip_empty=skip_empty, skip_faulty=skip_faulty, progress=progress)
+    for line in (*items.notes, *_summary(written, out, skip_empty)):
         display.say(line)
     return written
 
@@ -83,8 +83,8 @@ def _read(form: str, source: Path, options: dict[str, Any]) -> Found:
         if (error.name or "").startswith("unet"):
             raise
         raise MissingExtraError(f"importing {form}", "import") from None
-    found: Found = reader.read(source, **options)
-    return found
+    items: Found = reader.read(source, **options)
+    return items
 
 
 def _summary(written: Written, out: Path, skip_empty: bool) -> list[str]:

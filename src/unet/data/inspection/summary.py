@@ -88,9 +88,9 @@ def _classes(survey: Survey, labels: Labels) -> list[dict[str, Any]]:
 
 
 def _values(scan: Scan) -> list[dict[str, Any]]:
-    seen = MaskValues(scan)
-    masks = Counter(seen.as_seen(value) for mask in scan.masks for value, _ in mask.values)
+    values = MaskValues(scan)
+    masks = Counter(values.as_seen(value) for mask in scan.masks for value, _ in mask.values)
     return [
-        {"value": value, "pixels": count / seen.pixels, "masks": masks[value]}
-        for value, count in seen.counts.most_common(MOST_VALUES)
+        {"value": value, "pixels": count / values.pixels, "masks": masks[value]}
+        for value, count in values.counts.most_common(MOST_VALUES)
     ]
