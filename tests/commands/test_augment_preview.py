@@ -80,15 +80,15 @@ def of_one_pair(samples: preview.SegmentationDataset, place: int) -> preview.Seg
 
 def test_what_the_network_sees_is_shown_as_it_was() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)
-    for about in (Preprocessing(), Preprocessing(mean=(0.2, 0.5, 0.4), std=(0.3, 0.2, 0.1))):
-        shown = preview.visible(network_input(picture, about), about)
+    for preprocessing in (Preprocessing(), Preprocessing(mean=(0.2, 0.5, 0.4), std=(0.3, 0.2, 0.1))):
+        shown = preview.visible(network_input(picture, preprocessing), preprocessing)
         assert np.abs(shown.astype(int) - picture).max() <= 1
 
 
 def test_single_strengths_take_the_place_of_the_preset() -> None:
-    said = {"training": {"augment": "medium", "upright": False}, "augmentation": {"elastic": 10, "noise": 0}}
+    settings = {"training": {"augment": "medium", "upright": False}, "augmentation": {"elastic": 10, "noise": 0}}
     expected = replace(PRESETS["medium"], elastic=10.0, elastic_share=0.0, noise=0.0, flip_rows=True)
-    assert augmentation_of(config.parse(said)) == expected
+    assert augmentation_of(config.parse(settings)) == expected
     still = config.parse({"training": {"augment": "strong", "upright": False}, "augmentation": {"flip": False}})
     assert augmentation_of(still) == replace(PRESETS["strong"], flip=False)
     assert augmentation_of(config.parse({"training": {"augment": "none"}})) == PRESETS["none"]

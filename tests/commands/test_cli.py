@@ -25,14 +25,14 @@ class Calls(list[tuple[str, tuple[Any, ...], dict[str, Any]]]):
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Replace every command by one that only notes how it was called."""
-    seen = Calls()
+    recorded = Calls()
     for name in ("demo", "train", "evaluate", "predict", "convert"):
 
         def note(*args: Any, _name: str = name, **kwargs: Any) -> None:
-            seen.append((_name, args, kwargs))
+            recorded.append((_name, args, kwargs))
 
         monkeypatch.setitem(sys.modules, f"unet.commands.{name}", SimpleNamespace(**{name: note}))
-    return seen
+    return recorded
 
 
 def refusal(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -69,8 +69,8 @@ def test_train_with_nothing_said(calls: Calls) -> None:
     cli.main(["train", "data"])
     (name, _, kwargs) = calls[0]
     assert name == "train" and kwargs["data"] == Path("data")
-    said = {key for key, value in kwargs.items() if value}
-    assert said == {"data", "started"}, "what the user did not say is for the plan to decide"
+    given = {key for key, value in kwargs.items() if value}
+    assert given == {"data", "started"}, "what the user did not say is for the plan to decide"
 
 
 def test_train_with_everything_said(calls: Calls) -> None:
@@ -110,10 +110,10 @@ def test_train_with_everything_said(calls: Calls) -> None:
 
 
 def test_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, Any] = {}
+    recorded: dict[str, Any] = {}
 
     def note(**kwargs: Any) -> SimpleNamespace:
-        seen.update(kwargs)
+        recorded.update(kwargs)
         return SimpleNamespace(findings=())
 
     monkeypatch.setitem(sys.modules, "unet.commands.inspect", SimpleNamespace(inspect=note))
@@ -122,7 +122,7 @@ def test_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
         "--instances --json facts.json --out look --overwrite"
     )
     assert cli.main(line.split()) == 0
-    assert seen == {
+    assert recorded == {
         "data": Path("data"),
         "images": None,
         "masks": None,
@@ -175,8 +175,8 @@ def test_evaluate(calls: Calls) -> None:
 
 def test_predict_with_nothing_said(calls: Calls) -> None:
     cli.main(["predict", "-m", "m.pth", "-i", "a.jpg", "b.jpg"])
-    said = {key: value for key, value in calls[0][2].items() if value}
-    assert said == {"model": Path("m.pth"), "inputs": ["a.jpg", "b.jpg"], "save": True, "device": "auto"}
+    given = {key: value for key, value in calls[0][2].items() if value}
+    assert given == {"model": Path("m.pth"), "inputs": ["a.jpg", "b.jpg"], "save": True, "device": "auto"}
 
 
 def test_predict_with_everything_said(calls: Calls) -> None:
@@ -217,8 +217,8 @@ def test_predict_takes_the_short_names_of_the_carvana_unet(calls: Calls) -> None
 
 def test_convert(calls: Calls) -> None:
     cli.main(["convert", "a.pth", "b.safetensors"])
-    said = {"source": Path("a.pth"), "target": Path("b.safetensors"), "overwrite": False, "scale": None}
-    assert calls == [("convert", (), said)]
+    given = {"source": Path("a.pth"), "target": Path("b.safetensors"), "overwrite": False, "scale": None}
+    assert calls == [("convert", (), given)]
 
 
 @pytest.mark.parametrize(
@@ -228,16 +228,16 @@ def test_convert(calls: Calls) -> None:
 def test_the_commands_take_what_they_are_given(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     command = line.split()[0]
     real = getattr(importlib.import_module(f"unet.commands.{command}"), command)
-    seen: list[inspect.BoundArguments] = []
+    calls: list[inspect.BoundArguments] = []
 
     def bind(*args: Any, **kwargs: Any) -> SimpleNamespace:
-        seen.append(inspect.signature(real).bind(*args, **kwargs))
+        calls.append(inspect.signature(real).bind(*args, **kwargs))
         return SimpleNamespace(finished=True, findings=())
 
     monkeypatch.setattr(sys.modules[f"unet.commands.{command}"], command, bind)
     assert cli.main(line.split()) == 0
     kept_for_tests = {"sheets", "test_sheets", "size", "settings"} if command == "demo" else set()
-    missing = set(inspect.signature(real).parameters) - set(seen[0].arguments) - kept_for_tests
+    missing = set(inspect.signature(real).parameters) - set(calls[0].arguments) - kept_for_tests
     assert not missing, f"the command line cannot set {missing}"
 
 

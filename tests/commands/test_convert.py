@@ -64,9 +64,9 @@ def test_refusals(tmp_path: Path) -> None:
 
 
 def test_what_a_pth_cannot_hold(tmp_path: Path) -> None:
-    about = Preprocessing(scale=0.3, mean=(0.5,) * 3, std=(0.2,) * 3)
+    preprocessing = Preprocessing(scale=0.3, mean=(0.5,) * 3, std=(0.2,) * 3)
     bundle.save(
-        Bundle(ModelSpec(width=2, depth=2), Labels.numbered(2), about, None, {}, {}, weights()),
+        Bundle(ModelSpec(width=2, depth=2), Labels.numbered(2), preprocessing, None, {}, {}, weights()),
         tmp_path / "model.safetensors",
     )
     again = bundle.load(convert(tmp_path / "model.safetensors", tmp_path / "MODEL.pth"))

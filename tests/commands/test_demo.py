@@ -56,15 +56,15 @@ def test_once_more_uses_the_sheets_again(
 
     assert sheet.stat().st_mtime_ns == before
     assert again.run == result.run and again.report.stat().st_mtime_ns > before
-    said = capsys.readouterr().out
-    assert "on 2 sheets that the network had never seen" in said
+    output = capsys.readouterr().out
+    assert "on 2 sheets that the network had never seen" in output
     for place in (
         again.model,
         again.report,
         folder / "masks" / "sheet_*_OUT.png",
         folder / "masks" / "sheet_*_overlay.jpg",
     ):
-        assert str(place) in said
+        assert str(place) in output
 
 
 def test_sheets_are_drawn_anew_for_another_seed_and_where_they_were_not_finished(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def test_each_trains(name: str, make_data: DataMaker, tmp_path: Path, monkeypatc
     line = f"train {data} --recipe {name} --out run {small}"
     assert cli.main(line.split()) == 0
     written = config.load_toml(Path("run/config.toml"))
-    said = config.load_toml(recipe(name)).training
-    assert written.training.schedule == said.schedule and written.training.optimizer == said.optimizer
+    settings = config.load_toml(recipe(name)).training
+    assert written.training.schedule == settings.schedule and written.training.optimizer == settings.optimizer
 
 
 def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:

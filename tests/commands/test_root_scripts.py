@@ -81,16 +81,16 @@ def test_train_switches(line: str) -> None:
 
 
 def test_train_calls_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
 
     def train_legacy(**kwargs: Any) -> SimpleNamespace:
-        seen.append(kwargs)
-        return SimpleNamespace(finished=len(seen) == 1)
+        calls.append(kwargs)
+        return SimpleNamespace(finished=len(calls) == 1)
 
     recipe = SimpleNamespace(train_legacy=train_legacy)
     monkeypatch.setitem(sys.modules, "unet.commands.train_legacy", recipe)
     assert script("train").main(["-e", "1", "--amp"]) == 0
-    assert seen == [
+    assert calls == [
         {
             "epochs": 1,
             "batch_size": 1,
@@ -133,11 +133,11 @@ def test_predict_names(line: str) -> None:
 
 
 def predict_call(line: str, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    command = SimpleNamespace(predict=lambda *args, **kwargs: seen.append((args, kwargs)) or [Path("a_OUT.png")])
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    command = SimpleNamespace(predict=lambda *args, **kwargs: calls.append((args, kwargs)) or [Path("a_OUT.png")])
     monkeypatch.setitem(sys.modules, "unet.commands.predict", command)
     assert script("predict").main(line.split()) == 0
-    return seen[0]
+    return calls[0]
 
 
 def test_predict_calls_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,11 +148,11 @@ def test_predict_calls_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_what_is_said_replaces_what_the_model_file_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = ("scale", "threshold", "classes", "bilinear")
+    flags = ("scale", "threshold", "classes", "bilinear")
     _, kwargs = predict_call("-i a.jpg", monkeypatch)
-    assert [kwargs[name] for name in said] == [None] * 4
+    assert [kwargs[name] for name in flags] == [None] * 4
     _, kwargs = predict_call("-i a.jpg -s 0.25 -t 0.7 -c 3 --bilinear", monkeypatch)
-    assert [kwargs[name] for name in said] == [0.25, 0.7, 3, True]
+    assert [kwargs[name] for name in flags] == [0.25, 0.7, 3, True]
 
 
 def test_evaluate_names() -> None:
@@ -239,8 +239,8 @@ def test_a_training_that_is_stopped_leaves_its_weights(make_data: Callable[..., 
         if line.startswith("step "):
             break
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 130 and "Traceback" not in said, said
+    _, message = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in message, message
     state = torch.load(tmp_path / "checkpoints" / "INTERRUPTED.pth", weights_only=True)
     assert "mask_values" in state
     (old,) = (tmp_path / "checkpoints").glob("before-*/INTERRUPTED.pth")

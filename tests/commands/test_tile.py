@@ -24,9 +24,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def refused(line: str, capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
     assert cli.main(shlex.split(line)) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("unet: error: ") and "Traceback" not in said
-    return said
+    message = capsys.readouterr().err
+    assert message.startswith("unet: error: ") and "Traceback" not in message
+    return message
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -84,9 +84,9 @@ def test_what_was_made_of_the_tiles_is_stitched() -> None:
     made = tile(["s.png"], Path("tiles"), window=16, step=10)
     Path("masks").mkdir()
     for name, _ in made.tiles("s"):
-        seen = raster.read_bands(f"tiles/{name}.png")[..., 0]
-        raster.write_grey(f"masks/{name}_OUT.png", seen > 99)
-        np.save(f"masks/{name}_probabilities.npy", np.stack([seen, 255 - seen]).astype(np.float16))
+        pixels = raster.read_bands(f"tiles/{name}.png")[..., 0]
+        raster.write_grey(f"masks/{name}_OUT.png", pixels > 99)
+        np.save(f"masks/{name}_probabilities.npy", np.stack([pixels, 255 - pixels]).astype(np.float16))
     with pytest.raises(Exception, match="say --suffix"):
         stitch(Path("masks"), Path("out"), listed=Path("tiles/tiles.json"))
     stitch(Path("masks"), Path("out"), listed=Path("tiles/tiles.json"), suffix="_OUT")

@@ -83,7 +83,7 @@ class Evil:
 
 @pytest.mark.parametrize("command", [TRAIN, "evaluate model.safetensors data"])
 @pytest.mark.parametrize(
-    ("degrade", "said"),
+    ("degrade", "message"),
     [
         (lambda data: shutil.rmtree(data), "no such folder: data"),
         (lambda data: [shutil.rmtree(data / name) for name in ("imgs", "masks")], "no pictures and no folders"),
@@ -102,10 +102,10 @@ class Evil:
     ],
 )  # fmt: skip
 def test_data_that_cannot_be_used(
-    data: Path, command: str, degrade: Callable[[Path], object], said: str, capsys: pytest.CaptureFixture[str]
+    data: Path, command: str, degrade: Callable[[Path], object], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     degrade(data)
-    assert said in refusal(command, capsys)
+    assert message in refusal(command, capsys)
 
 
 def cut(path: Path, suffix: str) -> None:
@@ -144,7 +144,7 @@ def test_what_may_not_be_read(data: Path, name: str, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("degrade", "flags", "said"),
+    ("degrade", "flags", "message"),
     [
         (lambda masks: masks * 0, "", "one value only"),
         (lambda masks: masks * 200 + 3, "--mask-values 0,255,9,9", "two or more different ones"),
@@ -158,19 +158,19 @@ def test_masks_that_hold_no_classes(
     data: Path,
     degrade: Callable[[np.ndarray], np.ndarray],
     flags: str,
-    said: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for path in (data / "masks").iterdir():
         Image.fromarray(degrade(raster.read_mask(path).astype(np.uint8))).save(path)
-    assert said in refusal(f"{TRAIN} {flags}", capsys)
+    assert message in refusal(f"{TRAIN} {flags}", capsys)
 
 
 # --- the split
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ("--val 0", "a share of 0"),
         ("--val 1", "a share of 1"),
@@ -186,10 +186,10 @@ def test_masks_that_hold_no_classes(
         ("--group '^p'", "one group of 4 pictures"),
     ],
 )
-def test_splits_that_leave_nothing(data: Path, flags: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_splits_that_leave_nothing(data: Path, flags: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("names.txt").write_text("this\nthat\n")
     Path("nothing.txt").write_text("# nothing\n")
-    assert said in refusal(f"{TRAIN} {flags}", capsys)
+    assert message in refusal(f"{TRAIN} {flags}", capsys)
 
 
 def test_a_single_picture(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,7 +210,7 @@ def test_two_pictures_of_one_group(data: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("trian data", "did you mean train?"),
         ("evalute m data", "did you mean evaluate?"),
@@ -292,15 +292,15 @@ def test_two_pictures_of_one_group(data: Path, capsys: pytest.CaptureFixture[str
         ("convert model.safetensors model.safetensors", "the source itself"),
     ],
 )
-def test_words_and_numbers(data: Path, line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said in refusal(line, capsys)
+def test_words_and_numbers(data: Path, line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in refusal(line, capsys)
 
 
 # --- settings files, runs, places
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[data]\nrot = 'data'\n[nets]\nx = 1\n[training]\nsteps = 'many'\n", ("data.rot", "nets", "training.steps")),
         ("data = 3", ("data: 3",)),
@@ -310,10 +310,10 @@ def test_words_and_numbers(data: Path, line: str, said: str, capsys: pytest.Capt
         ("[data]\nroot = 'nowhere'\n", ("no such folder: nowhere",)),
     ],
 )
-def test_settings_files(data: Path, text: str, said: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_files(data: Path, text: str, message: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     Path("run.config").write_text(text)
     printed = refusal("train --config run.config --out run", capsys)
-    assert all(word in printed for word in said)
+    assert all(word in printed for word in message)
 
 
 def test_no_settings_file(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -344,7 +344,7 @@ def test_places_that_cannot_be_written(data: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("nowhere.pth", None, "does not exist"),
         ("empty.pth", b"", "is empty"),
@@ -356,7 +356,7 @@ def test_places_that_cannot_be_written(data: Path, capsys: pytest.CaptureFixture
     ],
 )
 def test_files_that_are_no_models(
-    data: Path, name: str, content: bytes | None, said: str, capsys: pytest.CaptureFixture[str]
+    data: Path, name: str, content: bytes | None, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if content is not None:
         Path(name).write_bytes(content)
@@ -366,7 +366,7 @@ def test_files_that_are_no_models(
         f"convert {name} other.safetensors",
         f"{TRAIN} --load {name}",
     ):
-        assert said in refusal(line, capsys)
+        assert message in refusal(line, capsys)
     assert not Path("harmed").exists()
 
 
@@ -402,7 +402,7 @@ def test_a_mask_value_that_the_model_never_saw(data: Path, capsys: pytest.Captur
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("trian data", "did you mean train?"),
         ("train nowhere", "no such folder: nowhere"),
@@ -410,11 +410,11 @@ def test_a_mask_value_that_the_model_never_saw(data: Path, capsys: pytest.Captur
         ("predict -m model.safetensors -i text.png", "text.png is not a picture"),
     ],
 )
-def test_processes(data: Path, line: str, said: str) -> None:
+def test_processes(data: Path, line: str, message: str) -> None:
     Path("evil.pth").write_bytes(pickle.dumps(Evil()))
     Path("text.png").write_text("hello")
     done = subprocess.run([sys.executable, "-m", "unet", *line.split()], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     check_lines(done.stderr)
-    assert said in done.stderr and done.stderr.count("\n") == 1
+    assert message in done.stderr and done.stderr.count("\n") == 1
     assert not Path("harmed").exists()

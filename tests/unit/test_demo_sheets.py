@@ -31,13 +31,13 @@ def test_files_are_what_the_data_room_expects(tmp_path: Path) -> None:
 
 
 def test_same_seed_same_sheet_and_a_sheet_does_not_depend_on_how_many_there_are(tmp_path: Path) -> None:
-    one = synthetic.make_sheets(tmp_path / "one", count=1, size=(64, 64), seed=7)
-    two = synthetic.make_sheets(tmp_path / "two", count=2, size=(64, 64), seed=7)
+    first = synthetic.make_sheets(tmp_path / "one", count=1, size=(64, 64), seed=7)
+    second = synthetic.make_sheets(tmp_path / "two", count=2, size=(64, 64), seed=7)
     other = synthetic.make_sheets(tmp_path / "other", count=1, size=(64, 64), seed=8)
 
     for name in ("imgs/sheet_00.png", "masks/sheet_00_mask.png"):
-        assert (one / name).read_bytes() == (two / name).read_bytes()
-    assert (one / "imgs/sheet_00.png").read_bytes() != (other / "imgs/sheet_00.png").read_bytes()
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    assert (first / "imgs/sheet_00.png").read_bytes() != (other / "imgs/sheet_00.png").read_bytes()
 
 
 Sheets = list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]

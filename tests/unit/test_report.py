@@ -101,9 +101,9 @@ def full_run(tmp_path: Path) -> Path:
         raster.write_picture(run / "samples" / f"{rank:02d}_{name}.png", rng.integers(0, 255, (8, 36, 3), np.uint8))
     labels = Labels(NASTY, default_colors(4), (0, 1, 2, 3), ignored=(255,))
     spec = ModelSpec(classes=4, width=2, depth=2)
-    about = {"unet": "0.1.0", "torch": "2.9", "step": 20, "train_pictures": 24, "val_pictures": 2}
+    provenance = {"unet": "0.1.0", "torch": "2.9", "step": 20, "train_pictures": 24, "val_pictures": 2}
     state = models.build(spec).state_dict()
-    bundle.save(Bundle(spec, labels, Preprocessing(), None, {}, about, state), run / "model.safetensors")
+    bundle.save(Bundle(spec, labels, Preprocessing(), None, {}, provenance, state), run / "model.safetensors")
     return run
 
 
@@ -239,11 +239,11 @@ def test_panels_keep_the_parts_apart(tmp_path: Path) -> None:
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
-def test_an_axis_holds_its_data_and_has_few_ticks(one: float, other: float) -> None:
-    low, high, ticks = scale(min(one, other), max(one, other))
+def test_an_axis_holds_its_data_and_has_few_ticks(first: float, second: float) -> None:
+    low, high, ticks = scale(min(first, second), max(first, second))
 
     slack = 1e-6 * (high - low)
-    assert low <= min(one, other) + slack and high >= max(one, other) - slack and low < high
+    assert low <= min(first, second) + slack and high >= max(first, second) - slack and low < high
     assert 2 <= len(ticks) <= 7
 
 
@@ -290,10 +290,10 @@ def test_health_is_shown_with_what_is_over_and_that_nothing_was_found(full_run: 
         Remark("never predicted", "never or hardly predicted: 水", "train longer", 50, over=80),
     ]
     write_remarks(full_run / "health.json", remarks)
-    said = page_of(full_run).words()
-    assert "step 40 Learning rate 1 is too high: <b>. Set learning_rate=0.002." in said
-    assert "step 50, over by step 80 Never or hardly predicted: 水. Train longer." in said
-    assert "Nothing was found" not in said
+    words = page_of(full_run).words()
+    assert "step 40 Learning rate 1 is too high: <b>. Set learning_rate=0.002." in words
+    assert "step 50, over by step 80 Never or hardly predicted: 水. Train longer." in words
+    assert "Nothing was found" not in words
 
 
 @pytest.mark.parametrize("text", ["{", "[{}]", "7"])

@@ -93,11 +93,11 @@ def choose(source: Source) -> list[tuple[int, int | None, str]]:
     """
     chosen: dict[int, tuple[int | None, str]] = {}
     classes = sorted(enumerate(source.fingerprint.classes), key=lambda item: item[1].share)
-    for rank, (index, facts) in enumerate(classes[:-1]):
-        holders = [place for place in facts.pictures if place not in chosen]
+    for rank, (index, stats) in enumerate(classes[:-1]):
+        holders = [place for place in stats.pictures if place not in chosen]
         if holders and len(chosen) < MOST_ROWS * 3 // 4:
             place = holders[len(holders) * rank // len(classes)]  # neighbours are often much alike
-            chosen[place] = (index, f"{facts.name}, {facts.share:.2%} of all pixels")
+            chosen[place] = (index, f"{stats.name}, {stats.share:.2%} of all pixels")
     for place in np.linspace(0, len(source.train) - 1, MOST_ROWS).astype(int).tolist():
         if len(chosen) < MOST_ROWS:
             chosen.setdefault(place, (None, "one of the others"))
@@ -106,16 +106,16 @@ def choose(source: Source) -> list[tuple[int, int | None, str]]:
 
 def heading(samples: SegmentationDataset, resolved: Config) -> tuple[str, ...]:
     """Return lines that say how samples are made: the strengths that change something, by their names as settings."""
-    told = []
+    changes = []
     for field in fields(Augmentation):
         value = getattr(samples.augmentation, field.name)
         if field.name == "elastic_share" and value:
-            told.append(f"elastic {value:g} of the shorter side")
+            changes.append(f"elastic {value:g} of the shorter side")
         elif value != field.default:
-            told.append(field.name if value is True else f"{field.name} {value}")
+            changes.append(field.name if value is True else f"{field.name} {value}")
     size = "whole pictures" if samples.crop is None else f"crops of {samples.crop[1]} x {samples.crop[0]} px"
     return (
-        f"augment {resolved.training.augment}: {', '.join(told) or 'nothing is changed'}",
+        f"augment {resolved.training.augment}: {', '.join(changes) or 'nothing is changed'}",
         f"scale {samples.preprocessing.scale:g}, {size}; left the picture, then samples of it; "
         "what is tinted white does not count",
     )

@@ -83,8 +83,8 @@ def _read(form: str, source: Path, options: dict[str, Any]) -> Annotations:
         if (error.name or "").startswith("unet"):
             raise
         raise MissingExtraError(f"importing {form}", "import") from None
-    found: Annotations = reader.read(source, **options)
-    return found
+    annotations: Annotations = reader.read(source, **options)
+    return annotations
 
 
 def _summary(written: Written, out: Path, skip_empty: bool) -> list[str]:

@@ -19,7 +19,7 @@ from unet.data.inspection.survey import Survey
 from unet.data.manifest import to_toml
 from unet.errors import InputError
 from unet.files import write_json, write_text
-from unet.report.contact_sheet import Shown, contact_sheet, write_contact_sheet
+from unet.report.contact_sheet import SheetPicture, contact_sheet, write_contact_sheet
 from unet.runs.source import data_config, place, survey_of
 from unet.runs.targets import check_outside, check_target
 from unet.terminal.display import open_display
@@ -79,17 +79,17 @@ def inspect(
             check_target(target, overwrite, flag)
     display = open_display()
     survey = survey_of(settings, TrainingConfig().seed, display, patient=True)
-    facts = summarise_survey(survey, where)
-    print_facts(facts)
+    summary = summarise_survey(survey, where)
+    print_summary(summary)
     if json is not None:
-        write_json(json, facts)
+        write_json(json, summary)
         display.say(f"facts {json}")
     if init is not None:
         write_manifest(init, survey)
         display.say(f"data  {init}; train from it: unet train {init}")
     shown = contact_sheet(survey)
     folder.mkdir(parents=True, exist_ok=True)
-    write_page(facts, shown, folder / "inspect.html")
+    write_page(summary, shown, folder / "inspect.html")
     display.say(f"page  {folder / 'inspect.html'}")
     if shown:
         write_contact_sheet(shown, folder / "contact.png")
@@ -131,16 +131,16 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
         raise InputError(f"{folder} holds other pages", "a new folder", "choose another --out, or allow --overwrite")
 
 
-def print_facts(facts: dict[str, Any]) -> None:
+def print_summary(summary: dict[str, Any]) -> None:
     """Print what there is and what was found to standard output."""
     console = Console(highlight=False, soft_wrap=True)
-    if facts["parts"]:
-        _print_table(console, ("name", "pairs", "sizes", "bands", "depth", "pictures", "masks"), facts["parts"])
-    if facts["classes"]:
-        _print_table(console, ("name", "value", "pixels", "pictures", "train", "val"), facts["classes"])
-    if facts["values"]:
-        _print_table(console, ("value", "pixels", "masks"), facts["values"])
-    for finding in facts["findings"]:
+    if summary["parts"]:
+        _print_table(console, ("name", "pairs", "sizes", "bands", "depth", "pictures", "masks"), summary["parts"])
+    if summary["classes"]:
+        _print_table(console, ("name", "value", "pixels", "pictures", "train", "val"), summary["classes"])
+    if summary["values"]:
+        _print_table(console, ("value", "pixels", "masks"), summary["values"])
+    for finding in summary["findings"]:
         console.print()
         line = Text(finding["severity"], _STYLES[finding["severity"]])
         console.print(line.append(f" {finding['kind']}: {finding['found']}", "default"))
@@ -150,12 +150,12 @@ def print_facts(facts: dict[str, Any]) -> None:
             console.print(f"  remedy:   {finding['remedy']}", markup=False)
         for file in shortened(finding["files"], 3):
             console.print(f"    {file}", markup=False)
-    counts = {name: sum(finding["severity"] == name for finding in facts["findings"]) for name in SEVERITIES}
+    counts = {name: sum(finding["severity"] == name for finding in summary["findings"]) for name in SEVERITIES}
     console.print()
     console.print(", ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items()))
 
 
-def write_page(facts: dict[str, Any], shown: Sequence[Shown], path: Path) -> None:
+def write_page(summary: dict[str, Any], shown: Sequence[SheetPicture], path: Path) -> None:
     """Write the page: one file that needs no network."""
     environment = Environment(
         # The style and the templates lie together; the module of the report would bring torch along.
@@ -166,7 +166,7 @@ def write_page(facts: dict[str, Any], shown: Sequence[Shown], path: Path) -> Non
         undefined=StrictUndefined,
     )
     environment.filters["percent"] = _percent
-    text = environment.get_template("inspect.html.j2").render(**facts, shown=shown, mark=MARK)
+    text = environment.get_template("inspect.html.j2").render(**summary, shown=shown, mark=MARK)
     write_text(path, text)
 
 

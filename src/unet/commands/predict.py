@@ -135,8 +135,8 @@ def predict(
         if save:
             write_prediction(job.mask, prediction.indices, loaded.labels, raw_values)
         if overlay:
-            seen = viewable(picture, loaded.preprocessing.data_range)
-            raster.write_picture(job.overlay, draw_overlay(seen, prediction.indices, loaded.labels))
+            background = viewable(picture, loaded.preprocessing.data_range)
+            raster.write_picture(job.overlay, draw_overlay(background, prediction.indices, loaded.labels))
         if prediction.probabilities is not None:
             write_probabilities(job.probabilities, prediction.probabilities)
         names = [getattr(job, kind) for kind in wanted]

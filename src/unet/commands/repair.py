@@ -80,16 +80,18 @@ def repair(
     check_outside(out, settings)
     _check_new(out)
     display = open_display()
-    about = describe(settings)
-    if about.file is not None:
-        display.say(f"of {about.file} the folders, the suffix and the ignored values count here")
-    settings = settings.model_copy(update={"ignore": about.ignore})
-    pairing = pair_up(about.root, images=about.images, masks=about.masks, mask_suffix=about.mask_suffix)
+    description = describe(settings)
+    if description.file is not None:
+        display.say(f"of {description.file} the folders, the suffix and the ignored values count here")
+    settings = settings.model_copy(update={"ignore": description.ignore})
+    pairing = pair_up(
+        description.root, images=description.images, masks=description.masks, mask_suffix=description.mask_suffix
+    )
     sure = sure_pairs(pairing)
     everything = [pair for parts in (pairing.parts, sure) for pairs in parts.values() for pair in pairs]
     with display.counting("reading masks and pictures") as progress:
-        found = scan(everything, progress=progress)
-    plan = make_plan(pairing, sure, found, settings, instances, drop_copies=drop_duplicates)
+        scanned = scan(everything, progress=progress)
+    plan = make_plan(pairing, sure, scanned, settings, instances, drop_copies=drop_duplicates)
     print_plan(plan)
     if not dry_run:
         print_classes(plan.labels, write_copy(plan, out, place(settings), display))
@@ -139,7 +141,7 @@ def write_copy(plan: RepairPlan, out: Path, source: str, display: Display) -> ND
         write_record(draft, plan, done, source)
         (draft / _MARK).unlink()
         draft.rename(out)
-        return np.asarray(np.sum([one.pixels for one in done], axis=0))
+        return np.asarray(np.sum([pair.pixels for pair in done], axis=0))
     except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
         if isinstance(error, OSError):

@@ -45,7 +45,7 @@ def stitch(tiles: Path, out: Path, *, listed: Path | None = None, suffix: str | 
     if not tiles.is_dir():
         raise InputError(f"no such folder: {tiles}", "the tiles")
     made = read_list(Path(listed) if listed is not None else tiles / LIST)
-    found = _files(made, tiles, suffix)
+    files = _files(made, tiles, suffix)
     existing = [path for name in made.sizes for path in (out / f"{name}.png", out / f"{name}.npy") if path.exists()]
     if existing:
         raise InputError(f"{existing[0]} exists already", "new files", "choose another --out")
@@ -54,7 +54,7 @@ def stitch(tiles: Path, out: Path, *, listed: Path | None = None, suffix: str | 
     with display.counting("stitching") as progress:
         for done, name in enumerate(made.sizes):
             progress(done, len(made.sizes))
-            pixels, palette = _put_together(made, name, found)
+            pixels, palette = _put_together(made, name, files)
             out.mkdir(parents=True, exist_ok=True)
             written.append(write_pixels(out / name, pixels, palette))
     for path in written:
@@ -85,13 +85,13 @@ def _files(made: TileList, folder: Path, suffix: str | None) -> dict[str, Path]:
 
 
 def _put_together(
-    made: TileList, name: str, found: dict[str, Path]
+    made: TileList, name: str, files: dict[str, Path]
 ) -> tuple[NDArray[Any], tuple[tuple[int, int, int], ...] | None]:
     """Return a picture (H, W, C) from its tiles, and the palette of the first."""
     whole: NDArray[Any] | None = None
     palette = None
     for tile_name, place in made.tiles(name):
-        path = found[tile_name]
+        path = files[tile_name]
         pixels = raster.read_bands(path)
         if whole is None:
             whole = np.empty((*made.sizes[name], pixels.shape[2]), pixels.dtype)

@@ -147,15 +147,15 @@ def _plants(ink: Ink, park: NDArray[np.bool_], rng: np.random.Generator) -> None
 
 
 def _dot(radius: float) -> Ink:
-    reach = math.ceil(radius)
-    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    half = math.ceil(radius)
+    rows, columns = np.mgrid[-half : half + 1, -half : half + 1]
     return np.where(np.hypot(rows, columns) <= radius, np.float32(0.8), np.float32(np.nan))
 
 
 def _tree(radius: float) -> Ink:
     """Return a ring, clear inside, with a shadow to the lower right; NaN leaves what is there."""
-    reach = math.ceil(1.6 * radius)
-    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    half = math.ceil(1.6 * radius)
+    rows, columns = np.mgrid[-half : half + 1, -half : half + 1]
     distance = np.hypot(rows, columns)
     stamp = np.full(distance.shape, np.nan, dtype=np.float32)
     stamp[np.hypot(rows - 0.45 * radius, columns - 0.45 * radius) <= radius] = 0.7

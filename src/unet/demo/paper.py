@@ -95,8 +95,8 @@ def _stains(shape: tuple[int, ...], age: float, rng: np.random.Generator) -> Flo
         centre, radius = rng.uniform(0, 1, 2) * shape, rng.uniform(0.08, 0.24) * min(shape)
         distance = np.hypot(rows - centre[0], columns - centre[1]) * (1 + 0.09 * clouds(shape, 40, rng))
         inside = 1 / (1 + np.exp(np.clip(distance - radius, -50, 50)))
-        rim = np.exp(-(((distance - radius + 2.5) / 3.0) ** 2))
-        dark += (0.05 * inside + 0.07 * rim) * rng.uniform(0.5, 1.2)
+        edge = np.exp(-(((distance - radius + 2.5) / 3.0) ** 2))
+        dark += (0.05 * inside + 0.07 * edge) * rng.uniform(0.5, 1.2)
     for _ in range(rng.poisson(10 * age)):
         centre, radius = rng.uniform(0, 1, 2) * shape, rng.uniform(0.6, 2.2)
         dark += 0.2 * np.exp(-(((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / radius**2))

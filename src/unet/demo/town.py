@@ -101,8 +101,8 @@ def plan_town(size: tuple[int, int], rng: np.random.Generator) -> Town:
     sides = np.array(size, dtype=np.float64)
     angle = rng.uniform(-0.3, 0.3)
     # The ground is a turned rectangle that covers the sheet.
-    reach = np.abs(rotation(angle)) @ sides / 2 + 2
-    ground = reach * [[-1, -1], [-1, 1], [1, 1], [1, -1]] @ rotation(angle).T + sides / 2
+    extent = np.abs(rotation(angle)) @ sides / 2 + 2
+    ground = extent * [[-1, -1], [-1, 1], [1, 1], [1, -1]] @ rotation(angle).T + sides / 2
     blocks, streets = _subdivide(ground, angle, min(7000.0, sides.prod() / 9), STREET_WIDTHS, rng)
     blocks = [b for b in blocks if (b.max(axis=0) > 0).all() and (b.min(axis=0) < sides).all()]
     town = Town(streets, angle, _river(angle, float(sides.min()), rng) if rng.random() < 0.6 else None)
@@ -160,8 +160,8 @@ def _plant(town: Town, block: Floats, rng: np.random.Generator) -> None:
     what = rng.random()
     if what < 0.45:
         around = np.linspace(0, 2 * math.pi, 24, endpoint=False)
-        reach = radius * rng.uniform(0.25, 0.4) * (1 + 0.12 * np.sin(2 * around + rng.uniform(0, 6)))
-        town.add(middle + reach[:, None] * np.column_stack([np.sin(around), 1.3 * np.cos(around)]), WATER)
+        shore = radius * rng.uniform(0.25, 0.4) * (1 + 0.12 * np.sin(2 * around + rng.uniform(0, 6)))
+        town.add(middle + shore[:, None] * np.column_stack([np.sin(around), 1.3 * np.cos(around)]), WATER)
     elif what < 0.7:
         pavilion = radius * 0.25 * np.array([[-1, -1.4], [-1, 1.4], [1, 1.4], [1, -1.4]])
         town.add(middle + pavilion @ rotation(town.angle).T, BUILDING, SOLID)

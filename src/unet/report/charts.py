@@ -36,8 +36,8 @@ def line_chart(
     what : str
         Description for people who do not see it.
     """
-    xs = [x for one in series for x, _ in one.points]
-    ys = [y for one in series for _, y in one.points]
+    xs = [x for line in series for x, _ in line.points]
+    ys = [y for line in series for _, y in line.points]
     low, high, ticks = scale(min(ys) if floor is None else min(floor, *ys), max(ys))
     first, last = min(xs), max(xs)
     span = last - first
@@ -55,15 +55,15 @@ def line_chart(
     for tick in [first] if span == 0 else [t for t in scale(first, last)[2] if first <= t <= last]:
         x, _ = place(tick, low)
         parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="middle">{short(tick)}</text>')
-    for number, one in enumerate(series):
-        path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in one.points)
+    for number, line in enumerate(series):
+        path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in line.points)
         parts.append(f'<polyline class="line line-{number}" points="{path}"/>')
-        dense = len(one.points) > 40
-        for point in one.points:
+        dense = len(line.points) > 40
+        for point in line.points:
             x, y = place(*point)
             best = mark is not None and point[0] == mark
             kind = "dot best" if best else "dot faint" if dense else "dot"
-            tip = f"{escape(one.name)} {point[1]:.4g} at step {point[0]:.0f}{', the weights kept' if best else ''}"
+            tip = f"{escape(line.name)} {point[1]:.4g} at step {point[0]:.0f}{', the weights kept' if best else ''}"
             parts.append(
                 f'<circle class="{kind} line-{number}" cx="{x:.1f}" cy="{y:.1f}" r="{4.5 if best else 2.4}">'
                 f"<title>{tip}</title></circle>"

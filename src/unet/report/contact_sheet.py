@@ -33,7 +33,7 @@ _MOST_COLORS = 24  # told apart where the masks hold no classes
 
 
 @dataclass(frozen=True)
-class Shown:
+class SheetPicture:
     """A picture (h, w, 3), the same with its mask laid over it, its name, and why it is shown."""
 
     name: str
@@ -52,7 +52,7 @@ class Shown:
         return _uri(self.overlay)
 
 
-def contact_sheet(survey: Survey) -> list[Shown]:
+def contact_sheet(survey: Survey) -> list[SheetPicture]:
     """Return the pictures that a person should look at, drawn."""
     chosen = choose(survey)
     if not chosen:
@@ -76,9 +76,9 @@ def choose(survey: Survey) -> dict[Pair, str]:
                 break
             path = next((path for path in _starts(line) if path in by_path), "")
             twin = next((path for path in _ends(line) if path in by_path), "")  # of a duplicate
-            for found in (by_path[path] for path in (path, twin) if path):
-                shown += found not in chosen and found == by_path[path]
-                chosen.setdefault(found, finding.kind + _short(line.removeprefix(path)))
+            for match in (by_path[path] for path in (path, twin) if path):
+                shown += match not in chosen and match == by_path[path]
+                chosen.setdefault(match, finding.kind + _short(line.removeprefix(path)))
     if survey.labels is not None and pairs:
         counts = np.array([class_counts(mask, survey.labels)[: len(survey.labels)] for mask in survey.scan.masks])
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -92,39 +92,39 @@ def choose(survey: Survey) -> dict[Pair, str]:
     return chosen
 
 
-def colors_for(seen: MaskValues) -> Labels:
+def colors_for(mask_values: MaskValues) -> Labels:
     """Return a class table to draw masks with that hold no classes: the values that may be true, or the commonest."""
-    values = believed(seen)
+    values = believed(mask_values)
     if len(values) < 2:
-        values = sorted((value for value, _ in seen.counts.most_common(_MOST_COLORS)), key=order_of)
+        values = sorted((value for value, _ in mask_values.counts.most_common(_MOST_COLORS)), key=order_of)
     values = values[:_MOST_COLORS]
     colors: tuple[Color, ...] = default_colors(len(values))
-    if seen.is_rgb:
+    if mask_values.is_rgb:
         colors = tuple(value for value in values if isinstance(value, tuple))
     return Labels(default_names(len(values)), colors, tuple(values), rule="nearest")
 
 
-def write_contact_sheet(shown: Sequence[Shown], path: Path) -> None:
+def write_contact_sheet(shown: Sequence[SheetPicture], path: Path) -> None:
     """Write all overlays as one picture, with their names and why they are there."""
     tiles = []
-    for one in shown:
-        height, width = fit_within(one.overlay.shape, _TILE)
+    for picture in shown:
+        height, width = fit_within(picture.overlay.shape, _TILE)
         tile = np.full((_TILE, _TILE + 8, 3), 255, np.uint8)
-        tile[_TILE - height :, 4 : 4 + width] = raster.resize(one.overlay, height, width, "area")
-        tiles.append(np.concatenate([tile, raster.caption([one.name, one.why, ""], _TILE + 8)]))
+        tile[_TILE - height :, 4 : 4 + width] = raster.resize(picture.overlay, height, width, "area")
+        tiles.append(np.concatenate([tile, raster.caption([picture.name, picture.why, ""], _TILE + 8)]))
     columns = min(_COLUMNS, len(tiles))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
     raster.write_picture(path, np.concatenate(rows))
 
 
-def _draw(pair: Pair, why: str, labels: Labels, data_range: float) -> Shown:
+def _draw(pair: Pair, why: str, labels: Labels, data_range: float) -> SheetPicture:
     picture = viewable(raster.read(pair.image), data_range)
     mask = raster.read_mask(pair.mask)
     height, width = fit_within(picture.shape, _SIDE)
     small = raster.resize(picture, height, width, "area")
     indices = labels.encode(raster.resize(mask, height, width, "nearest"))
-    return Shown(pair.name, why, small, overlay(small, indices, labels))
+    return SheetPicture(pair.name, why, small, overlay(small, indices, labels))
 
 
 def fit_within(shape: tuple[int, ...], side: int) -> tuple[int, int]:

@@ -54,7 +54,7 @@ def render(run_files: RunFiles) -> str:
         name="/".join(run_files.run.resolve().parts[-2:]),
         headline=summary.headline(run_files),
         story=summary.story(run_files),
-        facts=summary.facts(run_files),
+        key_figures=summary.key_figures(run_files),
         notes=summary.notes(run_files),
         folds=run_files.folds,
         samples=sections.samples(run_files),

@@ -133,7 +133,7 @@ def _folds(path: Path) -> tuple[dict[str, Any], ...]:
     text = _text(path)
     try:
         return (
-            tuple({"number": number, **one} for number, one in enumerate(json.loads(text)["done"], 1)) if text else ()
+            tuple({"number": number, **fold} for number, fold in enumerate(json.loads(text)["done"], 1)) if text else ()
         )
     except (ValueError, TypeError, KeyError):
         raise InputError(f"{path} holds no folds", "those of a cross-validation") from None

@@ -39,11 +39,11 @@ def samples(run_files: RunFiles) -> list[SamplePanels]:
     known: dict[str, tuple[int | None, dict[str, Any]]] = {
         image["name"].replace("/", "_"): (rank, image) for rank, image in enumerate(images, start=1)
     }
-    found = []
+    result = []
     for panels in filter(None, map(panels_of, run_files.samples)):
         rank, image = known.get(panels.name, (None, {}))
-        found.append(SamplePanels(panels, image.get("mean_iou"), image.get("pixel_accuracy"), rank))
-    return found
+        result.append(SamplePanels(panels, image.get("mean_iou"), image.get("pixel_accuracy"), rank))
+    return result
 
 
 # ---- classes ----
@@ -72,17 +72,17 @@ def classes(run_files: RunFiles) -> list[ClassRow]:
     total = max(1, sum(map(sum, rows)))
     return [
         ClassRow(
-            name=one["name"],
+            name=scores["name"],
             color=css(color),
-            iou=one["iou"],
-            dice=one["dice"],
-            precision=one["precision"],
-            recall=one["recall"],
-            pixels=one["pixels"],
+            iou=scores["iou"],
+            dice=scores["dice"],
+            precision=scores["precision"],
+            recall=scores["recall"],
+            pixels=scores["pixels"],
             share=sum(rows[index]) / total,
             predicted_share=sum(row[index] for row in rows) / total,
         )
-        for index, (one, color) in enumerate(zip(run_files.scores["classes"], run_files.colors, strict=True))
+        for index, (scores, color) in enumerate(zip(run_files.scores["classes"], run_files.colors, strict=True))
     ]
 
 
@@ -126,15 +126,15 @@ def confusions(run_files: RunFiles, most: int = 6) -> list[Confusion]:
     """Return the most frequent mistakes by number of pixels."""
     if run_files.scores is None:
         return []
-    rows, names = run_files.scores["confusion"], [one["name"] for one in run_files.scores["classes"]]
+    rows, names = run_files.scores["confusion"], [scores["name"] for scores in run_files.scores["classes"]]
     total = sum(map(sum, rows))
-    found = [
+    mistakes = [
         Confusion(names[i], names[j], row[j] / total, row[j] / sum(row))
         for i, row in enumerate(rows)
         for j in range(len(row))
         if i != j and row[j]
     ]
-    return sorted(found, key=lambda mistake: -mistake.share)[:most]
+    return sorted(mistakes, key=lambda mistake: -mistake.share)[:most]
 
 
 # ---- curves ----
@@ -171,7 +171,7 @@ class Chart:
 def charts(run_files: RunFiles) -> list[Chart]:
     """Return the curves that the run has numbers for."""
     kept = best_step(run_files)
-    found = []
+    result = []
     for title, keys in CHARTS:
         lines = [
             Series(COLUMNS[key], tuple((row["step"], row[key]) for row in run_files.rows if key in row)) for key in keys
@@ -182,10 +182,10 @@ def charts(run_files: RunFiles) -> list[Chart]:
                 f"{line.name} from {line.points[0][1]:.4g} to {line.points[-1][1]:.4g}" for line in lines
             )
             floor = 0.0 if title == "Learning rate" else None
-            found.append(
+            result.append(
                 Chart(title, [line.name for line in lines], line_chart(lines, mark=kept, floor=floor, what=what))
             )
-    return found
+    return result
 
 
 def best_step(run_files: RunFiles) -> float | None:
@@ -241,18 +241,18 @@ PROVENANCE = {
 
 def origin(run_files: RunFiles) -> dict[str, str]:
     """Return where the model comes from, by name."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     if run_files.model:
-        about, spec, input_ = run_files.model.provenance, run_files.model.spec, run_files.model.preprocessing
-        found["network"] = (
+        provenance, spec, input_ = run_files.model.provenance, run_files.model.spec, run_files.model.preprocessing
+        result["network"] = (
             f"{network_name(spec.architecture)}, width {spec.width}, depth {spec.depth}, "
             f"{'bilinear' if spec.bilinear else 'transposed convolution'} up-sampling"
         )
-        found["input"] = f"{words.counted(spec.bands, 'band')}, scale {input_.scale:g}, resampled by {input_.resample}"
+        result["input"] = f"{words.counted(spec.bands, 'band')}, scale {input_.scale:g}, resampled by {input_.resample}"
         path = run_files.run / "model.safetensors"
-        found["model file"] = f"{path.name}, {words.file_size(path.stat().st_size)}"
-        found |= {title: str(about[key]) for key, title in PROVENANCE.items() if key in about}
+        result["model file"] = f"{path.name}, {words.file_size(path.stat().st_size)}"
+        result |= {title: str(provenance[key]) for key, title in PROVENANCE.items() if key in provenance}
     settings = run_files.settings.training
-    found["computed"] = f"{settings.precision} on {settings.device}"
-    found["run folder"] = str(run_files.run)
-    return found
+    result["computed"] = f"{settings.precision} on {settings.device}"
+    result["run folder"] = str(run_files.run)
+    return result

@@ -33,7 +33,7 @@ def main_score(scores: dict[str, Any]) -> tuple[str, float | None]:
 
 def story(run_files: RunFiles) -> str:
     """Return in plain sentences what was trained on what, and for how long."""
-    about = run_files.model.provenance if run_files.model else {}
+    provenance = run_files.model.provenance if run_files.model else {}
     if run_files.model:
         spec = run_files.model.spec
         # Batch norm's running statistics are state, but nothing that is learned.
@@ -44,14 +44,14 @@ def story(run_files: RunFiles) -> str:
         network = f"A {network_name(run_files.settings.model.architecture)}"
     times = f" {len(run_files.folds)} times" if run_files.folds else ""
     sentences = [f"{network} was trained{times}"]
-    names = [one["name"] for one in run_files.scores["classes"]] if run_files.scores else []
+    names = [scores["name"] for scores in run_files.scores["classes"]] if run_files.scores else []
     if names:
         sentences[0] += f" to tell {words.listed(names)} apart"
     data = run_files.settings.data.root or run_files.settings.data.images
-    if about.get("train_pictures"):
-        sentences[0] += f", on {words.counted(about['train_pictures'], 'picture')}"
+    if provenance.get("train_pictures"):
+        sentences[0] += f", on {words.counted(provenance['train_pictures'], 'picture')}"
     if data:
-        sentences[0] += f"{' of' if about.get('train_pictures') else ' on'} {data}"
+        sentences[0] += f"{' of' if provenance.get('train_pictures') else ' on'} {data}"
     seconds = _last(run_files, "seconds")
     if seconds:
         sentences[0] += f", for {words.duration(seconds)}"
@@ -70,62 +70,62 @@ def _last(run_files: RunFiles, key: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class Fact:
-    """A figure of the first screen: what it is, the figure, what to know about it."""
+class KeyFigure:
+    """A figure of the first screen: what it is, the figure, what to know detail it."""
 
     name: str
     value: str
-    about: str
+    detail: str
 
 
-def facts(run_files: RunFiles) -> list[Fact]:
+def key_figures(run_files: RunFiles) -> list[KeyFigure]:
     """Return the figures of the first screen."""
-    found = []
+    figures = []
     if run_files.scores:
         scores = run_files.scores
         without = words.score(scores.get("mean_iou_foreground"))
         dice = words.score(scores.get("mean_dice_foreground"))
         first = scores["classes"][0]["name"]
-        found += [
-            Fact("mean IoU", words.score(scores["mean_iou"]), f"{without} without {first}"),
-            Fact("mean Dice", words.score(scores["mean_dice"]), f"{dice} without {first}"),
-            Fact("pixel accuracy", words.percent(scores["pixel_accuracy"]), "of all pixels right"),
+        figures += [
+            KeyFigure("mean IoU", words.score(scores["mean_iou"]), f"{without} without {first}"),
+            KeyFigure("mean Dice", words.score(scores["mean_dice"]), f"{dice} without {first}"),
+            KeyFigure("pixel accuracy", words.percent(scores["pixel_accuracy"]), "of all pixels right"),
         ]
     steps, seconds = _last(run_files, "step"), _last(run_files, "seconds")
     if steps and seconds:
         speed = _last(run_files, "pictures_per_second")
-        about = words.counted(int(steps), "step") + (f", {speed:.3g} pictures per second" if speed else "")
-        found.append(Fact("trained for", words.duration(seconds), about))
-    return found
+        detail = words.counted(int(steps), "step") + (f", {speed:.3g} pictures per second" if speed else "")
+        figures.append(KeyFigure("trained for", words.duration(seconds), detail))
+    return figures
 
 
 def notes(run_files: RunFiles) -> list[str]:
     """Return what a reader of the scores has to know, in sentences."""
     if run_files.scores is None:
         return ["Scores appear here once the run has been validated."]
-    found = []
+    sentences = []
     rows = run_files.scores["confusion"]
     predicted = [sum(row[index] for row in rows) for index in range(len(rows))]
     named = list(zip(run_files.scores["classes"], predicted, strict=True))
-    never = [one["name"] for one, pixels in named if one["pixels"] and not pixels]
-    absent = [one["name"] for one, _ in named if not one["pixels"]]
-    only = [one["name"] for one, pixels in named if pixels]
-    if len(only) == 1 and len([one for one, _ in named if one["pixels"]]) > 1:
-        found.append(
+    never = [scores["name"] for scores, pixels in named if scores["pixels"] and not pixels]
+    absent = [scores["name"] for scores, _ in named if not scores["pixels"]]
+    only = [scores["name"] for scores, pixels in named if pixels]
+    if len(only) == 1 and len([scores for scores, _ in named if scores["pixels"]]) > 1:
+        sentences.append(
             f"The model has collapsed: it answers {only[0]} for every pixel. Train longer, lower the learning "
             "rate, or turn class_weights on."
         )
     elif never:
-        found.append(f"Never predicted, though there: {words.listed(never)}. Their IoU, Dice and recall are 0.")
+        sentences.append(f"Never predicted, though there: {words.listed(never)}. Their IoU, Dice and recall are 0.")
     if absent:
-        found.append(
+        sentences.append(
             f"Not in the pictures scored: {words.listed(absent)}. They have no scores ({words.DASH}) and do not "
             "enter the means."
         )
     pictures = len(run_files.scores["images"])
     if pictures < FEW:
-        found.append(
+        sentences.append(
             f"{words.counted(pictures, 'picture')} {'is' if pictures == 1 else 'are'} few to score on: expect other "
             "pictures to score differently."
         )
-    return found
+    return sentences

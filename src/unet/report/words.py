@@ -27,9 +27,9 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
-def counted(number: int, one: str, many: str = "") -> str:
+def counted(number: int, singular: str, plural: str = "") -> str:
     """Return "1 picture", "12,345 pictures"."""
-    return f"{number:,}\N{NO-BREAK SPACE}{one if number == 1 else many or one + 's'}"
+    return f"{number:,}\N{NO-BREAK SPACE}{singular if number == 1 else plural or singular + 's'}"
 
 
 def duration(seconds: float) -> str:

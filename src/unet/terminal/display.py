@@ -45,7 +45,7 @@ class Display:
             self._bars = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=None),
-                TextColumn("{task.fields[about]}"),
+                TextColumn("{task.fields[detail]}"),
                 TimeElapsedColumn(),
                 TextColumn("{task.fields[left]}"),
                 console=self.console,
@@ -70,19 +70,19 @@ class Display:
         if self._bars is None:
             return
         if self._training is None:
-            self._training = self._bars.add_task("training", total=1.0, about="", left="")
+            self._training = self._bars.add_task("training", total=1.0, detail="", left="")
         left = "" if tick.seconds_left is None else f"{_clock(tick.seconds_left)} left"
         score = "" if tick.best is None else f"best {tick.best:.3f}  "
-        about = f"step {tick.step}  loss {tick.loss:.3f}  {score}{tick.pictures_per_second:.1f} pictures/s"
-        self._bars.update(self._training, completed=tick.share, about=about, left=left)
+        detail = f"step {tick.step}  loss {tick.loss:.3f}  {score}{tick.pictures_per_second:.1f} pictures/s"
+        self._bars.update(self._training, completed=tick.share, detail=detail, left=left)
 
     def validating(self, done: int, total: int) -> None:
         """Show how far a validation is."""
         if self._bars is None:
             return
         if self._checking is None:
-            self._checking = self._bars.add_task("validation", total=total, about="", left="")
-        self._bars.update(self._checking, completed=done, total=total, about=f"{done}/{total}", visible=done < total)
+            self._checking = self._bars.add_task("validation", total=total, detail="", left="")
+        self._bars.update(self._checking, completed=done, total=total, detail=f"{done}/{total}", visible=done < total)
 
     def counting(self, what: str) -> Counting:
         """Return a context whose value is called with (done, total) while `what` goes on."""

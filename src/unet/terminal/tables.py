@@ -16,10 +16,10 @@ def print_scores(scores: dict[str, Any], title: str) -> None:
     table.add_column("class")
     for name in ("IoU", "Dice", "precision", "recall", "pixels", *(("boundary F", "HD95, px") if boundary else ())):
         table.add_column(name, justify="right")
-    for index, one in enumerate(scores["classes"]):
-        shown = [_number(one[key]) for key in ("iou", "dice", "precision", "recall")]
+    for index, row in enumerate(scores["classes"]):
+        shown = [_number(row[key]) for key in ("iou", "dice", "precision", "recall")]
         near = _near(boundary["classes"][index], "f", "hausdorff95") if boundary else ()
-        table.add_row(Text(one["name"]), *shown, f"{one['pixels']:,}", *near)
+        table.add_row(Text(row["name"]), *shown, f"{row['pixels']:,}", *near)
     table.add_section()
     means = (_number(scores["mean_iou"]), _number(scores["mean_dice"]))
     near = _near(boundary, "mean_f", "mean_hausdorff95") if boundary else ()
