@@ -71,8 +71,8 @@ def test_masks_beside_the_pictures(model: Path, pictures: Path, capsys: pytest.C
     assert (mask.mode, mask.size) == ("P", (31, 20))
     np.testing.assert_array_equal(np.asarray(mask), EXPECTED)
     assert tuple(np.asarray(mask.convert("RGB"))[3, 20]) == (200, 30, 30)
-    said = capsys.readouterr().err
-    assert "1/2" in said and "road 51.6%, car 48.4%" in said
+    printed = capsys.readouterr().err
+    assert "1/2" in printed and "road 51.6%, car 48.4%" in printed
 
 
 def test_each_input_once_by_file_folder_and_pattern(model: Path, pictures: Path) -> None:
@@ -199,8 +199,8 @@ def test_a_truncated_picture(model: Path, pictures: Path, capsys: pytest.Capture
 
 def test_a_picture_of_another_kind_is_named(model: Path, pictures: Path) -> None:
     np.save(pictures / "many.npy", np.zeros((20, 31, 7), np.uint8))
-    said = refusal(InputError, model, [str(pictures)])
-    assert "1 of 3 pictures could not be used" in said and "many.npy: a picture with 7 bands" in said
+    message = refusal(InputError, model, [str(pictures)])
+    assert "1 of 3 pictures could not be used" in message and "many.npy: a picture with 7 bands" in message
     assert {"a_OUT.png", "b_OUT.png"} <= set(files(pictures))
 
 
