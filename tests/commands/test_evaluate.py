@@ -31,10 +31,10 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def untrained(path: str = "model.safetensors", labels: Labels = THREE, scale: float = 1.0, **about: Any) -> Path:
+def untrained(path: str = "model.safetensors", labels: Labels = THREE, scale: float = 1.0, **architecture: Any) -> Path:
     """A model with random weights: its mistakes are all over the place."""
     torch.manual_seed(3)
-    spec = ModelSpec(**{"classes": len(labels), "width": 3, "depth": 2, **about})
+    spec = ModelSpec(**{"classes": len(labels), "width": 3, "depth": 2, **architecture})
     state = models.build(spec).state_dict()
     state["outc.conv.weight"] *= 30
     bundle.save(Bundle(spec, labels, Preprocessing(scale=scale), None, {}, {}, state), Path(path))
@@ -58,23 +58,23 @@ def three_classes(folder: Path) -> Path:
 def counted(truth: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.int64]:
     """A confusion matrix of three classes, pixel by pixel."""
     matrix = np.zeros((3, 3), np.int64)
-    for true, said in zip(truth.ravel().tolist(), predicted.ravel().tolist(), strict=True):
+    for true, predicted_class in zip(truth.ravel().tolist(), predicted.ravel().tolist(), strict=True):
         if true != 255:
-            matrix[true, said] += 1
+            matrix[true, predicted_class] += 1
     return matrix
 
 
 def by_hand(matrix: NDArray[np.int64]) -> dict[str, Any]:
     """Scores of a confusion matrix as fractions of sets, one class at a time."""
     rows = []
-    for one in range(3):
-        true, said, both = matrix[one].sum(), matrix[:, one].sum(), matrix[one, one]
-        if true == 0:
+    for index in range(3):
+        truth, predicted, both = matrix[index].sum(), matrix[:, index].sum(), matrix[index, index]
+        if truth == 0:
             rows.append(dict.fromkeys(("iou", "dice", "precision", "recall")))
             continue
         rows.append({
-            "iou": both / (true + said - both), "dice": 2 * both / (true + said),
-            "precision": both / said if said else None, "recall": both / true,
+            "iou": both / (truth + predicted - both), "dice": 2 * both / (truth + predicted),
+            "precision": both / predicted if predicted else None, "recall": both / truth,
         })  # fmt: skip
     there = [row for row in rows if row["iou"] is not None]
     total = matrix.sum()
@@ -110,9 +110,9 @@ def test_scores_are_those_of_the_masks_that_predict_writes(make_data: DataMaker,
     expected = by_hand(np.asarray(total))
     for key in ("mean_iou", "mean_dice", "pixel_accuracy", "mean_iou_foreground"):
         assert scores[key] == pytest.approx(expected[key])
-    for index, one in enumerate(scores["classes"]):
-        assert one["name"] == THREE.names[index] and one["pixels"] == np.asarray(total)[index].sum()
-        assert {key: one[key] for key in ("iou", "dice", "precision", "recall")} == pytest.approx(
+    for index, row in enumerate(scores["classes"]):
+        assert row["name"] == THREE.names[index] and row["pixels"] == np.asarray(total)[index].sum()
+        assert {key: row[key] for key in ("iou", "dice", "precision", "recall")} == pytest.approx(
             expected["classes"][index]
         )
     for image in scores["images"]:
@@ -155,7 +155,7 @@ def test_boundaries_on_request(make_data: DataMaker, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert "boundary F" in printed and "within 2 px" in printed
     scores = json.loads(Path("scores.json").read_text(encoding="utf-8"))
-    found = scores.pop("boundary")
+    boundary = scores.pop("boundary")
     assert scores == plain, "nothing else changes"
 
     predict(model, [data / "imgs"], outputs=["masks"], raw_values=True)
@@ -164,20 +164,20 @@ def test_boundaries_on_request(make_data: DataMaker, capsys: pytest.CaptureFixtu
         target = raster.read_mask(data / "masks" / f"p0{number}_mask.png").astype(np.uint8)
         predicted = raster.read_mask(Path(f"masks/p0{number}_OUT.png")).astype(np.uint8)
         counts.append(count_boundaries(target, predicted, 3, Tolerance(2, percent=False)))
-    assert found == report_boundaries(counts, THREE.names, Tolerance(2, percent=False))
-    assert [one["name"] for one in found["classes"]] == list(THREE.names)
-    assert 0 < found["mean_f"] < 1 and found["mean_hausdorff95"] > 0
+    assert boundary == report_boundaries(counts, THREE.names, Tolerance(2, percent=False))
+    assert [row["name"] for row in boundary["classes"]] == list(THREE.names)
+    assert 0 < boundary["mean_f"] < 1 and boundary["mean_hausdorff95"] > 0
 
 
 @pytest.mark.parametrize(
-    ("more", "said"), [("--boundary --tolerance near", "such as 0.75%"), ("--tolerance 2", "add --boundary")]
+    ("more", "message"), [("--boundary --tolerance near", "such as 0.75%"), ("--tolerance 2", "add --boundary")]
 )
 def test_a_tolerance_is_checked_before_anything_is_read(
-    capsys: pytest.CaptureFixture[str], more: str, said: str
+    capsys: pytest.CaptureFixture[str], more: str, message: str
 ) -> None:
     assert cli.main(f"evaluate nowhere.safetensors nothing {more}".split()) == 2
     printed = capsys.readouterr()
-    assert said in printed.err and printed.err.count("\n") == 1
+    assert message in printed.err and printed.err.count("\n") == 1
 
 
 def test_intervals_are_those_of_the_pictures(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,8 +216,8 @@ def test_parts(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_folders_by_name(make_data: DataMaker) -> None:
     make_data(images="scans", masks="drawn", suffix="_GT")
-    found = evaluate(untrained(), images=Path("data/scans"), masks=Path("data/drawn"), mask_suffix="_GT")
-    assert len(found["images"]) == 4
+    scores = evaluate(untrained(), images=Path("data/scans"), masks=Path("data/drawn"), mask_suffix="_GT")
+    assert len(scores["images"]) == 4
 
 
 def test_mask_values_that_the_model_never_saw(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
@@ -278,8 +278,8 @@ def test_a_pth_of_the_carvana_unet(make_data: DataMaker) -> None:
     assert len(scores["classes"]) == 2 and np.sum(scores["confusion"]) == 4 * 24 * 32
     # Scored at half size as a rule; another scale, another result.
     assert evaluate(Path("old.pth"), data, scale=0.5)["confusion"] == scores["confusion"]
-    torch.save({**state, "mask_values": [0, 255]}, "white.pth")
-    assert cli.main("evaluate white.pth data".split()) == 2, "their 1 is not the model's 255"
+    torch.save({**state, "mask_values": [0, 255]}, "other.pth")
+    assert cli.main("evaluate other.pth data".split()) == 2, "their 1 is not the model's 255"
 
 
 def test_names_are_shown_as_they_are(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
@@ -296,5 +296,5 @@ def test_one_logit_is_two_classes(make_data: DataMaker) -> None:
     scores = evaluate(model, data)
     assert np.shape(scores["confusion"]) == (2, 2)
     predict(model, [data / "imgs"], outputs=["masks"], raw_values=True)
-    white = sum(int(np.asarray(Image.open(path)).sum()) for path in Path("masks").iterdir())
-    assert np.sum(scores["confusion"], axis=0)[1] == white
+    foreground = sum(int(np.asarray(Image.open(path)).sum()) for path in Path("masks").iterdir())
+    assert np.sum(scores["confusion"], axis=0)[1] == foreground

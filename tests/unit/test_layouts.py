@@ -11,16 +11,16 @@ import torch
 from unet import models
 from unet.bundle import Bundle
 from unet.errors import InputError
-from unet.inference.layouts import lay_out, least_side, usual_join
+from unet.inference.layouts import default_join, lay_out, least_tile_side
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.models import Geometry, ModelSpec, geometry_of
 from unet.preprocessing import Preprocessing
 
 
-def bundle(**about: object) -> Bundle:
+def bundle(**overrides: object) -> Bundle:
     torch.manual_seed(0)
-    spec = ModelSpec(**{"classes": 3, "width": 4, "depth": 2, **about})  # type: ignore[arg-type]
+    spec = ModelSpec(**{"classes": 3, "width": 4, "depth": 2, **overrides})  # type: ignore[arg-type]
     network = models.build(spec).eval()
     for name, buffer in network.named_buffers():  # norms that change something
         if name.endswith("running_var"):
@@ -45,23 +45,23 @@ BLENDED = [
 ]
 
 
-@pytest.mark.parametrize("about", EXACT)
+@pytest.mark.parametrize("overrides", EXACT)
 @pytest.mark.parametrize("size", [(1, 1), (37, 50), (150, 203), (16, 300)])
-def test_exact_tiles_give_the_whole_picture(about: dict[str, object], size: tuple[int, int]) -> None:
-    model = bundle(**about)
+def test_exact_tiles_give_the_whole_picture(overrides: dict[str, object], size: tuple[int, int]) -> None:
+    model = bundle(**overrides)
     whole = Predictor(model, exact=True, tile=1 << 12).logits(picture(*size))
-    side = max(least_side(geometry_of(model.spec)) + 9, 90)
+    side = max(least_tile_side(geometry_of(model.spec)) + 9, 90)
     tiled = Predictor(model, exact=True, tile=side, join="exact").logits(picture(*size))
     np.testing.assert_allclose(tiled, whole, rtol=1e-4, atol=1e-5 * float(np.abs(whole).max()))
 
 
-@pytest.mark.parametrize("about", BLENDED)
-def test_networks_that_see_all_at_once_are_blended(about: dict[str, object]) -> None:
-    model = bundle(**about)
-    found = Predictor(model, exact=True, tile=64).logits(picture(150, 203))
+@pytest.mark.parametrize("overrides", BLENDED)
+def test_networks_that_see_all_at_once_are_blended(overrides: dict[str, object]) -> None:
+    model = bundle(**overrides)
+    tiled = Predictor(model, exact=True, tile=64).logits(picture(150, 203))
     whole = Predictor(model, exact=True, tile=1 << 12).logits(picture(150, 203))
-    assert found.shape == whole.shape and not np.array_equal(found, whole)
-    assert np.abs(found - whole).mean() < 0.5 * np.abs(whole - whole.mean()).mean()
+    assert tiled.shape == whole.shape and not np.array_equal(tiled, whole)
+    assert np.abs(tiled - whole).mean() < 0.5 * np.abs(whole - whole.mean()).mean()
     with pytest.raises(InputError, match="--join gaussian"):
         Predictor(model, tile=64, join="exact")
 
@@ -92,9 +92,9 @@ def test_abutting_tiles_of_a_padded_network_have_seams() -> None:
 
 def test_a_halo_is_taken_where_it_is_small() -> None:
     near = Geometry(0, 50, 16)
-    assert usual_join(near, 512) == "exact" and usual_join(near, 128) == "gaussian"
-    assert usual_join(replace(near, receptive_field_radius=None), 10_000) == "gaussian"
-    assert usual_join(replace(near, receptive_field_radius=None, valid_margin=92), 300) == "exact"
+    assert default_join(near, 512) == "exact" and default_join(near, 128) == "gaussian"
+    assert default_join(replace(near, receptive_field_radius=None), 10_000) == "gaussian"
+    assert default_join(replace(near, receptive_field_radius=None, valid_margin=92), 300) == "exact"
 
 
 def test_tiles_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:

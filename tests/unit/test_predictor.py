@@ -16,7 +16,7 @@ from unet import models
 from unet.bundle import Bundle
 from unet.errors import InputError
 from unet.inference import predictor as predicting
-from unet.inference.banded import bytes_per_row, interpolated, logits_in_bands, stored
+from unet.inference.banded import bytes_per_row, interpolated, lazy, logits_in_bands
 from unet.inference.folding import fold_norms
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
@@ -39,10 +39,10 @@ def make_network(spec: ModelSpec, seed: int = 0) -> UNet:
     return network.eval()
 
 
-def make_bundle(spec: ModelSpec, **about: Any) -> Bundle:
+def make_bundle(spec: ModelSpec, **preprocessing: Any) -> Bundle:
     state = {name: tensor.detach() for name, tensor in make_network(spec).state_dict().items()}
     labels = Labels.numbered(max(2, spec.classes))
-    return Bundle(spec, labels, Preprocessing(bands=spec.bands, **about), None, {}, {}, state)
+    return Bundle(spec, labels, Preprocessing(bands=spec.bands, **preprocessing), None, {}, {}, state)
 
 
 SPECS = st.builds(
@@ -69,7 +69,7 @@ def test_rows_of_an_interpolation(
     source = torch.randn(1, 2, height, width)
     expected = F.interpolate(source, (high, wide), mode="bilinear", align_corners=align_corners)
     start, stop = sorted(round(cut * (high - 1)) for cut in cuts)
-    rows = interpolated(stored(source), high, wide, align_corners).rows(start, stop + 1)
+    rows = interpolated(lazy(source), high, wide, align_corners).rows(start, stop + 1)
     torch.testing.assert_close(rows, expected[:, :, start : stop + 1], rtol=1e-5, atol=1e-5)
 
 

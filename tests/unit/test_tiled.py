@@ -17,7 +17,7 @@ from unet.tiling import abutting_spans, grid, halo_spans, overlapping_spans, pla
 class Unpadded(nn.Module):
     """A U-Net of one level without padding: 12 pixels less out than in, sides 4 n."""
 
-    LOST, MULTIPLE = 8, 2
+    VALID_MARGIN, MULTIPLE = 8, 2
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,8 +27,8 @@ class Unpadded(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         skip = self.first(x).relu()
         up = self.up(self.deep(F.max_pool2d(skip, 2)).relu())
-        rim = (skip.shape[2] - up.shape[2]) // 2
-        return self.last(torch.cat([skip[:, :, rim:-rim, rim:-rim], up], dim=1))
+        margin = (skip.shape[2] - up.shape[2]) // 2
+        return self.last(torch.cat([skip[:, :, margin:-margin, margin:-margin], up], dim=1))
 
 
 def whole(network: nn.Module, image: Tensor, valid_margin: int, multiple: int) -> Tensor:
@@ -54,27 +54,27 @@ def test_without_padding_tiles_give_the_whole_result(
     unpadded: Unpadded, height: int, width: int, bottom: int, batch: int
 ) -> None:
     image = torch.rand(1, 3, height, width)
-    valid_margin, multiple = unpadded.LOST, unpadded.MULTIPLE
+    valid_margin, multiple = unpadded.VALID_MARGIN, unpadded.MULTIPLE
     side = 2 * valid_margin + 2 * bottom
     tiles = grid(*(valid_spans(n, side, valid_margin, multiple) for n in (height, width)))
     with torch.inference_mode():
-        found = joined(unpadded, image, tiles, valid_margin=valid_margin, batch=batch)
-        torch.testing.assert_close(found, whole(unpadded, image, valid_margin, multiple), rtol=1e-5, atol=1e-5)
+        result = joined(unpadded, image, tiles, valid_margin=valid_margin, batch=batch)
+        torch.testing.assert_close(result, whole(unpadded, image, valid_margin, multiple), rtol=1e-5, atol=1e-5)
 
 
 def test_tiles_that_abut_out_of_phase_differ(unpadded: Unpadded) -> None:
     image = torch.rand(1, 3, 60, 60)
-    valid_margin, multiple = unpadded.LOST, unpadded.MULTIPLE
+    valid_margin, multiple = unpadded.VALID_MARGIN, unpadded.MULTIPLE
     expected = whole(unpadded, image, valid_margin, multiple)
-    found = {}
+    by_side = {}
     with torch.inference_mode():
         for side in (36, 34):  # they yield 20, and 18
-            found[side] = joined(
+            by_side[side] = joined(
                 unpadded, image, grid(*2 * [abutting_spans(60, side, valid_margin)]), valid_margin=valid_margin
             )
         odd = joined(lambda x: unpadded(F.pad(x, (0, 1, 0, 1)))[:, :, :-1, :-1], image,
                      grid(*2 * [abutting_spans(60, 35, valid_margin)]), valid_margin=valid_margin)  # fmt: skip
-    for same in found.values():
+    for same in by_side.values():
         torch.testing.assert_close(same, expected, rtol=1e-5, atol=1e-5)
     assert (odd - expected).abs().max() > 1e-3
 
@@ -89,8 +89,8 @@ def test_with_padding_and_a_halo_tiles_give_the_whole_result(height: int, width:
     assert receptive_field_radius is not None
     tiles = grid(*(halo_spans(n, side, receptive_field_radius, 1 << depth) for n in (height, width)))
     with torch.inference_mode():
-        found = joined(network, image, tiles, batch=3)
-        torch.testing.assert_close(found, network(image), rtol=1e-4, atol=1e-5)
+        result = joined(network, image, tiles, batch=3)
+        torch.testing.assert_close(result, network(image), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "linear"])
@@ -113,9 +113,9 @@ def test_blending_has_no_seams() -> None:
         soft = blended(network, image, tiles)
         hard = joined(network, image, butted)
 
-    def step(found: Tensor) -> float:
+    def step(result: Tensor) -> float:
         """The largest jump of the error from one column to the next, where tiles meet or end."""
-        error = found - expected
+        error = result - expected
         return float((error[..., 1:] - error[..., :-1]).abs().max())
 
     assert step(soft) < step(hard) / 2

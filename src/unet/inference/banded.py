@@ -1,6 +1,6 @@
 """A U-Net on a big picture with little memory: the same logits, computed a band of rows at a time.
 
-The full-resolution maps of a U-Net are what fills the memory. Here a feature map is a promise (`Map`): its rows are
+The full-resolution maps of a U-Net are what fills the memory. Here a feature map is lazy (`LazyMap`): its rows are
 computed when the next layer asks for them, with the few rows above and below that a convolution looks at. Only
 the maps at half resolution and below are kept. Full resolution is computed twice, for the way down and for the skip,
 which is a twentieth of the work.
@@ -20,7 +20,7 @@ from unet.models.unet import UNet
 
 
 @dataclass(frozen=True)
-class Map:
+class LazyMap:
     """A feature map of which rows can be had: `rows(start, stop)` gives (1, C, stop - start, width)."""
 
     height: int
@@ -43,33 +43,33 @@ def logits_in_bands(network: UNet, image: Tensor, band: int) -> Tensor:
     -------
     float Tensor (1, K, H, W)
     """
-    level = convolved(network.inc, stored(at_least(image, network.least, network.least)))
+    level = convolved(network.inc, lazy(at_least(image, network.least, network.least)))
     skips = []
     for down in network.downs:
         skips.append(level)
-        level = stored(computed(convolved(down.conv, pooled(down.pool, level)), band))
+        level = lazy(materialised(convolved(down.conv, pooled(down.pool, level)), band))
     for up in network.ups:
-        level = convolved(up.conv, joined(up, level, skips.pop()))
-        if len(skips) > 1:  # the two finest levels stay promises
-            level = stored(computed(level, band))
-    logits = Map(level.height, level.width, lambda start, stop: network.outc(level.rows(start, stop)))
-    return computed(logits, band)[..., : image.shape[2], : image.shape[3]]
+        level = convolved(up.conv, concatenated(up, level, skips.pop()))
+        if len(skips) > 1:  # the two finest levels stay lazy
+            level = lazy(materialised(level, band))
+    logits = LazyMap(level.height, level.width, lambda start, stop: network.outc(level.rows(start, stop)))
+    return materialised(logits, band)[..., : image.shape[2], : image.shape[3]]
 
 
 def bytes_per_row(network: UNet, width: int, dtype: torch.dtype) -> int:
     """Return the memory that a row of a band takes in `logits_in_bands`, for a picture `width` pixels wide.
 
-    At its peak a level of the decoder holds the joined maps, and as much again while it joins or convolves them.
+    At its peak a level of the decoder holds the concatenated maps, and as much again while they are made or convolved.
     """
     return 4 * network.width * max(width, 1 << network.depth) * dtype.itemsize
 
 
-def stored(x: Tensor) -> Map:
-    """Return the map of a tensor (1, C, H, W)."""
-    return Map(x.shape[2], x.shape[3], lambda start, stop: x[:, :, start:stop])
+def lazy(x: Tensor) -> LazyMap:
+    """Return a tensor (1, C, H, W) as a map."""
+    return LazyMap(x.shape[2], x.shape[3], lambda start, stop: x[:, :, start:stop])
 
 
-def computed(source: Map, band: int) -> Tensor:
+def materialised(source: LazyMap, band: int) -> Tensor:
     """Return a map as a tensor, computed a band at a time."""
     if band >= source.height:
         return source.rows(0, source.height)
@@ -85,30 +85,30 @@ def computed(source: Map, band: int) -> Tensor:
     return whole
 
 
-def convolved(block: DoubleConv, source: Map) -> Map:
+def convolved(block: DoubleConv, source: LazyMap) -> LazyMap:
     """Return the map after two 3 x 3 convolutions."""
     for half in block.halves:
         source = _convolved_once(half, source)
     return source
 
 
-def _convolved_once(layer: nn.Module, source: Map) -> Map:
+def _convolved_once(layer: nn.Module, source: LazyMap) -> LazyMap:
     def rows(start: int, stop: int) -> Tensor:
         top, bottom = max(0, start - 1), min(source.height, stop + 1)
         # The layer pads with zeros at the edges of the band: right at the picture's edge, elsewhere cut off.
         x: Tensor = layer(source.rows(top, bottom))
         return x[:, :, start - top : stop - top]
 
-    return Map(source.height, source.width, rows)
+    return LazyMap(source.height, source.width, rows)
 
 
-def pooled(pool: nn.Module, source: Map) -> Map:
+def pooled(pool: nn.Module, source: LazyMap) -> LazyMap:
     """Return the map at half the height and width."""
-    return Map(source.height // 2, source.width // 2, lambda start, stop: pool(source.rows(2 * start, 2 * stop)))
+    return LazyMap(source.height // 2, source.width // 2, lambda start, stop: pool(source.rows(2 * start, 2 * stop)))
 
 
-def joined(up: Up, below: Map, skip: Map) -> Map:
-    """Return the skip with the map from below, brought to its size, as further channels."""
+def concatenated(up: Up, below: LazyMap, skip: LazyMap) -> LazyMap:
+    """Return the skip and, as further channels, the map from below brought to its size."""
     grown = interpolated(below, 2 * below.height, 2 * below.width) if up.bilinear else doubled(up.up, below)
 
     def rows(start: int, stop: int) -> Tensor:
@@ -116,10 +116,10 @@ def joined(up: Up, below: Map, skip: Map) -> Map:
         x = F.pad(x, (0, skip.width - grown.width, 0, stop - start - x.shape[2]))  # odd sizes lack one at the end
         return torch.cat([skip.rows(start, stop), x], dim=1)
 
-    return Map(skip.height, skip.width, rows)
+    return LazyMap(skip.height, skip.width, rows)
 
 
-def doubled(up: nn.Module, source: Map) -> Map:
+def doubled(up: nn.Module, source: LazyMap) -> LazyMap:
     """Return the map after a transposed convolution that makes 2 x 2 pixels of each one."""
 
     def rows(start: int, stop: int) -> Tensor:
@@ -127,10 +127,10 @@ def doubled(up: nn.Module, source: Map) -> Map:
         x: Tensor = up(source.rows(first, (stop + 1) // 2))
         return x[:, :, start - 2 * first : stop - 2 * first]
 
-    return Map(2 * source.height, 2 * source.width, rows)
+    return LazyMap(2 * source.height, 2 * source.width, rows)
 
 
-def interpolated(source: Map, height: int, width: int, align_corners: bool = True) -> Map:
+def interpolated(source: LazyMap, height: int, width: int, align_corners: bool = True) -> LazyMap:
     """Return what `torch.nn.functional.interpolate` makes of a map in mode "bilinear"."""
 
     def rows(start: int, stop: int) -> Tensor:
@@ -148,4 +148,4 @@ def interpolated(source: Map, height: int, width: int, align_corners: bool = Tru
         mixed = (above * (1 - weight) + beneath * weight).to(x.dtype)
         return F.interpolate(mixed, (stop - start, width), mode="bilinear", align_corners=align_corners)
 
-    return Map(height, width, rows)
+    return LazyMap(height, width, rows)

@@ -71,5 +71,5 @@ def _compared(
 
 def summarise(counts: Sequence[Counts], pairs: Sequence[Pair], labels: Labels) -> dict[str, Any]:
     """Return the scores of counted pairs as plain data, the worst picture first."""
-    about = [{"name": pair.name, "image": str(pair.image), "mask": str(pair.mask)} for pair in pairs]
-    return report(counts, labels.names, about)
+    pictures = [{"name": pair.name, "image": str(pair.image), "mask": str(pair.mask)} for pair in pairs]
+    return report(counts, labels.names, pictures)

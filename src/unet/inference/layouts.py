@@ -17,7 +17,7 @@ HALO_SHARE = 4
 that most of the work would be thrown away, and blending costs less."""
 
 
-def usual_join(geometry: Geometry, side: int) -> str:
+def default_join(geometry: Geometry, side: int) -> str:
     """Return how tiles of a side are joined where nothing is said."""
     local = geometry.valid_margin or (
         geometry.receptive_field_radius is not None and HALO_SHARE * geometry.receptive_field_radius <= side
@@ -25,7 +25,7 @@ def usual_join(geometry: Geometry, side: int) -> str:
     return "exact" if local else "gaussian"
 
 
-def least_side(geometry: Geometry) -> int:
+def least_tile_side(geometry: Geometry) -> int:
     """Return the smallest tile that yields something, and a step at that."""
     return geometry.at_least(2 * geometry.valid_margin + geometry.multiple)
 
@@ -47,8 +47,8 @@ def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -
     InputError
         The tiles are too small, or cannot be joined so.
     """
-    if side < least_side(geometry):
-        raise InputError(f"tiles of {side} px", f"{least_side(geometry)} px at least for this network")
+    if side < least_tile_side(geometry):
+        raise InputError(f"tiles of {side} px", f"{least_tile_side(geometry)} px at least for this network")
     if join == "exact" and not geometry.valid_margin and geometry.receptive_field_radius is None:
         raise InputError(
             "tiles joined exactly, by a network that sees all of a picture at once", "tiles that are blended",
@@ -63,9 +63,9 @@ def _spans(length: int, geometry: Geometry, side: int, join: str) -> list[Span]:
     if join == "abut":
         return abutting_spans(length, side, geometry.valid_margin)
     if geometry.valid_margin:
-        seen = min(side, length + 2 * geometry.valid_margin)  # a small picture does not need all of it
+        needed = min(side, length + 2 * geometry.valid_margin)  # a small picture does not need all of it
         return valid_spans(
-            length, geometry.at_least(max(seen, least_side(geometry))), geometry.valid_margin, geometry.multiple
+            length, geometry.at_least(max(needed, least_tile_side(geometry))), geometry.valid_margin, geometry.multiple
         )
     if join == "exact":
         return halo_spans(length, side, geometry.receptive_field_radius or 0, geometry.multiple)

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from unet import devices
 from unet.bundle import Bundle
 from unet.errors import InputError
-from unet.inference.banded import bytes_per_row, interpolated, logits_in_bands, stored
+from unet.inference.banded import bytes_per_row, interpolated, lazy, logits_in_bands
 from unet.inference.folding import fold_norms
-from unet.inference.layouts import JOINS, lay_out, least_side, usual_join
+from unet.inference.layouts import JOINS, default_join, lay_out, least_tile_side
 from unet.inference.tiled import blended, joined
 from unet.models import UNet, geometry_of
 from unet.raster.network_input import network_input
@@ -47,7 +47,7 @@ SAFE_AGREEMENT = 0.99
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about a picture.
+    """What a model predicts for a picture.
 
     Attributes
     ----------
@@ -111,10 +111,10 @@ class Predictor:
             raise InputError(f"join {join!r}", " or ".join(JOINS))
         if tile is not None or join is not None:
             side = tile or 4096
-            lay_out(side, side, self.geometry, side, join or usual_join(self.geometry, side))
+            lay_out(side, side, self.geometry, side, join or default_join(self.geometry, side))
         self.device = devices.pick(device)
-        given = (threshold, bundle.threshold, DEFAULT_THRESHOLD)
-        self.threshold = next(value for value in given if value is not None)
+        thresholds = (threshold, bundle.threshold, DEFAULT_THRESHOLD)
+        self.threshold = next(value for value in thresholds if value is not None)
         self.dtype = torch.float32
         self._untried = None if exact else fast_dtype(self.device)
         self.layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
@@ -123,9 +123,9 @@ class Predictor:
 
     def describe(self) -> str:
         """Return in a few words what is computed where."""
-        about = self.bundle.preprocessing
-        kind = str(self.dtype).removeprefix("torch.")
-        return f"{len(self.bundle.labels)} classes, scale {about.scale:g}, {self.device.type} in {kind}"
+        scale = self.bundle.preprocessing.scale
+        dtype = str(self.dtype).removeprefix("torch.")
+        return f"{len(self.bundle.labels)} classes, scale {scale:g}, {self.device.type} in {dtype}"
 
     def predict(self, picture: NDArray[Any], *, probabilities: bool = False) -> Prediction:
         """Return the classes of a picture (H, W, C) as read from its file, and on demand their probabilities.
@@ -138,14 +138,14 @@ class Predictor:
         height, width = picture.shape[:2]
         indices = np.empty((height, width), dtype=np.uint8)
         shape = (self.bundle.spec.classes, height, width)
-        shares = np.empty(shape, dtype=np.float32) if probabilities else None
+        maps = np.empty(shape, dtype=np.float32) if probabilities else None
         for top, logits in self._bands(picture):
             bottom = top + logits.shape[1]
             indices[top:bottom] = self._classes(logits).to(torch.uint8).cpu().numpy()
-            if shares is not None:
-                share = logits.sigmoid() if logits.shape[0] == 1 else logits.softmax(dim=0)
-                shares[:, top:bottom] = share.cpu().numpy()
-        return Prediction(indices, shares)
+            if maps is not None:
+                values = logits.sigmoid() if logits.shape[0] == 1 else logits.softmax(dim=0)
+                maps[:, top:bottom] = values.cpu().numpy()
+        return Prediction(indices, maps)
 
     def logits(self, picture: NDArray[Any]) -> NDArray[np.float32]:
         """Return the logits (K, H, W) of a picture (H, W, C), at its own size."""
@@ -162,7 +162,7 @@ class Predictor:
                 self._try(self._untried, image)
                 self._untried = None
             image = image.to(self.dtype)
-            logits = stored(self._run(image).float())
+            logits = lazy(self._run(image).float())
         if (logits.height, logits.width) != (height, width):
             logits = interpolated(logits, height, width, align_corners=False)
         rows = max(1, self._memory() // (8 * width * self.bundle.spec.classes * 4))
@@ -203,11 +203,11 @@ class Predictor:
         height, width = image.shape[2:]
         pixel = MAPS * max(LEAST_CHANNELS, self.bundle.spec.width) * image.dtype.itemsize
         room = self._memory() * TILE_BYTES // BAND_BYTES // pixel
-        side = self.tile or max(least_side(self.geometry), math.isqrt(room))
-        rim = 2 * self.geometry.valid_margin
-        if self.tile is None and (height + rim) * (width + rim) <= room:
-            side = max(height, width) + rim
-        join = self.join or usual_join(self.geometry, side)
+        side = self.tile or max(least_tile_side(self.geometry), math.isqrt(room))
+        margins = 2 * self.geometry.valid_margin
+        if self.tile is None and (height + margins) * (width + margins) <= room:
+            side = max(height, width) + margins
+        join = self.join or default_join(self.geometry, side)
         tiles = lay_out(height, width, self.geometry, side, join)
         batch = max(1, min(MOST_TILES, room // side**2))
         if join in ("gaussian", "linear") and len(tiles) > 1:

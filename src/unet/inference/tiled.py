@@ -1,7 +1,7 @@
 """A network on a big picture, tile by tile: what is computed at a time stays small, whatever the network.
 
 How the tiles lie, and what that promises, is in `unet.tiling`. Networks are callables from images (N, C, h, w) to
-logits (N, K, h - 2 * lost, w - 2 * lost); `valid_margin` is 0 for networks with padding.
+logits (N, K, h - 2 * valid_margin, w - 2 * valid_margin); the margin is 0 for networks with padding.
 """
 
 from __future__ import annotations
@@ -99,15 +99,15 @@ def _run(
 ) -> Iterator[tuple[Tile, Tensor]]:
     """Give each tile with its logits (K, h, w) in float32."""
     height, width = image.shape[2:]
-    for _, alike in groupby(sorted(tiles, key=lambda tile: tile.shape), key=lambda tile: tile.shape):
-        waiting = list(alike)
-        for start in range(0, len(waiting), batch):
-            some = waiting[start : start + batch]
-            seen = [
+    for _, group in groupby(sorted(tiles, key=lambda tile: tile.shape), key=lambda tile: tile.shape):
+        same_shape = list(group)
+        for start in range(0, len(same_shape), batch):
+            chunk = same_shape[start : start + batch]
+            inputs = [
                 image[0]
                 .index_select(1, torch.from_numpy(places(tile.rows, height, border)).to(image.device))
                 .index_select(2, torch.from_numpy(places(tile.cols, width, border)).to(image.device))
-                for tile in some
+                for tile in chunk
             ]
-            logits = network(torch.stack(seen)).float()
-            yield from zip(some, logits, strict=True)
+            logits = network(torch.stack(inputs)).float()
+            yield from zip(chunk, logits, strict=True)
