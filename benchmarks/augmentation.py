@@ -27,6 +27,7 @@ from unet.data import greys
 from unet.data.augment import PRESETS, Augmentation
 from unet.data.dataset import Borders, SegmentationDataset
 from unet.data.pairs import Pair
+from unet.data.sample_store import SampleStore
 from unet.demo.noise import clouds
 from unet.labels import Labels
 from unet.models import ModelSpec
@@ -61,7 +62,7 @@ def samples(folder: Path, side: int, borders: Borders | None = None) -> Segmenta
         crop=(side, side),
         augmentation=Augmentation(),
         borders=borders,
-        cache_bytes=1 << 30,
+        store=SampleStore(folder / ("weighted" if borders else "plain"), 1 << 30),
     )
 
 

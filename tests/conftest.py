@@ -47,6 +47,20 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("UNET_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
+@pytest.fixture(autouse=True)
+def _bfloat16_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run all tests as on a CPU with (UNET_TEST_BF16=1) or without (0) bfloat16 units, whatever this one has."""
+    if given := os.environ.get("UNET_TEST_BF16"):
+        monkeypatch.setattr("unet.devices.cpu_has_bf16", lambda: given == "1")
+
+
+@pytest.fixture(params=["float32", "bfloat16"])
+def precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a CPU predicts in by default; every CPU computes bfloat16, if slowly."""
+    monkeypatch.setattr("unet.devices.cpu_has_bf16", lambda: request.param == "bfloat16")
+    return str(request.param)
+
+
 DataMaker = Callable[..., Path]
 
 

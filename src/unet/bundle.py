@@ -52,6 +52,14 @@ class Bundle:
         Settings, data, versions, date.
     state : dict of str to Tensor
         The weights, by their names in the network, on the CPU.
+
+    Examples
+    --------
+    >>> import unet
+    >>> model = unet.load(Path("model.safetensors"))
+    >>> network = model.network()
+    >>> network(torch.zeros(1, model.spec.bands, 32, 48)).shape
+    torch.Size([1, 2, 32, 48])
     """
 
     spec: ModelSpec
@@ -78,8 +86,16 @@ def save(bundle: Bundle, path: Path) -> None:
     ------
     InputError
         It cannot be written there.
+
+    Examples
+    --------
+    >>> import unet
+    >>> model = unet.load(Path("model.safetensors"), scale=0.5)
+    >>> unet.save(model, Path("half.safetensors"))
+    >>> unet.load(Path("half.safetensors")).preprocessing.scale
+    0.5
     """
-    about = {
+    description = {
         "format": FORMAT,
         "spec": bundle.spec.to_dict(),
         "labels": bundle.labels.to_dict(),
@@ -88,7 +104,7 @@ def save(bundle: Bundle, path: Path) -> None:
         "scores": bundle.scores,
         "provenance": bundle.provenance,
     }
-    write_safetensors(path, bundle.state, {"format": "pt", _KEY: json.dumps(about)})
+    write_safetensors(path, bundle.state, {"format": "pt", _KEY: json.dumps(description)})
 
 
 def load(path: Path, *, scale: float | None = None) -> Bundle:
@@ -106,6 +122,13 @@ def load(path: Path, *, scale: float | None = None) -> Bundle:
         There is no such file, or it is not a model.
     InputError
         The scale makes no sense.
+
+    Examples
+    --------
+    >>> import unet
+    >>> model = unet.load(Path("model.safetensors"))
+    >>> model.spec.architecture, model.labels.names
+    ('unet', ('background', 'foreground'))
     """
     path = Path(path)
     if scale is not None and not 0 < scale <= 100:
@@ -180,16 +203,16 @@ def _load_safetensors(path: Path) -> Bundle:
             f"{path}: damaged or cut off ({error})", "a whole file", "copy or download it again"
         ) from None
     try:
-        about = json.loads(metadata[_KEY])
-        if about["format"] > FORMAT:
+        description = json.loads(metadata[_KEY])
+        if description["format"] > FORMAT:
             raise ModelFileError(f"{path}: written by a newer version of unet", remedy="upgrade unet")
         return Bundle(
-            spec=ModelSpec.from_dict(about["spec"]),
-            labels=Labels.from_dict(about["labels"]),
-            preprocessing=Preprocessing.from_dict(about["preprocessing"]),
-            threshold=about["threshold"],
-            scores=about["scores"],
-            provenance=about["provenance"],
+            spec=ModelSpec.from_dict(description["spec"]),
+            labels=Labels.from_dict(description["labels"]),
+            preprocessing=Preprocessing.from_dict(description["preprocessing"]),
+            threshold=description["threshold"],
+            scores=description["scores"],
+            provenance=description["provenance"],
             state=state,
         )
     except (KeyError, TypeError, ValueError, InputError) as error:
@@ -243,8 +266,8 @@ def _checked(bundle: Bundle, path: Path) -> Bundle:
     ]
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        about = json.loads(bundle.spec.encoder or "{}")
-        remedy = f"it was written with transformers {about.get('transformers_version')}" if about else ""
+        encoder = json.loads(bundle.spec.encoder or "{}")
+        remedy = f"it was written with transformers {encoder.get('transformers_version')}" if encoder else ""
         raise ModelFileError(f"{path}: not the weights of a U-Net: {', '.join(faults[:3])}{more}", _EXPECTED, remedy)
     if len(bundle.labels) < bundle.spec.classes:
         raise ModelFileError(f"{path}: {len(bundle.labels)} class names for {bundle.spec.classes} classes")
@@ -253,16 +276,16 @@ def _checked(bundle: Bundle, path: Path) -> Bundle:
 
 def _raw_input(bundle: Bundle) -> dict[str, Tensor]:
     """Return the weights of the network that takes pictures divided by 255 and not normalised otherwise."""
-    about = bundle.preprocessing
-    if about.data_range == 255.0 and not about.mean:
+    preprocessing = bundle.preprocessing
+    if preprocessing.data_range == 255.0 and not preprocessing.mean:
         return dict(bundle.state)
     first, mean = "inc.double_conv.0.weight", "inc.double_conv.1.running_mean"
-    shift = torch.tensor(about.mean or (0.0,) * about.bands)
-    spread = torch.tensor(about.std or (1.0,) * about.bands)
+    shift = torch.tensor(preprocessing.mean or (0.0,) * preprocessing.bands)
+    spread = torch.tensor(preprocessing.std or (1.0,) * preprocessing.bands)
     weight = bundle.state[first] / spread[:, None, None]
     constant = (weight * shift[:, None, None]).sum(dim=(1, 2, 3))  # what the mean takes from every pixel
     return {
         **bundle.state,
-        first: weight * (255.0 / about.data_range),
+        first: weight * (255.0 / preprocessing.data_range),
         mean: bundle.state[mean] + constant,
     }

@@ -39,7 +39,9 @@ class DataConfig(Section):
     ignore: tuple[int | tuple[int, int, int], ...] | None = None
     instances: bool = False
     val: str | None = None
+    test: str | None = None
     group: str | None = None
+    keep: tuple[str, ...] = ()
     scale: float | None = Field(None, gt=0, le=1)
     crop: tuple[PositiveInt, PositiveInt] | None = None
     whole: bool = False
@@ -71,6 +73,7 @@ class TrainingConfig(Section):
     epochs: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
+    accumulate: int = Field(1, ge=1)
     optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
     learning_rate: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
@@ -100,6 +103,7 @@ class TrainingConfig(Section):
     device: str = "auto"
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     channels_last: bool | None = None
+    compile: bool = False
     workers: int | None = Field(None, ge=0)
     seed: int = Field(0, ge=0, lt=2**63)  # as torch takes it
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()

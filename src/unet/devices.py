@@ -1,20 +1,12 @@
-"""Which device, which precision, which memory layout: measured where it is cheap to measure, and said."""
+"""Which device, which precision, which memory layout: by rule, so that the same machine computes the same numbers."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import torch
 
 from unet.errors import InputError
-
-ENOUGH_SECONDS = 1.5
-"""After so long no further round of a measurement begins."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +19,8 @@ class Compute:
     precision : {"32-true", "bf16-mixed", "16-mixed"}
         In the words of Lightning Fabric.
     channels_last : bool
+    threads : int
+        Of torch on a CPU: sums depend on their number. 0: as many as torch takes.
     why : str
         One sentence for the person who reads the log.
     """
@@ -34,6 +28,7 @@ class Compute:
     device: torch.device
     precision: str = "32-true"
     channels_last: bool = True
+    threads: int = 0
     why: str = ""
 
     @property
@@ -77,62 +72,72 @@ def cpu_has_bf16() -> bool:
     return any(getattr(torch.cpu, name, lambda: False)() for name in tests)
 
 
-def candidates(device: torch.device, precision: str = "auto") -> list[Compute]:
-    """Return what is worth trying on a device, the usual winner first."""
-    if device.type == "cuda":
-        if precision != "auto":
-            return [Compute(device, precision, True, "as asked")]
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return [Compute(device, "bf16-mixed", True, "the GPU has bfloat16 units")]
-        return [Compute(device, "16-mixed", True, "the GPU has no bfloat16 units: float16 with a loss scaler")]
-    if device.type == "mps":
-        return [Compute(device, "32-true" if precision == "auto" else precision, False, "Apple GPU")]
-    found = []
-    if precision == "bf16-mixed" or (precision == "auto" and cpu_has_bf16()):
-        found.append(Compute(device, "bf16-mixed", True))
-    if precision in ("auto", "32-true"):
-        found += [Compute(device, "32-true", True), Compute(device, "32-true", False)]
-    if not found:
-        raise InputError(f"precision {precision} on a CPU", "auto, 32-true or bf16-mixed")
-    return found
-
-
-def fastest(options: list[Compute], run: Callable[[Compute], Any]) -> Compute:
-    """Return the option whose `run` took least time; with one option nothing is measured.
+def inference_dtype(device: torch.device, precision: str = "auto") -> torch.dtype:
+    """Return the type of number in which a device predicts: by rule, nothing is measured.
 
     Parameters
     ----------
-    options : list of Compute
-    run : callable
-        Does the work once under the option it is given.
+    device : torch.device
+    precision : {"auto", "32-true", "bf16-mixed", "16-mixed"}
+        "auto" is bfloat16 where the device has units for it, float16 on GPUs without, and float32 elsewhere.
+
+    Raises
+    ------
+    InputError
+        A precision that is unknown, or float16 on a CPU, where it is slow.
     """
-    if len(options) == 1:
-        return options[0]
-    seconds = shortest([partial(run, option) for option in options])
-    best = min(range(len(options)), key=seconds.__getitem__)
-    measured = ", ".join(f"{describe(o)} {s * 1e3:.0f} ms" for o, s in zip(options, seconds, strict=True))
-    chosen = options[best]
-    return Compute(chosen.device, chosen.precision, chosen.channels_last, f"measured: {measured}")
+    if precision == "auto":
+        if device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return torch.bfloat16 if device.type == "cpu" and cpu_has_bf16() else torch.float32
+    dtypes = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+    if device.type == "cpu":
+        del dtypes["16-mixed"]
+    if precision not in dtypes:
+        raise InputError(f"precision {precision!r} on {device.type}", f"auto, {', '.join(dtypes)}")
+    return dtypes[precision]
 
 
-def shortest(tasks: Sequence[Callable[[], Any]], rounds: int = 3) -> list[float]:
-    """Return the least seconds of each task, run in turns.
+def choose(device: torch.device, precision: str = "auto", channels_last: bool | None = None) -> Compute:
+    """Return how to compute on a device, by rule; what was measured for the rules is in docs/decisions/003.
 
-    The first run of each pays for set-up and is not counted. Turns, and the least of several: a moment in which
-    the machine is busy with something else must not decide a whole training. A busy or slow machine does fewer
-    rounds, at least one: measuring must not use up the time that it is for.
+    Parameters
+    ----------
+    device : torch.device
+    precision : {"auto", "32-true", "bf16-mixed", "16-mixed"}
+    channels_last : bool, optional
+        Replaces the rule for the memory layout.
+
+    Raises
+    ------
+    InputError
+        The device cannot compute in that precision.
     """
-    least = [math.inf] * len(tasks)
-    begin = time.perf_counter()
-    for number in range(rounds + 1):
-        if number > 1 and time.perf_counter() - begin > ENOUGH_SECONDS:
-            break
-        for place, task in enumerate(tasks):
-            start = time.perf_counter()
-            task()
-            if number:
-                least[place] = min(least[place], time.perf_counter() - start)
-    return least
+    if device.type == "cpu" and precision == "16-mixed":
+        raise InputError(f"precision {precision} on a CPU", "auto, 32-true or bf16-mixed")
+    kind, why = _usual_precision(device)
+    if precision != "auto":
+        kind, why = precision, "as asked"
+    layout = _usual_layout(device, kind) if channels_last is None else channels_last
+    return Compute(device, kind, layout, torch.get_num_threads() if device.type == "cpu" else 0, why)
+
+
+def _usual_precision(device: torch.device) -> tuple[str, str]:
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16-mixed", "the GPU has bfloat16 units"
+        return "16-mixed", "the GPU has no bfloat16 units: float16 with a loss scaler"
+    if device.type == "cpu" and cpu_has_bf16():
+        return "bf16-mixed", "the CPU has bfloat16 units"
+    return "32-true", "Apple GPU" if device.type == "mps" else "the CPU has no bfloat16 units"
+
+
+def _usual_layout(device: torch.device, precision: str) -> bool:
+    """Tell whether the layout is channels-last."""
+    if device.type == "cpu" and precision == "32-true":
+        # Faster on CPUs with AVX-512 only (1.6 times), slower on those with AVX2 only and on those with AMX.
+        return torch.backends.cpu.get_cpu_capability() == "AVX512" and not cpu_has_bf16()
+    return device.type != "mps"
 
 
 def describe(compute: Compute) -> str:

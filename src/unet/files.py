@@ -1,16 +1,22 @@
-"""The one way to write files: beside their place first, then put there in one instant, so that none is ever half."""
+"""The one way to write files: beside their place first, then put there in one instant, so that none is ever half.
+
+And the one way to tell by its bytes whether a file is still the same.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from unet.errors import InputError
+
+_CHUNK = 1 << 18  # bytes that are hashed at a time
 
 
 @contextmanager
@@ -97,3 +103,11 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def digest(file: BinaryIO) -> str:
+    """Return the BLAKE2b hash, of 16 bytes in hexadecimal, of all that follows in an open file."""
+    state, chunk = hashlib.blake2b(digest_size=16), memoryview(bytearray(_CHUNK))
+    while size := file.readinto(chunk):  # type: ignore[attr-defined]
+        state.update(chunk[:size])
+    return state.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ MAX_CLASSES = 255
 
 Value = int | tuple[int, int, int]
 Color = tuple[int, int, int]
+Rule = Literal["exact", "nearest"]
+Kind = Literal["classes", "instances"]
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,27 @@ class Labels:
         What the class looks like in the mask files: a grey or palette value, or an RGB colour.
     ignored : tuple of int or of (int, int, int)
         Values in the mask files that count neither in the loss nor in a score.
-    rule : {"exact", "nearest", "nonzero"}
-        How other values are treated: an error, the nearest class value, or (masks of object ids) class 1
-        for whatever is not zero.
+    rule : {"exact", "nearest"}
+        How other values in masks of classes are treated: an error, or the nearest class value.
+    kind : {"classes", "instances"}
+        What the mask files hold: classes, or numbers of objects. Then 0 is class 0, and whatever else is not ignored
+        is an object, class 1.
+
+    Examples
+    --------
+    >>> labels = Labels(("road", "house"), ((90, 90, 90), (200, 30, 30)), (0, 255), ignored=(100,))
+    >>> labels.encode(np.array([[0, 255, 100]], dtype=np.uint8))
+    array([[  0,   1, 255]], dtype=uint8)
+    >>> Labels.numbered(3).names
+    ('class_0', 'class_1', 'class_2')
     """
 
     names: tuple[str, ...]
     colors: tuple[Color, ...]
     values: tuple[Value, ...]
     ignored: tuple[Value, ...] = ()
-    rule: str = "exact"
+    rule: Rule = "exact"
+    kind: Kind = "classes"
 
     def __post_init__(self) -> None:
         if not len(self.names) == len(self.colors) == len(self.values):
@@ -53,8 +66,9 @@ class Labels:
             )
         if not 1 <= len(self.names) <= MAX_CLASSES:
             raise DataError(f"{len(self.names)} classes", f"1 to {MAX_CLASSES}")
-        if self.rule not in ("exact", "nearest", "nonzero"):
-            raise DataError(f"label rule {self.rule!r}", "exact, nearest or nonzero")
+        for name, value, known in (("rule", self.rule, Rule), ("kind", self.kind, Kind)):
+            if value not in get_args(known):
+                raise DataError(f"label {name} {value!r}", " or ".join(get_args(known)))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -91,8 +105,11 @@ class Labels:
             mask = np.repeat(mask[..., None], 3, axis=2)
         if mask.ndim == 3 and not self.is_rgb:
             raise DataError("a colour mask", f"grey values {_listed(self.values)}", "give all masks the same kind")
-        if self.rule == "nonzero":
-            return np.asarray(mask != 0, dtype=np.uint8)
+        if self.kind == "instances":
+            target = np.asarray(mask != 0, dtype=np.uint8)
+            if self.ignored:
+                target[np.isin(mask, self.ignored)] = IGNORED
+            return target
         codes = _codes(mask)
         if codes.dtype == np.uint8:
             table = self._table(np.arange(256))
@@ -177,13 +194,17 @@ class Labels:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Labels:
-        """Read what `to_dict` wrote, also after a trip through JSON."""
+        """Read what `to_dict` wrote, also after a trip through JSON, and in files of the versions before."""
+        rule, kind = data.get("rule", "exact"), data.get("kind", "classes")
+        if rule == "nonzero":  # what version 0.1 called masks of instances
+            rule, kind = "exact", "instances"
         return cls(
             names=tuple(str(name) for name in data["names"]),
             colors=tuple((int(r), int(g), int(b)) for r, g, b in data["colors"]),
             values=tuple(as_value(value) for value in data["values"]),
             ignored=tuple(as_value(value) for value in data.get("ignored", ())),
-            rule=str(data.get("rule", "exact")),
+            rule=rule,
+            kind=kind,
         )
 
 

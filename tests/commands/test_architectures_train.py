@@ -82,6 +82,7 @@ def test_an_encoder_from_a_folder_travels_in_the_model_file(make_data: DataMaker
     assert bundle.load(Path("second/model.safetensors")).spec == model.spec
 
 
+@pytest.mark.slow
 def test_segformer_is_trained_as_it_is(make_data: DataMaker) -> None:
     import transformers
 

@@ -109,6 +109,33 @@ def test_train_with_everything_said(calls: Calls) -> None:
     }
 
 
+def test_what_is_kept_from_training_and_what_a_scale_must_keep(calls: Calls) -> None:
+    cli.main("train data --test 0.1 --keep hair --keep wire".split())
+    cli.main("train data --test lists/test.txt".split())
+    assert (calls[0][2]["test"], calls[0][2]["keep"]) == ("0.1", ("hair", "wire"))
+    assert calls[1][2]["test"] == "lists/test.txt" and "keep" not in calls[1][2]
+
+
+def test_data_that_were_moved(calls: Calls, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main("train --resume run --data /mnt/new".split())
+    (_, _, kwargs) = calls[0]
+    assert (kwargs["resume"], kwargs["moved_data"], kwargs["data"]) == (Path("run"), Path("/mnt/new"), None)
+    capsys.readouterr()
+    assert "--data says where the data of --resume RUN are" in refusal("train --data d".split(), capsys)
+
+
+def test_a_part_of_a_run_is_evaluated(calls: Calls, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(tmp_path)
+    for line in ([run], [run, "--split", "test"], [run, "data"], ["model.safetensors", "data"]):
+        cli.main(["evaluate", *line])
+    assert [(kwargs["data"], kwargs["split"]) for _, _, kwargs in calls] == [
+        (None, "val"), (None, "test"), (Path("data"), "all"), (Path("data"), "all"),
+    ]  # fmt: skip
+    capsys.readouterr()
+    assert "no data; give DATA" in refusal(["evaluate", "model.safetensors"], capsys)
+    assert "no data; give DATA" in refusal(["evaluate", run, "--images", "here"], capsys)
+
+
 def test_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
     recorded: dict[str, Any] = {}
 
@@ -237,8 +264,17 @@ def test_the_commands_take_what_they_are_given(line: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(sys.modules[f"unet.commands.{command}"], command, bind)
     assert cli.main(line.split()) == 0
     kept_for_tests = {"sheets", "test_sheets", "size", "settings"} if command == "demo" else set()
-    missing = set(inspect.signature(real).parameters) - set(calls[0].arguments) - kept_for_tests
+    with_resume = {"moved_data"} if command == "train" else set()
+    missing = set(inspect.signature(real).parameters) - set(calls[0].arguments) - kept_for_tests - with_resume
     assert not missing, f"the command line cannot set {missing}"
+
+
+def test_moved_data_go_with_resume(calls: Calls) -> None:
+    cli.main("train --resume run --data /mnt/data".split())
+    ((name, _, given),) = calls
+    assert (name, given["resume"], given["moved_data"]) == ("train", Path("run"), Path("/mnt/data"))
+    with pytest.raises(SystemExit):
+        cli.main("train --data /mnt/data".split())
 
 
 # --- command lines that cannot be used

@@ -128,6 +128,7 @@ def test_hub_fetches_weights_once(server: tuple[str, Path], scale: float) -> Non
     hub(pretrained=True, scale=scale, release=address)
 
 
+@pytest.mark.slow
 def test_hub_refusals(server: tuple[str, Path]) -> None:
     address, folder = server
     with pytest.raises(Exception, match=r"scale 0.25; expected 0.5 or 1.0"):

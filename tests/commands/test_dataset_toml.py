@@ -77,6 +77,7 @@ split = { val = 0.25 }
 """
 
 
+@pytest.mark.slow
 def test_colours_lists_and_an_ignored_one(capsys: pytest.CaptureFixture[str]) -> None:
     colored()
     Path("data/dataset.toml").write_text(COLORED)
@@ -124,6 +125,7 @@ def test_a_sheet_in_blocks_with_a_region_of_interest(capsys: pytest.CaptureFixtu
     assert np.sum(whole["confusion"]) == 96 * 90, "what lies outside does not count here either"
 
 
+@pytest.mark.slow
 def test_going_on_uses_what_is_there_and_mends_what_has_changed() -> None:
     colored()
     Path("data/dataset.toml").write_text(COLORED)
@@ -221,7 +223,7 @@ def test_msrc(shared_data: Path, tmp_path: Path) -> None:
     source = source_of(documented("msrc2_seg", shared_data, tmp_path))
     assert (len(source.train), len(source.val)) == (276, 59)
     assert len(source.labels) == 21 and source.labels.names[:2] == ("building", "grass")
-    assert source.own_labels.ignored == ((0, 0, 0),) and source.own_labels.values[0] == (128, 0, 0)
+    assert source.file_labels.ignored == ((0, 0, 0),) and source.file_labels.values[0] == (128, 0, 0)
     masks = [raster.read_mask(pair.mask) for pair in (*source.train, *source.val)]
     assert np.mean([np.mean(mask == 255) for mask in masks]) == pytest.approx(0.217, abs=0.001)
     assert sum(source.fingerprint.class_shares) == pytest.approx(1)
@@ -229,7 +231,7 @@ def test_msrc(shared_data: Path, tmp_path: Path) -> None:
 
 def test_paris(shared_data: Path, tmp_path: Path) -> None:
     source = source_of(documented("paris_atlas_1926", shared_data, tmp_path))
-    assert source.labels.names == ("inside", "edge") and source.own_labels.values == (0, 255)
+    assert source.labels.names == ("inside", "edge") and source.file_labels.values == (0, 255)
     content = raster.read(shared_data / "paris_atlas_1926" / "content_mask.png").any(axis=2)
     edges = raster.read_mask(shared_data / "paris_atlas_1926" / "edges.png") == 255
     counted = {"inside": 0, "edge": 0}

@@ -44,6 +44,7 @@ def test_scores_are_of_the_sheets_kept_apart(result: DemoResult) -> None:
     assert len(drawn) == 5  # none of them twice
 
 
+@pytest.mark.slow
 def test_once_more_uses_the_sheets_again(
     result: DemoResult, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,10 +11,12 @@ import pytest
 
 from unet import cli
 from unet.commands import folds as command
+from unet.config import Config
 from unet.data.pairs import Pair
 from unet.data.splitting import folds
 from unet.errors import DataError
 from unet.runs.folder import FOLDS
+from unet.runs.train_run import TrainResult
 
 TINY = (
     "--set width=4 --set depth=2 --set crop=[24,32] --set precision=32-true --set channels_last=false "
@@ -48,6 +50,7 @@ def test_folds_that_cannot_be(count: int, group: str | None) -> None:
         folds(pairs("a1", "a2", "b1", "b2"), count, group=group)
 
 
+@pytest.mark.slow
 def test_a_cross_validation(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_data(count=7)
     assert cli.main(f"train {data} --folds 3 --out run {TINY}".split()) == 0
@@ -66,21 +69,22 @@ def test_a_cross_validation(make_data: DataMaker, capsys: pytest.CaptureFixture[
         assert sorted(image["name"] for image in each[number - 1]["images"]) == sorted(names)
 
 
+@pytest.mark.slow
 def test_stopped_and_gone_on_with(
     make_data: DataMaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = make_data(count=4)
-    whole = command.train_settings
+    whole = command.train_new
 
-    def stopped_in_the_second(settings: object, run: Path, **options: object) -> object:
-        if run.name == "fold-2":
+    def stopped_in_the_second(wanted: Config, folder: Path, *, load: Path | None = None) -> TrainResult:
+        if folder.name == "fold-2":
             raise KeyboardInterrupt
-        return whole(settings, run, **options)  # type: ignore[arg-type]
+        return whole(wanted, folder, load=load)
 
-    monkeypatch.setattr(command, "train_settings", stopped_in_the_second)
+    monkeypatch.setattr(command, "train_new", stopped_in_the_second)
     assert cli.main(f"train {data} --folds 2 --out run {TINY}".split()) == 130
     assert len(json.loads(Path("run", FOLDS).read_text())["done"]) == 1
-    monkeypatch.setattr(command, "train_settings", whole)
+    monkeypatch.setattr(command, "train_new", whole)
     assert cli.main(f"train {data} --folds 2 --out run {TINY}".split()) == 2
     assert "--resume run" in capsys.readouterr().err
     before = Path("run/fold-1/model.safetensors").stat().st_mtime_ns

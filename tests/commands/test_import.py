@@ -617,6 +617,7 @@ def test_a_strange_value_anywhere_is_a_refusal_at_worst(
     assert code in (0, 2) and (code == 0 or printed.startswith("unet: error: ")), printed
 
 
+@pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(line=st.text(st.characters(codec="utf-8"), max_size=40) | st.text("0123456789.-e \n", max_size=40))
 def test_any_text_as_a_label_is_a_refusal_at_worst(line: str, capsys: pytest.CaptureFixture[str]) -> None:

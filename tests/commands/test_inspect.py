@@ -80,10 +80,11 @@ def test_a_folder_of_nothing_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_duplicates_are_shown_side_by_side(make_data: DataMaker) -> None:
     data = make_data(count=8)
-    survey = inspect(data)
+    Path("val.txt").write_text("p03\np04\n", encoding="utf-8")  # a random split would keep them on one side
+    survey = inspect(data, val="val.txt")
     train, val = survey.train[0], survey.val[0]
     val.image.write_bytes(train.image.read_bytes())
-    inspect(data)
+    inspect(data, val="val.txt")
     page = Path("inspect-data/inspect.html").read_text(encoding="utf-8")
     shown = re.findall(r'<figcaption>(\S+) <span class="why">(\S+)', page)
     assert shown[:2] == [(val.name, "duplicate-across-split"), (train.name, "duplicate-across-split")]
@@ -145,11 +146,11 @@ def test_what_was_found_as_a_dataset_toml(
 ) -> None:
     for folder in layout.split(" and "):
         make_data(folder, count=4)
-    assert cli.main(["inspect", "data", "--init", "found/set.toml", "--val", "0.25"]) == 0
-    assert cli.main(["inspect", "data", "--init", "found/set.toml"]) == 2
-    assert "found/set.toml exists" in capsys.readouterr().err
-    text = Path("found/set.toml").read_text(encoding="utf-8")
+    assert cli.main(["inspect", "data", "--init", "written/set.toml", "--val", "0.25"]) == 0
+    assert cli.main(["inspect", "data", "--init", "written/set.toml"]) == 2
+    assert "written/set.toml exists" in capsys.readouterr().err
+    text = Path("written/set.toml").read_text(encoding="utf-8")
     assert 'name = "foreground"' in text and str(Path("data").resolve().as_posix()) in text
     tiny = "--steps 1 --set width=2 --set depth=1 --set batch_size=1"
-    assert cli.main(f"train found/set.toml --out run {tiny}".split()) == 0
+    assert cli.main(f"train written/set.toml --out run {tiny}".split()) == 0
     assert "set.toml says" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from unet import cli, config, raster
-from unet.preprocessing import Preprocessing
+from unet.runs.decide import decide_run
 from unet.runs.source import read_source
 from unet.runs.training_set import balance_of, training_set
 from unet.terminal.display import open_display
@@ -35,7 +35,9 @@ def test_a_plan_says_why_and_is_trained_without_planning_again(
     assert unet(f"plan data --steps 3 --val 0.25 --set width=4 {QUICK}") == 0
     folder = Path("plan-data")
     assert sorted(path.name for path in folder.iterdir()) == ["config.toml", "plan.md"]
-    reasons = [line.removeprefix("- ") for line in (folder / "plan.md").read_text(encoding="utf-8").splitlines()[2:]]
+    page = (folder / "plan.md").read_text(encoding="utf-8")
+    reasons = [line.removeprefix("- ") for line in page.partition("\n\n##")[0].splitlines()[2:]]
+    assert "Pictures: 6 train, 2 val" in page and "Network: unet, 3 bands in, 2 classes out" in page
     printed = capsys.readouterr().err
     assert len(reasons) > 8 and all(reason in printed for reason in reasons)
     planned = config.load_toml(folder / "config.toml")
@@ -44,7 +46,7 @@ def test_a_plan_says_why_and_is_trained_without_planning_again(
     def never(*given: object, **more: object) -> None:
         raise AssertionError("planned or measured again")
 
-    monkeypatch.setattr(probe.devices, "shortest", never)
+    monkeypatch.setattr(probe, "shortest", never)
     assert unet(f"train data --config {folder / 'config.toml'} --out run") == 0
     assert config.load_toml(Path("run/config.toml")) == planned
 
@@ -56,11 +58,13 @@ def test_balanced_training_finds_its_classes(make_data: DataMaker) -> None:
         mask = raster.read_mask(masks[place]).astype(np.uint8)
         mask[50:53, 70:73] = 2
         raster.write_mask(masks[place], mask, [0, 0, 0, 200, 30, 30, 30, 200, 30])
-    wanted = config.parse({"data": {"root": "data"}, "training": {"balance": 0.5, "augment": "none"}})
+    training = {"balance": 0.5, "augment": "none", "steps": 3}
+    wanted = config.parse({"data": {"root": "data"}, "model": {"width": 4}, "training": training})
     source = read_source(wanted.data, None, 0, open_display(), Path("prepared"))
-    balance = balance_of(wanted, source)
+    record = decide_run(wanted, source)
+    balance = balance_of(record, source.train)
     assert balance is not None and list(balance.pictures) == [2] and balance.pictures[2]
-    samples = training_set(wanted, source, Preprocessing())
+    samples = training_set(record, source.train)
     assert all(len(samples.candidates(place, 2)) == 9 for place in balance.pictures[2])
 
 

@@ -64,15 +64,17 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_masks_beside_the_pictures(model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_masks_beside_the_pictures(
+    model: Path, pictures: Path, capsys: pytest.CaptureFixture[str], precision: str
+) -> None:
     written = predict(model, [str(pictures)])
     assert written == [pictures / "a_OUT.png", pictures / "b_OUT.png"]
     mask = opened(written[0])
     assert (mask.mode, mask.size) == ("P", (31, 20))
     np.testing.assert_array_equal(np.asarray(mask), EXPECTED)
     assert tuple(np.asarray(mask.convert("RGB"))[3, 20]) == (200, 30, 30)
-    output = capsys.readouterr().err
-    assert "1/2" in output and "road 51.6%, car 48.4%" in output
+    printed = capsys.readouterr().err
+    assert "1/2" in printed and "road 51.6%, car 48.4%" in printed and f"cpu in {precision}" in printed
 
 
 def test_each_input_once_by_file_folder_and_pattern(model: Path, pictures: Path) -> None:
@@ -96,7 +98,7 @@ def test_into_named_files(model: Path, pictures: Path, tmp_path: Path) -> None:
     assert opened(tmp_path / "2.jpg").mode == "RGB"
 
 
-def test_everything_else_that_can_be_written(model: Path, pictures: Path, tmp_path: Path) -> None:
+def test_everything_else_that_can_be_written(model: Path, pictures: Path, tmp_path: Path, precision: str) -> None:
     out = tmp_path / "out"
     written = predict(model, [str(pictures / "a.png")], outputs=[str(out)], overlay=True, probabilities=True)
     assert sorted(path.name for path in written) == files(out) == ["a_OUT.png", "a_overlay.jpg", "a_probabilities.npy"]
@@ -164,6 +166,11 @@ def test_viz_with_a_display(model: Path, pictures: Path, monkeypatch: pytest.Mon
     assert predict(model, [str(pictures)], save=False, viz=True) == []
     assert shown == [2, 2]
     assert not pyplot.get_fignums()
+
+
+def test_exact_is_float32(model: Path, pictures: Path, capsys: pytest.CaptureFixture[str], precision: str) -> None:
+    predict(model, [str(pictures)], exact=True)
+    assert "cpu in float32" in capsys.readouterr().err
 
 
 # --- refusals: each one line, before anything is written

@@ -35,6 +35,7 @@ def refused(line: str, capsys: pytest.CaptureFixture[str]) -> str:
     kind=st.sampled_from(["uint8", "uint16", "int32", "float32", "float64", "bool"]),
     border=st.sampled_from(["mirror", "edge"]), data=st.data(),
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_round_trip_changes_no_bit(
     tmp_path_factory: pytest.TempPathFactory, height: int, width: int, bands: int, window: int, kind: str, border: str,
     data: st.DataObject,

@@ -60,8 +60,8 @@ def refusal(line: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def scores_of(run: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Path(run, "evaluation.json").read_text(encoding="utf-8"))
-    return found
+    scores: dict[str, Any] = json.loads(Path(run, "evaluation.json").read_text(encoding="utf-8"))
+    return scores
 
 
 def held_out(run: str) -> set[str]:
@@ -96,10 +96,13 @@ def test_a_run_folder_holds_all_that_it_should(make_data: DataMaker, capsys: pyt
     run = Path("run")
     printed = capsys.readouterr()
     assert sorted(path.name for path in run.iterdir()) == [
-        "checkpoints", "config.toml", "evaluation.json", "health.json", "metrics.csv", "model.safetensors", "plan.md",
-        "report.html", "samples",
+        "checkpoints", "config.toml", "evaluation.json", "health.json", "metrics.csv", "model.safetensors", "pairs.csv",
+        "plan.md", "report.html", "run.json", "run.lock", "samples",
     ]  # fmt: skip
-    assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.safetensors"]
+    best_step = model.provenance["step"]
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
+        "before.safetensors", f"evaluation-{best_step}.json", "last.safetensors",
+    ]  # fmt: skip
     assert not list(run.rglob("*.part"))
 
     settings = config.load_toml(run / "config.toml")
@@ -120,12 +123,12 @@ def test_a_run_folder_holds_all_that_it_should(make_data: DataMaker, capsys: pyt
 
     scores = scores_of("run")
     assert {"mean_iou", "mean_dice", "pixel_accuracy", "classes", "images"} <= scores.keys()
-    assert [set(one) for one in scores["classes"]] == [{"name", "iou", "dice", "precision", "recall", "pixels"}] * 2
-    assert sum(one["pixels"] for one in scores["classes"]) == 2 * 24 * 32
-    assert [set(one) for one in scores["images"]] == [
+    assert [set(row) for row in scores["classes"]] == [{"name", "iou", "dice", "precision", "recall", "pixels"}] * 2
+    assert sum(row["pixels"] for row in scores["classes"]) == 2 * 24 * 32
+    assert [set(image) for image in scores["images"]] == [
         {"name", "image", "mask", "mean_iou", "mean_dice", "pixel_accuracy"}
     ] * 2
-    assert scores["images"] == sorted(scores["images"], key=lambda one: one["mean_iou"]), "the worst first"
+    assert scores["images"] == sorted(scores["images"], key=lambda image: image["mean_iou"]), "the worst first"
     assert scores["mean_iou"] == pytest.approx(max(float(row["val_mean_iou"]) for row in rows), abs=1e-5)
 
     assert (model.spec.bands, model.spec.classes, model.spec.width, model.spec.depth) == (3, 2, 4, 2)
@@ -141,11 +144,14 @@ def test_a_run_folder_holds_all_that_it_should(make_data: DataMaker, capsys: pyt
     assert "foreground" in printed.out and "run/model.safetensors" in printed.err
 
 
+@pytest.mark.slow
 def test_what_does_not_go_well_is_said_and_reported(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     make_data(count=8)
     unet(f"train data --val 0.25 --steps 40 --out run {TINY} --set learning_rate=1e-7")
-    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("health: learning rate")]
-    assert len(said) == 1 and "learning rate 1e-07 is too low" in said[0]
+    remarks_printed = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("health: learning rate")
+    ]
+    assert len(remarks_printed) == 1 and "learning rate 1e-07 is too low" in remarks_printed[0]
     remarks = json.loads(Path("run/health.json").read_text(encoding="utf-8"))
     assert "rate too low" in {remark["kind"] for remark in remarks}
     assert "Learning rate 1e-07 is too low" in Path("run/report.html").read_text(encoding="utf-8")
@@ -155,9 +161,9 @@ def test_a_loss_that_cannot_be_saved_ends_in_one_line(make_data: DataMaker, caps
     make_data(count=8)
     wild = "--set learning_rate=1e30 --set optimizer=sgd --set clip=1e30 --set validations=100"
     assert cli.main(f"train data --out run {TINY} --steps 400 {wild}".split()) == 1
-    said = capsys.readouterr().err.splitlines()
-    assert said[-1].startswith("unet: error: no finite loss in 10 steps in a row, the last with p0")
-    assert said[-1].endswith("the best model so far is kept")
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("unet: error: no finite loss in 10 steps in a row, the last with p0")
+    assert last.endswith("the best model so far is kept")
     assert bundle.load(Path("run/model.safetensors")).provenance["step"] >= 1
     assert "No finite loss in 10 steps in a row" in Path("run/report.html").read_text(encoding="utf-8")
 
@@ -177,6 +183,7 @@ def test_a_run_without_a_name_gets_one(make_data: DataMaker) -> None:
     assert run.name.startswith("streets-2")
 
 
+@pytest.mark.slow
 def test_the_settings_of_a_run_start_the_same_run_bit_for_bit(make_data: DataMaker) -> None:
     make_data(count=6)
     trained("data --set augment=light --set seed=7", "first")
@@ -188,6 +195,7 @@ def test_the_settings_of_a_run_start_the_same_run_bit_for_bit(make_data: DataMak
     assert not same(load_file("first/model.safetensors"), load_file("third/model.safetensors"))
 
 
+@pytest.mark.slow
 def test_flags_outdo_set_and_file(make_data: DataMaker) -> None:
     make_data()
     make_data("other")
@@ -209,12 +217,13 @@ def test_flags_outdo_set_and_file(make_data: DataMaker) -> None:
 # --- where it is written
 
 
+@pytest.mark.slow
 def test_a_run_is_not_lost_unasked(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     make_data()
     trained("data --set seed=1")
     before = Path("run/model.safetensors").read_bytes()
-    said = refusal(f"train data --out run --steps 1 {TINY}", capsys)
-    assert "--resume run" in said and "--overwrite" in said
+    message = refusal(f"train data --out run --steps 1 {TINY}", capsys)
+    assert "--resume run" in message and "--overwrite" in message
     assert Path("run/model.safetensors").read_bytes() == before
     trained("data --set seed=2 --overwrite --steps 3")
     assert Path("run/model.safetensors").read_bytes() != before
@@ -222,6 +231,7 @@ def test_a_run_is_not_lost_unasked(make_data: DataMaker, capsys: pytest.CaptureF
     assert Path("run/metrics.csv").read_text(encoding="utf-8").count("\n") == 4, "nothing of the earlier run"
 
 
+@pytest.mark.slow
 def test_overwriting_with_its_own_settings_keeps_what_was_asked(make_data: DataMaker) -> None:
     make_data()
     trained("data")
@@ -232,6 +242,7 @@ def test_overwriting_with_its_own_settings_keeps_what_was_asked(make_data: DataM
     assert config.load_toml(Path("run/config.toml")).training.seed == 5
 
 
+@pytest.mark.slow
 def test_overwrite_spares_a_folder_that_holds_no_run(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_data()
     (data / "classes.csv").write_text("name,value\nroad,0\ncar,1\n", encoding="utf-8")
@@ -258,7 +269,8 @@ def test_settings_are_checked_before_anything_is_read_or_written(
 def test_a_run_that_failed_before_its_first_step_is_no_obstacle(make_data: DataMaker) -> None:
     make_data()
     Path("run/checkpoints").mkdir(parents=True)
-    Path("run/config.toml").write_text("", encoding="utf-8")
+    for name in ("run.lock", "config.toml"):  # killed while its record was written
+        Path("run", name).write_text("", encoding="utf-8")
     trained("data")
 
 
@@ -276,7 +288,9 @@ def test_a_folder_is_held_out(make_data: DataMaker) -> None:
     make_data(count=3)
     make_data("other", count=2, seed=9)
     trained("data --val other")
-    assert {image["image"] for image in scores_of("run")["images"]} == {"other/imgs/p00.png", "other/imgs/p01.png"}
+    assert {image["image"] for image in scores_of("run")["images"]} == {
+        str(Path(f"other/imgs/{name}.png").absolute()) for name in ("p00", "p01")
+    }
 
 
 def test_a_list_is_held_out(make_data: DataMaker) -> None:
@@ -326,8 +340,8 @@ def test_the_plan_knows_nothing_of_the_pictures_held_out(make_data: DataMaker) -
 def test_damaged_masks_are_refused_and_then_cleaned(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_data(count=6, size=(48, 64))
     rewrite_masks(data, lambda mask: mask * 255, ".jpg")
-    said = refusal(f"train data --out run --steps 1 {TINY}", capsys)
-    assert "JPEG" in said and "--mask-values 0,255" in said
+    message = refusal(f"train data --out run --steps 1 {TINY}", capsys)
+    assert "JPEG" in message and "--mask-values 0,255" in message
     assert not Path("run").exists()
     model = trained("data --mask-values 0,255")
     assert model.labels.values == (0, 255) and model.labels.rule == "nearest"
@@ -344,9 +358,10 @@ def test_numbered_objects_are_learnt_as_one_class(make_data: DataMaker, capsys: 
     rewrite_masks(data, numbered, ".tif")
     assert "--instances" in refusal(f"train data --out run --steps 1 {TINY}", capsys)
     model = trained("data --instances")
-    assert model.labels.names == ("background", "object") and model.labels.rule == "nonzero"
+    assert model.labels.names == ("background", "object") and model.labels.kind == "instances"
 
 
+@pytest.mark.slow
 def test_ignored_pixels_do_not_count(make_data: DataMaker) -> None:
     data = make_data(count=4)
 
@@ -359,12 +374,13 @@ def test_ignored_pixels_do_not_count(make_data: DataMaker) -> None:
     rewrite_masks(data, with_void)
     model = trained("data --val 0.5")
     assert model.labels.values == (0, 1, 2) and model.labels.ignored == (255,)
-    assert sum(one["pixels"] for one in scores_of("run")["classes"]) == 2 * 24 * (32 - 5)
+    assert sum(row["pixels"] for row in scores_of("run")["classes"]) == 2 * 24 * (32 - 5)
     model = trained("data --val 0.5 --ignore 2", "second")
     assert model.labels.values == (0, 1) and set(model.labels.ignored) == {2, 255}
-    assert sum(one["pixels"] for one in scores_of("second")["classes"]) == 2 * (24 - 4) * (32 - 5)
+    assert sum(row["pixels"] for row in scores_of("second")["classes"]) == 2 * (24 - 4) * (32 - 5)
 
 
+@pytest.mark.slow
 def test_colours_are_named_by_a_table(make_data: DataMaker) -> None:
     data = make_data(count=4)
     colors = np.array([[0, 0, 0], [10, 200, 10], [200, 200, 0]], np.uint8)
@@ -384,6 +400,7 @@ def test_colours_are_named_by_a_table(make_data: DataMaker) -> None:
     assert trained("data --classes other.csv", "second").labels.names == ("none", "tree", "house")
 
 
+@pytest.mark.slow
 def test_one_output_for_two_classes(make_data: DataMaker) -> None:
     data = make_data(count=8)
     model = trained("data --set outputs=1 --set loss=ce --steps 60 --set augment=none --set validations=2")
@@ -395,7 +412,7 @@ def test_one_output_for_two_classes(make_data: DataMaker) -> None:
         assert set(np.unique(np.asarray(mask))) <= {0, 1}
     unet("evaluate run/model.safetensors data --json scores.json")
     scores = json.loads(Path("scores.json").read_text(encoding="utf-8"))
-    assert [one["name"] for one in scores["classes"]] == ["background", "foreground"]
+    assert [row["name"] for row in scores["classes"]] == ["background", "foreground"]
     assert np.shape(scores["confusion"]) == (2, 2)
     assert np.sum(scores["confusion"]) == 8 * 24 * 32
     assert data.is_dir()
@@ -460,6 +477,7 @@ def png_of_16_bits(picture: NDArray[np.uint16]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", ["true", "false"])
 def test_pictures_of_all_kinds_and_sizes_together(make_data: DataMaker, whole: str) -> None:
     data = make_data(count=2, size=(24, 32))
@@ -496,6 +514,7 @@ def test_pictures_that_cannot_be_brought_together(make_data: DataMaker, capsys: 
 # --- starting from a model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["safetensors", "pth"])
 def test_training_starts_from_a_model(make_data: DataMaker, ending: str) -> None:
     make_data()
@@ -550,11 +569,30 @@ def test_resume_stands_alone(make_data: DataMaker, capsys: pytest.CaptureFixture
     assert "together with seconds" in refusal("train --resume run --time 5m", capsys)
     assert "root, width" in refusal("train data --resume run --set width=9", capsys)
     assert "is no folder" in refusal("train --resume nowhere", capsys)
-    assert "holds no config.toml" in refusal("train --resume data", capsys)
-    Path("run/checkpoints/last.safetensors").unlink()
-    assert "no checkpoints/last.safetensors" in refusal("train --resume run", capsys)
+    assert "data holds no run to go on with" in refusal("train --resume data", capsys)
+    for name in ("last", "before"):
+        Path(f"run/checkpoints/{name}.safetensors").write_bytes(b"damaged")
+    capsys.readouterr()
+    assert cli.main(["train", "--resume", "run"]) == 2
+    assert "not a state" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("removed", [("last",), ("last", "before")])
+def test_a_run_without_its_last_state_comes_to_the_same_end(make_data: DataMaker, removed: tuple[str, ...]) -> None:
+    make_data(count=6)
+    trained("data --set validations=4 --set augment=light")
+    states = [load_file(f"run/{name}") for name in ("model.safetensors", "checkpoints/last.safetensors")]
+    for name in removed:
+        Path(f"run/checkpoints/{name}.safetensors").unlink()
+    unet("train --resume run")
+    again = [load_file(f"run/{name}") for name in ("model.safetensors", "checkpoints/last.safetensors")]
+    assert all(same(left, right) for left, right in zip(states, again, strict=True))
+    with Path("run/metrics.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
+
+
+@pytest.mark.slow
 def test_a_finished_run_can_be_given_more_steps(make_data: DataMaker) -> None:
     make_data()
     trained("data --set validations=2")
@@ -626,7 +664,7 @@ def test_a_tracker_that_cannot_log_in_is_one_line(
 ) -> None:
     wandb = pytest.importorskip("wandb")
 
-    def init(**about: Any) -> None:
+    def init(**options: Any) -> None:
         raise wandb.errors.UsageError("No API key configured")
 
     monkeypatch.setattr(wandb, "init", init)
@@ -654,5 +692,5 @@ def test_real_data_of_many_kinds(shared_data: Path, name: str, flags: str) -> No
 def test_real_masks_saved_as_jpeg_are_not_learnt_as_256_classes(
     shared_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = refusal(f"train {shared_data / 'isbi_em'} --out run --steps 1 {TINY}", capsys)
-    assert "--mask-values 0,255" in said
+    message = refusal(f"train {shared_data / 'isbi_em'} --out run --steps 1 {TINY}", capsys)
+    assert "--mask-values 0,255" in message

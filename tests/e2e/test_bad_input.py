@@ -323,10 +323,10 @@ def test_no_settings_file(data: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_runs_to_go_on_with(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "is no folder" in refusal("train --resume nowhere", capsys)
-    assert "holds no config.toml" in refusal("train --resume data", capsys)
+    assert "holds no run to go on with" in refusal("train --resume data", capsys)
     Path("run").mkdir()
     Path("run/config.toml").write_text("[data]\nroot = 'data'\n")
-    assert "no checkpoints/last.safetensors" in refusal("train --resume run", capsys)
+    assert "holds no run to go on with" in refusal("train --resume run", capsys)
     assert "--resume RUN alone" in refusal("train data --resume run --steps 3", capsys)
 
 

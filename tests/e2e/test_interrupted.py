@@ -73,9 +73,9 @@ def steps(run: str) -> list[int]:
 
 
 def step_of_checkpoint(run: str) -> int:
-    from unet.training.checkpoint import read_progress
+    from unet.training.checkpoint import read_loop_state
 
-    return read_progress(Path(run, "checkpoints", "last.safetensors")).step
+    return read_loop_state(Path(run, "checkpoints", "last.safetensors")).step
 
 
 def same_file(name: str, left: str = "whole", right: str = "broken") -> bool:
@@ -132,10 +132,10 @@ def test_a_stop_leaves_a_usable_model(workers: int, number: signal.Signals) -> N
     process = start(f"{LINE} --steps 100000 --out run --set workers={workers}")
     wait_for(process, lambda: Path("run/checkpoints/last.safetensors").exists())
     os.killpg(process.pid, number)  # as a terminal does: the processes that prepare samples get it too
-    printed, said = process.communicate(timeout=120)
-    assert process.returncode == 130, said
-    assert "Traceback" not in said and said.splitlines()[-1] == "unet: stopped by ctrl-C"
-    assert said.count("stopping after this step") == 1
+    printed, messages = process.communicate(timeout=120)
+    assert process.returncode == 130, messages
+    assert "Traceback" not in messages and messages.splitlines()[-1] == "unet: stopped by ctrl-C"
+    assert messages.count("stopping after this step") == 1
     assert "foreground" in printed, "the scores of what was reached"
     model = bundle.load(Path("run/model.safetensors"))
     assert model.provenance["step"] >= 1
@@ -156,6 +156,6 @@ def test_an_impatient_second_stop_ends_at_once() -> None:
     process.send_signal(signal.SIGINT)
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 130 and "Traceback" not in said, said
+    _, messages = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in messages, messages
     assert step_of_checkpoint("run") >= 1

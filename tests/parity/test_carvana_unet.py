@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import reference_unet as reference
 import torch
+from closeness import assert_same_but_for_rounding
 from PIL import Image
 
 from unet import bundle, raster
@@ -49,7 +50,7 @@ def test_logits(bilinear: bool, size: tuple[int, int]) -> None:
     image = torch.rand(2, 3, *size)
     with torch.inference_mode():
         expected = reference.forward(weights, image)
-        torch.testing.assert_close(network(image), expected, rtol=0, atol=1e-5)
+        assert_same_but_for_rounding(network(image), expected)
     assert expected.std() > 0.1
 
 
@@ -61,7 +62,7 @@ def test_logits_of_the_full_network(bilinear: bool) -> None:
     image = torch.rand(1, 3, 40, 53)
     with torch.inference_mode():
         expected = reference.forward(weights, image)
-        torch.testing.assert_close(network(image), expected, rtol=0, atol=2e-5)
+        assert_same_but_for_rounding(network(image), expected)
 
 
 @BOTH
@@ -73,7 +74,7 @@ def test_our_weights_in_the_other_writing(bilinear: bool) -> None:
     network.eval()
     with torch.inference_mode():
         expected = network(image)
-        torch.testing.assert_close(reference.forward(network.state_dict(), image), expected, rtol=0, atol=1e-5)
+        assert_same_but_for_rounding(reference.forward(network.state_dict(), image), expected)
 
 
 @BOTH
@@ -146,4 +147,4 @@ def test_real_pictures(shared_data: Path) -> None:
     )
     indices = Predictor(network, device="cpu", exact=True).predict(raster.read(path)).indices
     expected = reference.predict(weights, picture, 0.25)
-    assert (indices != expected).mean() < 1e-4
+    assert (indices != expected).mean() < 1e-3  # ties, up to rounding

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from encoders import CONFIGURATIONS, configuration, description
+from closeness import assert_same_but_for_rounding
+from encoders import CONFIGURATIONS, description
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from unet import bundle, losses, models
+from unet import bundle, losses
 from unet.bundle import Bundle
-from unet.errors import ConfigError, InputError, MissingExtraError
+from unet.errors import ConfigError, InputError
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
-from unet.models import ARCHITECTURES, SETTINGS, ModelSpec, backbones, build, geometry_of
+from unet.models import ARCHITECTURES, SETTINGS, ModelSpec, build, geometry_of
 from unet.models.blocks import mirrored
 from unet.models.geometry import Geometry
 from unet.models.spec import ENCODERS
@@ -97,6 +97,7 @@ def dead(name: str, network: nn.Module) -> bool:
     return name.endswith("bias") or "encoder" in name
 
 
+@pytest.mark.slow
 @every
 def test_a_model_file_holds_all_that_it_takes(spec: ModelSpec, tmp_path: Path) -> None:
     network = network_of(spec).eval()
@@ -124,8 +125,7 @@ def test_a_model_file_holds_all_that_it_takes(spec: ModelSpec, tmp_path: Path) -
             dim,
         )
     with torch.inference_mode():
-        expected = network(image)[0, :, :33, :50]
-        np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-3, atol=1e-4)
+        assert_same_but_for_rounding(torch.from_numpy(logits), network(image)[0, :, :33, :50])
 
 
 @pytest.mark.slow
@@ -141,9 +141,12 @@ def test_saving_memory_changes_nothing(spec: ModelSpec) -> None:
         output = network(image)
         levels = output if isinstance(output, tuple) else (output,)
         torch.stack([logits.square().mean() for logits in levels]).sum().backward()
-    for (name, expected), parameter in zip(plain.named_parameters(), saving.parameters(), strict=True):
-        if expected.grad is not None:
-            torch.testing.assert_close(parameter.grad, expected.grad, rtol=1e-3, atol=1e-5, msg=name)
+    pairs = [(q.grad, p.grad) for p, q in zip(plain.parameters(), saving.parameters(), strict=True)]
+    largest = max(float(expected.abs().max()) for _, expected in pairs if expected is not None)
+    for grad, expected in pairs:
+        assert (grad is None) == (expected is None)
+        if grad is not None and expected is not None:
+            assert_same_but_for_rounding(grad, expected, max(float(expected.abs().max()), 1e-3 * largest))
     for (name, buffer), same in zip(plain.named_buffers(), saving.named_buffers(), strict=True):
         torch.testing.assert_close(same[1], buffer, msg=name)
 
@@ -375,83 +378,3 @@ def test_deep_outputs_count_less_and_less() -> None:
     ]
     expected = (parts[0] + parts[1] / 2 + parts[2] / 4) / 1.75
     torch.testing.assert_close(loss_of_outputs(losses.cross_entropy, outputs, target, None), expected)
-
-
-# --- encoders that were trained before
-
-
-def saved(name: str, folder: Path) -> nn.Module:
-    """Write a tiny random model as those on the hub are, with a head for something else, and return it."""
-    import transformers
-
-    torch.manual_seed(3)
-    if name == "segformer":
-        model = transformers.SegformerForSemanticSegmentation(configuration(name))
-    else:
-        model = transformers.AutoModelForImageClassification.from_config(configuration(name))
-    model.save_pretrained(folder)
-    return model  # type: ignore[no-any-return]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_weights_come_from_a_folder(name: str, tmp_path: Path) -> None:
-    source = saved(name, tmp_path).state_dict()
-    config = backbones.description(str(tmp_path), "backbone")
-    assert str(tmp_path) not in config and backbones.description(config, "backbone") == config
-    network = build(replace(BACKBONE, encoder=config))
-    backbones.load_weights(network, str(tmp_path))
-    encoder = network.get_submodule("encoder")
-    known = {round(float(tensor.double().norm()), 6) for tensor in source.values()}
-    named = encoder.state_dict()
-    # Backbones have norms after each stage that classifiers lack.
-    unmatched = [key for key, tensor in named.items() if round(float(tensor.double().norm()), 6) not in known]
-    assert all("norms" in key for key in unmatched) and len(unmatched) < len(named) / 4
-    for bands in (1, 2, 5):  # the weights for any number of bands see a grey picture alike
-        other = build(replace(BACKBONE, encoder=config, bands=bands))
-        backbones.load_weights(other, str(tmp_path))
-        grey = torch.rand(1, 1, 64, 64)
-        with torch.inference_mode():
-            features = other.get_submodule("encoder").eval()(grey.expand(-1, bands, -1, -1))
-            expected = encoder.eval()(grey.expand(-1, 3, -1, -1))
-        for left, right in zip(features, expected, strict=True):
-            torch.testing.assert_close(left, right, rtol=1e-3, atol=1e-4)
-
-
-def test_segformer_takes_all_but_another_number_of_classes(tmp_path: Path) -> None:
-    source = saved("segformer", tmp_path).state_dict()
-    spec = ModelSpec("segformer", classes=5, encoder=backbones.description(str(tmp_path), "segformer"))
-    network = build(spec)
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    backbones.load_weights(network, str(tmp_path))
-    for name, tensor in network.state_dict().items():
-        new = "classifier" in name
-        assert torch.equal(tensor, before[name] if new else source[name.removeprefix("model.")]), name
-
-
-def test_encoders_that_are_not_there_or_do_not_suit(tmp_path: Path) -> None:
-    import transformers
-
-    for encoder, message in {
-        "": "without an encoder.*--set encoder=microsoft/resnet-34",
-        str(tmp_path / "none"): "encoder '.*none'",
-    }.items():
-        with pytest.raises(ConfigError, match=message):
-            backbones.description(encoder, "backbone")
-    transformers.BertConfig().save_pretrained(tmp_path)
-    with pytest.raises(ConfigError, match=r"of type bert; expected.*resnet, convnext"):
-        backbones.description(str(tmp_path), "backbone")
-    configuration("swin").save_pretrained(tmp_path)
-    with pytest.raises(ConfigError, match=r"of type swin; expected.*segformer"):
-        backbones.description(str(tmp_path), "segformer")
-    network = build(replace(BACKBONE, encoder=backbones.description(str(tmp_path), "backbone")))
-    with pytest.raises(ConfigError, match="with weights"):
-        backbones.load_weights(network, str(tmp_path))
-
-
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(MissingExtraError, match=r'pip install "unet\[backbones\]"'):
-        backbones.description("microsoft/resnet-50", "backbone")
-    with pytest.raises(MissingExtraError):
-        models.build(VARIANTS["segformer"])

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from unet.labels import IGNORED
-from unet.shapes.border_weights import border_weights, components, separate_touching
+from unet.shapes.border_weights import border_weights, separate_touching
 
 
 def naive(objects: NDArray[np.integer], w0: float, sigma: float) -> NDArray[np.float64]:
@@ -70,22 +69,6 @@ def test_without_two_objects_there_is_no_border(objects: NDArray[np.integer]) ->
 def test_numbers_may_be_any() -> None:
     objects = np.array([[-3, 0, 2_000_000_000]], np.int32)
     assert border_weights(objects)[0, 1] == pytest.approx(1 + 10 * math.exp(-(2**2) / 50), abs=1e-5)
-
-
-def test_components_are_regions_of_one_class() -> None:
-    target = np.array(
-        [
-            [1, 0, 0, 2, 2],
-            [0, 1, 0, 2, 3],
-            [0, 0, IGNORED, 0, 0],
-            [1, 0, 0, 0, 3],
-        ],
-        np.uint8,
-    )
-    numbers = components(target)
-    assert ((numbers > 0) == ((target > 0) & (target != IGNORED))).all()
-    assert numbers[0, 0] == numbers[1, 1] and len(np.unique(numbers[numbers > 0])) == 5
-    assert all(len(np.unique(target[numbers == number])) == 1 for number in range(1, 6))
 
 
 @settings(max_examples=60)

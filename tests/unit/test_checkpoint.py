@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -13,27 +14,35 @@ from torch import nn
 
 from unet import bundle
 from unet.config import TrainingConfig
+from unet.data.dataset import Batch
+from unet.devices import Compute
 from unet.errors import InputError, ModelFileError
-from unet.training.checkpoint import Progress, load_checkpoint, read_progress, save_checkpoint
-from unet.training.optim import build_optimizer
+from unet.training.checkpoint import BEFORE, LAST, find_state, link, load_state, read_loop_state, save_state
+from unet.training.engine import Engine
+from unet.training.state import LoopState
 
-PROGRESS = Progress(
-    step=7, samples=14, seconds=3.5, validated_at=0.25, best=0.5, best_step=6, plateau={"best": 0.5, "bad": 2}
-)
-
-
-def network() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
+OLD = Path(__file__).parents[1] / "fixtures" / "before_runs" / "interrupted" / "checkpoints" / "last.safetensors"
+STATE = LoopState(step=7, samples=14, seconds=3.5, validated_at=0.25, best=0.5, best_step=6, loss_sum=0.3, loss_count=2)
 
 
-def step(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
-    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
-    optimizer.zero_grad()
-    model(images).square().mean().backward()
-    optimizer.step()
+def network(width: int = 4) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(0.3), nn.Conv2d(width, 2, 1)
+    )
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def engine(width: int = 4, channels_last: bool = False, **settings: object) -> Engine:
+    config = TrainingConfig(learning_rate=1e-2, loss="ce", **settings)  # type: ignore[arg-type]
+    return Engine(network(width), config, Compute(torch.device("cpu"), "32-true", channels_last))
+
+
+def batch(seed: int) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(2, 3, 8, 8, generator=generator)
+    return Batch(images, torch.randint(0, 2, (2, 8, 8), generator=generator), ("a", "b"))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -42,111 +51,138 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
         {"optimizer": "sgd"},
         {"optimizer": "sgd", "momentum": 0.0},
         {"optimizer": "rmsprop", "momentum": 0.999},
+        {"optimizer": "rmsprop", "schedule": "plateau", "plateau_by": "loss", "patience": 0},
     ],
     ids=str,
 )
 def test_every_optimizer_goes_on_as_if_nothing_had_happened(
-    tmp_path: Path, settings: dict[str, object], layout: torch.memory_format
+    tmp_path: Path, settings: dict[str, object], channels_last: bool
 ) -> None:
-    config = TrainingConfig(learning_rate=1e-2, **settings)  # type: ignore[arg-type]
     torch.manual_seed(0)
-    first = network().to(memory_format=layout)  # type: ignore[call-overload]
-    optimizer = build_optimizer(first.parameters(), config)
+    first = engine(channels_last=channels_last, **settings)
     for seed in range(3):
-        step(first, optimizer, seed)
-    optimizer.param_groups[0]["lr"] = 3e-3
-    save_checkpoint(tmp_path / "a.safetensors", first, optimizer, PROGRESS, {"scale": 1024.0})
-    torch.manual_seed(12)
-    expected = torch.randn(3)
-    torch.manual_seed(12)
-    save_checkpoint(tmp_path / "last.safetensors", first, optimizer, PROGRESS, {"scale": 1024.0})
+        first.step(batch(seed), share=seed / 6)
+    first.validated(0.5, 0.7)
+    save_state(tmp_path, first, STATE)
+    for seed in range(3, 6):  # dropout draws from the generator, which goes on too
+        first.step(batch(seed), share=seed / 6)
+        first.validated(0.5, 0.8)
 
     torch.manual_seed(99)
-    second = network().to(memory_format=layout)  # type: ignore[call-overload]
-    other = build_optimizer(second.parameters(), config)
-    progress, scaler = load_checkpoint(tmp_path / "last.safetensors", second, other)
-    assert progress == PROGRESS == read_progress(tmp_path / "last.safetensors")
-    assert scaler == {"scale": 1024.0}
-    assert torch.equal(torch.randn(3), expected), "the generator goes on too"
-    assert other.param_groups[0]["lr"] == 3e-3
+    second = engine(channels_last=channels_last, **settings)
+    assert load_state(tmp_path / LAST, second) == STATE == read_loop_state(tmp_path / LAST)
     for seed in range(3, 6):
-        step(first, optimizer, seed)
-        step(second, other, seed)
-    for name, tensor in first.state_dict().items():
-        assert torch.equal(tensor, second.state_dict()[name]), name
+        second.step(batch(seed), share=seed / 6)
+        second.validated(0.5, 0.8)
+    assert first.rate == second.rate
+    for name, tensor in first.network.state_dict().items():
+        assert torch.equal(tensor, second.network.state_dict()[name]), name
 
 
 def test_before_the_first_step(tmp_path: Path) -> None:
-    model = network()
-    optimizer = build_optimizer(model.parameters(), TrainingConfig())
-    save_checkpoint(tmp_path / "last.safetensors", model, optimizer, Progress(), {})
-    assert load_checkpoint(tmp_path / "last.safetensors", model, optimizer) == (Progress(), {})
+    save_state(tmp_path, engine(), LoopState())
+    assert load_state(tmp_path / LAST, engine()) == LoopState()
 
 
 def test_states_that_are_no_numbers_of_json(tmp_path: Path) -> None:
-    """The plateau schedule begins with an infinite best score."""
-    model = network()
-    optimizer = build_optimizer(model.parameters(), TrainingConfig())
-    save_checkpoint(tmp_path / "last.safetensors", model, optimizer, Progress(plateau={"best": -math.inf}), {})
-    assert read_progress(tmp_path / "last.safetensors").plateau == {"best": -math.inf}
+    """The plateau schedule begins with an infinite best score, and a mean loss may be none."""
+    first = engine(schedule="plateau")
+    save_state(tmp_path, first, LoopState(rows=[{"step": 1, "train_loss": math.nan}]))
+    second = engine(schedule="plateau")
+    assert math.isnan(load_state(tmp_path / LAST, second).rows[0]["train_loss"])
+    assert second.plateau.best == first.plateau.best == -math.inf
+
+
+def test_all_generators_come_back(tmp_path: Path) -> None:
+    np.random.seed(3)
+    save_state(tmp_path, engine(), LoopState())
+    expected = np.random.random(3)
+    np.random.seed(4)
+    load_state(tmp_path / LAST, engine())
+    assert (np.random.random(3) == expected).all()
 
 
 def test_a_failed_save_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = network()
-    optimizer = build_optimizer(model.parameters(), TrainingConfig())
-    path = tmp_path / "last.safetensors"
-    save_checkpoint(path, model, optimizer, PROGRESS, {})
-    before = path.read_bytes()
+    save_state(tmp_path, engine(), STATE)
+    before = (tmp_path / LAST).read_bytes()
 
-    def full(*about: object) -> None:
-        Path(str(about[1])).write_bytes(b"half")
+    def full(*arguments: object) -> None:
+        Path(str(arguments[1])).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(bundle, "save_file", full)
     with pytest.raises(InputError, match="No space left"):
-        save_checkpoint(path, model, optimizer, Progress(step=8), {})
-    assert path.read_bytes() == before and [one.name for one in tmp_path.iterdir()] == ["last.safetensors"]
+        save_state(tmp_path, engine(), LoopState(step=8))
+    assert (tmp_path / LAST).read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {LAST, BEFORE}, "no half-written file"
+
+
+def test_the_state_before_takes_the_place_of_a_damaged_one(tmp_path: Path) -> None:
+    printed: list[str] = []
+    assert find_state(tmp_path, printed.append) is None
+    save_state(tmp_path, engine(), LoopState(step=1))
+    save_state(tmp_path, engine(), LoopState(step=2))
+    assert find_state(tmp_path, printed.append) == tmp_path / LAST and printed == []
+    content = (tmp_path / LAST).read_bytes()
+    (tmp_path / LAST).write_bytes(content[: len(content) // 2])
+    path = find_state(tmp_path, printed.append)
+    assert path == tmp_path / BEFORE and read_loop_state(path).step == 1
+    assert len(printed) == 1 and "not a state" in printed[0] and "the state before it" in printed[0]
+    (tmp_path / BEFORE).write_bytes(b"")
+    with pytest.raises(ModelFileError, match="not a state"):
+        find_state(tmp_path, printed.append)
+
+
+def test_a_second_name_for_a_file(tmp_path: Path) -> None:
+    link(tmp_path / "nothing", tmp_path / "other")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a").write_bytes(b"1")
+    link(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "a").unlink()
+    (tmp_path / "a").write_bytes(b"2")
+    assert (tmp_path / "b").read_bytes() == b"1"
+    link(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"2"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"nonsense", b"\x80\x04\x95", bytes(500)])
-def test_files_that_are_no_checkpoint(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "last.safetensors"
+def test_files_that_are_no_state(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / LAST
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ModelFileError, match=r"not a checkpoint.*last\.safetensors of a run"):
-        read_progress(path)
+    with pytest.raises(ModelFileError, match=r"not a state.*the state of a training"):
+        read_loop_state(path)
 
 
-def test_a_truncated_checkpoint(tmp_path: Path) -> None:
-    model = network()
-    optimizer = build_optimizer(model.parameters(), TrainingConfig())
-    path = tmp_path / "last.safetensors"
-    save_checkpoint(path, model, optimizer, PROGRESS, {})
-    content = path.read_bytes()
+def test_truncated_states(tmp_path: Path) -> None:
+    save_state(tmp_path, engine(), STATE)
+    content = (tmp_path / LAST).read_bytes()
     for size in (4, 100, len(content) // 2, len(content) - 1):
-        path.write_bytes(content[:size])
-        with pytest.raises(ModelFileError, match="not a checkpoint"):
-            load_checkpoint(path, model, optimizer)
+        (tmp_path / LAST).write_bytes(content[:size])
+        with pytest.raises(ModelFileError, match="not a state"):
+            load_state(tmp_path / LAST, engine())
 
 
 def test_other_safetensors_files(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_file({"a": torch.zeros(1)}, path)
-    with pytest.raises(ModelFileError, match="not a checkpoint"):
-        read_progress(path)
-    for about in ({}, {"progress": {"strange": 1}}, {"progress": None}, []):
-        save_file({"a": torch.zeros(1)}, path, {"checkpoint": json.dumps(about)})
-        with pytest.raises(ModelFileError, match="not a checkpoint"):
-            read_progress(path)
+    with pytest.raises(ModelFileError, match="not a state"):
+        read_loop_state(path)
+    for plain in ({}, {"progress": {"strange": 1}}, {"progress": None}, [], {"loop": None}, {"loop": {"health": 3}}):
+        save_file({"a": torch.zeros(1)}, path, {"checkpoint": json.dumps(plain)})
+        with pytest.raises(ModelFileError, match="not a state"):
+            read_loop_state(path)
 
 
 def test_of_another_network_or_optimizer(tmp_path: Path) -> None:
-    model = network()
-    optimizer = build_optimizer(model.parameters(), TrainingConfig())
-    path = tmp_path / "last.safetensors"
-    save_checkpoint(path, model, optimizer, PROGRESS, {})
-    wider = nn.Sequential(nn.Conv2d(3, 8, 3))
+    save_state(tmp_path, engine(), STATE)
     with pytest.raises(ModelFileError, match="of another network"):
-        load_checkpoint(path, wider, build_optimizer(wider.parameters(), TrainingConfig()))
+        load_state(tmp_path / LAST, engine(width=8))
     with pytest.raises(ModelFileError, match="of another network"):  # AdamW has two groups
-        load_checkpoint(path, model, build_optimizer(model.parameters(), TrainingConfig(optimizer="sgd")))
+        load_state(tmp_path / LAST, engine(optimizer="sgd"))
+
+
+def test_states_of_version_0_1() -> None:
+    state = read_loop_state(OLD)
+    assert (state.step, state.samples, state.best, state.best_step) == (6, 12, 0.421875, 3)
+    assert len(state.health.losses) == 2 and state.rows == []

@@ -1,9 +1,8 @@
-"""Samples: the same whatever cache and workers do, whole where nothing is asked for, ignored where there is nothing."""
+"""Samples: decided by their number alone, whole where nothing is asked for, ignored where there is nothing."""
 
 from __future__ import annotations
 
-import os
-import signal
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,23 +10,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
 
-from unet import models, raster
-from unet.config import TrainingConfig
+from unet import raster
 from unet.data.augment import PRESETS, Augmentation
-from unet.data.dataset import Balance, Batch, Borders, Numbers, Sample, SegmentationDataset, collate
+from unet.data.dataset import Balance, Batch, Borders, Sample, SegmentationDataset, collate
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair, find_pairs
-from unet.devices import Compute
+from unet.data.sample_store import SampleStore
 from unet.errors import DataError, InputError
 from unet.labels import IGNORED, Labels
-from unet.models import ModelSpec
 from unet.preprocessing import Preprocessing
 from unet.raster.network_input import network_input
 from unet.shapes.border_weights import border_weights
-from unet.training import loop
-from unet.training.job import Training, Validation
 
 DataMaker = Callable[..., Path]
 NONE = Augmentation()
@@ -40,7 +34,6 @@ def dataset(folder: Path, **arguments: object) -> SegmentationDataset:
         "preprocessing": Preprocessing(),
         "crop": (16, 16),
         "augmentation": PRESETS["light"],
-        "cache_bytes": 1 << 20,
     }
     return SegmentationDataset(pairs, **{**defaults, **arguments})  # type: ignore[arg-type]
 
@@ -78,45 +71,6 @@ def test_a_sample_depends_on_seed_and_number_only(make_data: DataMaker) -> None:
     assert not all(same(first[number], other[number]) for number in range(12))
 
 
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 on Linux: our workers do not mind
-def test_workers_change_nothing(make_data: DataMaker) -> None:
-    folder = make_data(count=3)
-
-    def batches(workers: int) -> list[Batch]:
-        data = dataset(folder, augmentation=EVERY_KIND, borders=Borders(10, 5))
-        loader = DataLoader(data, 2, sampler=Numbers(4, 16), num_workers=workers, collate_fn=collate)
-        return list(loader)
-
-    alone, helped = batches(0), batches(2)
-    assert len(alone) == 6
-    assert all(same(left, right) for left, right in zip(alone, helped, strict=True))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals are another matter there")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_workers_of_a_training_leave_signals_to_it(make_data: DataMaker, tmp_path: Path) -> None:
-    training = Training(
-        network=models.build(ModelSpec(width=1, depth=1)),
-        dataset=dataset(make_data()),
-        settings=TrainingConfig(steps=1, batch_size=1, workers=1),
-        compute=Compute(torch.device("cpu")),
-        validate=lambda network: Validation(0.0, {}),
-        keep=lambda network, progress: None,
-        trackers=[],
-        display=None,  # type: ignore[arg-type]
-        checkpoint=tmp_path / "last.safetensors",
-    )
-    state = torch.get_rng_state()
-    batches = iter(loop._batches(training))
-    first = next(batches)
-    for worker in batches._workers:  # type: ignore[attr-defined]
-        os.kill(worker.pid, signal.SIGINT)
-        os.kill(worker.pid, signal.SIGTERM)
-    assert [len(next(batches).names) for _ in range(8)] == [1] * 8, "they go on until their parent ends them"
-    assert same(first, collate([training.dataset[0]]))
-    assert torch.equal(torch.get_rng_state(), state), "a resumed training has the generator of its checkpoint"
-
-
 # --- rare classes
 
 
@@ -132,6 +86,7 @@ def rare_data(make_data: DataMaker) -> SegmentationDataset:
     return dataset(folder, balance=Balance(0.5, {1: (2, 4)}))
 
 
+@pytest.mark.slow
 def test_rare_classes_are_sampled(rare_data: SegmentationDataset) -> None:
     shown = [bool((rare_data[number].target == 1).any()) for number in range(300)]
     assert 0.45 < np.mean(shown) < 0.6, "half of the crops are laid over it"
@@ -140,7 +95,7 @@ def test_rare_classes_are_sampled(rare_data: SegmentationDataset) -> None:
 
 
 def test_samples_of_rare_classes_depend_on_seed_and_number_only(rare_data: SegmentationDataset) -> None:
-    fresh = dataset(rare_data.pairs[0].image.parents[1], balance=rare_data.balance, cache_bytes=0)
+    fresh = dataset(rare_data.pairs[0].image.parents[1], balance=rare_data.balance)
     backwards = {number: fresh[number] for number in reversed(range(30))}
     assert all(same(rare_data[number], backwards[number]) for number in range(30))
 
@@ -158,16 +113,19 @@ def test_few_candidates_are_remembered(rare_data: SegmentationDataset) -> None:
     assert pixels.shape == (9, 2) and all(target[row, column] == 1 for row, column in pixels)
 
 
-# --- the cache
+# --- kept samples
 
 
-@pytest.mark.parametrize("room", [0, 4000, 7000, 1 << 20])
-def test_the_cache_keeps_its_limit_and_changes_nothing(
-    make_data: DataMaker, monkeypatch: pytest.MonkeyPatch, room: int
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_a_store_changes_nothing_and_keeps_what_was_decoded(
+    make_data: DataMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    folder = make_data(count=4)  # 24 x 32 pixels of four bytes: 3072 each
-    expected = [dataset(folder, cache_bytes=0)[number] for number in range(12)]
-    limited = dataset(folder, cache_bytes=room)
+    folder = make_data(count=4)
+    for path in (folder / "imgs").iterdir():
+        np.save(path.with_suffix(".npy"), raster.read(path).astype(kind) * (200 if kind == "uint16" else 1))
+        path.unlink()
+    arguments: dict[str, object] = {"borders": Borders(10, 5), "preprocessing": Preprocessing(scale=0.7)}
+    expected = [dataset(folder, **arguments)[number] for number in range(12)]
     read: list[Path] = []
     real = raster.read
 
@@ -176,11 +134,20 @@ def test_the_cache_keeps_its_limit_and_changes_nothing(
         return real(path)
 
     monkeypatch.setattr(raster, "read", count)
-    assert all(same(limited[number], sample) for number, sample in enumerate(expected))
-    kept = min(4, room // 3072)
-    assert len(limited._cache) == kept
-    assert sum(layers.nbytes for layers in limited._cache.values()) <= room
-    assert len(read) == kept + 3 * (4 - kept), "three epochs"
+    for store in (SampleStore(tmp_path / "cache", 1 << 20), SampleStore(tmp_path / "cache", 1 << 20)):
+        data = dataset(folder, store=store, **arguments)
+        assert all(same(data[number], sample) for number, sample in enumerate(expected))
+        assert data.scaled(0).picture.dtype == getattr(torch, kind)
+        assert len(read) == 4, "another process, too, finds them"
+
+
+def test_what_workers_are_sent_is_small(make_data: DataMaker, tmp_path: Path) -> None:
+    data = dataset(make_data(size=(100, 100)), store=SampleStore(tmp_path / "cache", 1 << 20))
+    samples = [data[number] for number in range(8)]  # decoded, then mapped
+    pickled = pickle.dumps(data)
+    assert len(pickled) < 10_000 < data.scaled(0).nbytes
+    copy = pickle.loads(pickled)
+    assert all(same(copy[number], sample) for number, sample in enumerate(samples))
 
 
 # --- what is in them
@@ -305,7 +272,7 @@ def touching(make_data: DataMaker) -> Path:
     return folder
 
 
-OBJECTS = Labels(("background", "object"), ((0, 0, 0), (9, 9, 9)), (0, 1), rule="nonzero")
+OBJECTS = Labels(("background", "object"), ((0, 0, 0), (9, 9, 9)), (0, 1), kind="instances")
 
 
 def test_numbered_objects_are_parted_and_weighted(touching: Path) -> None:
@@ -315,7 +282,7 @@ def test_numbered_objects_are_parted_and_weighted(touching: Path) -> None:
     assert weights is not None and weights.dtype == torch.float32
     assert (target[19, 10:20] == 0).all() and (target[18, 10:20] == 1).all() and (target[20, 10:20] == 1).all()
     objects = raster.read_mask(data.pairs[0].mask) * target
-    assert np.allclose(weights.numpy(), border_weights(objects), atol=5e-3), "halves in the cache"
+    assert np.allclose(weights.numpy(), border_weights(objects), atol=5e-3), "kept as float16"
     assert weights[19, 14] > 10 and weights[14, 23] < 6 and (weights[target == 1] == 1).all()
     without = dataset(touching, labels=OBJECTS, crop=None, augmentation=NONE)[0]
     assert without.weights is None and (without.target[19, 10:20] == 1).all()

@@ -148,7 +148,7 @@ def test_what_is_ignored_has_no_objects() -> None:
 def test_numbers_of_objects_become_one_class_of_many_objects() -> None:
     mask = np.zeros((60, 60), np.uint16)
     mask[0:10, 0:10], mask[10:20, 0:10], mask[40:50, 40:50] = 1, 2, 3  # two of them touch
-    table = Labels(("background", "object"), ((0, 0, 0), (1, 1, 1)), (0, 1), rule="nonzero")
+    table = Labels(("background", "object"), ((0, 0, 0), (1, 1, 1)), (0, 1), kind="instances")
     assert fingerprint(scan_of([np.zeros((60, 60, 1), np.uint8)], [mask]), table).classes[1].largest == pytest.approx(
         10
     )

@@ -12,19 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet.training.health import (
-    FIRST,
-    MOST_BAD_STEPS,
-    MOST_EXPLODED,
-    Check,
-    Circumstances,
-    Health,
-    Remark,
-    write_remarks,
-)
+from unet.training.diagnosis import Check, Remark, TrainingContext
+from unet.training.health import FIRST, MOST_BAD_STEPS, MOST_EXPLODED, Health, write_remarks
 from unet.training.schedule import one_cycle
 
-ABOUT = Circumstances(("ground", "car", "pole"), pictures=100, shares=(0.9, 0.09, 0.01))
+CONTEXT = TrainingContext(("ground", "car", "pole"), pictures=100, shares=(0.9, 0.09, 0.01))
 FINE = [[880, 10, 10], [10, 75, 5], [4, 1, 5]]
 FALLING = [1.5 * 0.8**n for n in range(1, 11)]
 
@@ -33,15 +25,15 @@ def run(
     losses: list[float],
     counts: object = FINE,
     *,
-    about: Circumstances = ABOUT,
+    context: TrainingContext = CONTEXT,
     peak: float = 2e-3,
     scores: list[float] | None = None,
     start: float = 1.5,
 ) -> tuple[Health, list[Remark]]:
     """Feed the steps and validations of a whole one-cycle training; return what was said."""
-    health, said = Health(), []
+    health, remarks = Health(), []
     for _ in range(FIRST):
-        health.take(start)
+        health.count_loss(start)
     for number, loss in enumerate(losses, start=1):
         share = number / len(losses)
         now = Check(
@@ -53,45 +45,47 @@ def run(
             peak=peak,
             counts=np.array(counts),
         )
-        said += health.check(now, about)
-    return health, said
+        remarks += health.check(now, context)
+    return health, remarks
 
 
 def test_a_healthy_training_gets_no_remark() -> None:
-    health, said = run(FALLING, scores=[0.2, 0.4, 0.3, 0.5, 0.6, 0.55, 0.6, 0.7, 0.7, 0.7])
-    assert said == health.remarks == []
+    health, remarks = run(FALLING, scores=[0.2, 0.4, 0.3, 0.5, 0.6, 0.55, 0.6, 0.7, 0.7, 0.7])
+    assert remarks == health.remarks == []
 
 
 @given(st.lists(st.floats(0.01, 1.4), min_size=60, max_size=60))
 def test_no_loss_below_the_untrained_networks_is_an_explosion(losses: list[float]) -> None:
     health = Health()
     for loss in [1.5] * FIRST + losses:
-        assert health.take(loss) == ""
+        assert health.count_loss(loss) == ""
 
 
 def test_one_class_everywhere_is_said_once_with_its_name_and_the_true_share_of_the_others() -> None:
-    _, said = run(FALLING, [[900, 0, 0], [90, 0, 0], [10, 0, 0]])
-    assert [remark.kind for remark in said] == ["one class"]
+    _, remarks = run(FALLING, [[900, 0, 0], [90, 0, 0], [10, 0, 0]])
+    assert [remark.kind for remark in remarks] == ["one class"]
     assert (
-        said[0].text == "nearly every pixel is predicted as ground, and hardly any as car (truly 9 %), pole (truly 1 %)"
+        remarks[0].text
+        == "nearly every pixel is predicted as ground, and hardly any as car (truly 9 %), pole (truly 1 %)"
     )
-    assert said[0].remedy == "set class_weights=true; or train longer, or at a larger scale in smaller crops"
-    assert said[0].step == 400, "a beginner may do so, and two validations have to show it"
+    assert remarks[0].remedy == "set class_weights=true; or train longer, or at a larger scale in smaller crops"
+    assert remarks[0].step == 400, "a beginner may do so, and two validations have to show it"
 
 
 def test_one_class_at_a_rate_far_too_high_blames_the_rate() -> None:
-    _, said = run([1.2] * 10, [[900, 0, 0], [90, 0, 0], [10, 0, 0]], peak=1.0)
+    _, remarks = run([1.2] * 10, [[900, 0, 0], [90, 0, 0], [10, 0, 0]], peak=1.0)
     assert (
-        "set learning_rate=0.002: 1 is high" in {remark.remedy for remark in said if remark.kind == "one class"}.pop()
+        "set learning_rate=0.002: 1 is high"
+        in {remark.remedy for remark in remarks if remark.kind == "one class"}.pop()
     )
 
 
 def test_a_tiny_object_that_is_found_is_no_collapse() -> None:
-    about = Circumstances(("ground", "thing"))
-    _, said = run(FALLING, [[999_960, 5], [15, 20]], about=about)
-    assert said == []
-    _, said = run(FALLING, [[999_965, 0], [35, 0]], about=about)
-    assert "hardly any as thing (truly 0.0035 %)" in said[0].text
+    context = TrainingContext(("ground", "thing"))
+    _, remarks = run(FALLING, [[999_960, 5], [15, 20]], context=context)
+    assert remarks == []
+    _, remarks = run(FALLING, [[999_965, 0], [35, 0]], context=context)
+    assert "hardly any as thing (truly 0.0035 %)" in remarks[0].text
 
 
 def test_pictures_of_one_class_only_are_no_collapse() -> None:
@@ -109,8 +103,8 @@ def test_pictures_of_one_class_only_are_no_collapse() -> None:
 )
 def test_a_class_that_is_never_predicted_after_half_of_the_training(changes: dict[str, object], remedy: str) -> None:
     counts = [[900, 5, 0], [10, 75, 0], [8, 2, 0]]
-    _, said = run(FALLING, counts, about=replace(ABOUT, **changes))
-    assert [(remark.text, remark.remedy, remark.step) for remark in said] == [
+    _, remarks = run(FALLING, counts, context=replace(CONTEXT, **changes))
+    assert [(remark.text, remark.remedy, remark.step) for remark in remarks] == [
         ("never or hardly predicted: pole (truly 1 %)", remedy, 600)
     ]
 
@@ -118,15 +112,15 @@ def test_a_class_that_is_never_predicted_after_half_of_the_training(changes: dic
 def test_a_remark_that_no_longer_holds_is_over_and_is_not_said_again() -> None:
     health = Health()
     for _ in range(FIRST):
-        health.take(1.5)
-    without, found = [[900, 5, 0], [10, 75, 0], [8, 2, 0]], FINE
-    said: list[Remark] = []
-    for number, counts in enumerate([without, without, found, without, without], start=6):
+        health.count_loss(1.5)
+    without, result = [[900, 5, 0], [10, 75, 0], [8, 2, 0]], FINE
+    remarks: list[Remark] = []
+    for number, counts in enumerate([without, without, result, without, without], start=6):
         now = Check(100 * number, number / 11, FALLING[number - 6], 0.5, 1e-3, 2e-3, np.array(counts))
-        said += health.check(now, ABOUT)
-        if counts is found:
+        remarks += health.check(now, CONTEXT)
+        if counts is result:
             assert [remark.over for remark in health.remarks] == [800]
-    assert len(said) == 1
+    assert len(remarks) == 1
     assert [(remark.step, remark.over) for remark in health.remarks] == [(700, None)]
 
 
@@ -141,17 +135,17 @@ def test_a_remark_that_no_longer_holds_is_over_and_is_not_said_again() -> None:
     ],
 )
 def test_the_rate_is_judged_by_the_loss(losses: list[float], peak: float, kind: str, text: str, remedy: str) -> None:
-    _, said = run(losses, peak=peak)
-    assert [remark.kind for remark in said] == [kind]
-    assert text in said[0].text
-    assert remedy in said[0].remedy
+    _, remarks = run(losses, peak=peak)
+    assert [remark.kind for remark in remarks] == [kind]
+    assert text in remarks[0].text
+    assert remedy in remarks[0].remedy
 
 
 def test_a_score_that_swings_at_the_peak() -> None:
     scores = [0.4, 0.1, 0.5, 0.1, 0.1, 0.5, 0.6, 0.6, 0.6, 0.6]
-    _, said = run(FALLING, scores=scores)
-    assert [remark.kind for remark in said] == ["rate too high"]
-    assert "the score swings (0.40, 0.10, 0.50, 0.10, 0.10)" in said[0].text
+    _, remarks = run(FALLING, scores=scores)
+    assert [remark.kind for remark in remarks] == ["rate too high"]
+    assert "the score swings (0.40, 0.10, 0.50, 0.10, 0.10)" in remarks[0].text
     assert run(FALLING, scores=[0.4, 0.1, *[0.5] * 8])[1] == [], "once may happen"
     assert run(FALLING, scores=[0.04, 0.01, 0.05, 0.01, 0.01, *[0.5] * 5])[1] == [], "a start near zero"
 
@@ -163,53 +157,53 @@ def test_a_loss_that_rises_once_or_in_a_trained_network_is_no_fault() -> None:
 
 def test_too_few_steps_are_not_judged() -> None:
     health = Health()
-    health.take(1.5)
+    health.count_loss(1.5)
     now = Check(4, 1.0, 1.5, 0.0, 2e-3, 2e-3, np.array([[900, 0, 0], [90, 0, 0], [10, 0, 0]]))
-    assert health.check(now, ABOUT) == []
+    assert health.check(now, CONTEXT) == []
 
 
 def test_explosions_end_after_several_steps_in_a_row_only() -> None:
     health = Health()
     for loss in [1.5] * FIRST + [0.1] * 30 + [40.0] * (MOST_EXPLODED - 1) + [0.1] + [40.0] * (MOST_EXPLODED - 1):
-        assert health.take(loss) == ""
-    assert health.take(40.0) == "the loss rose from 0.1 to 40"
+        assert health.count_loss(loss) == ""
+    assert health.count_loss(40.0) == "the loss rose from 0.1 to 40"
     assert not health.is_good
 
 
 def test_bad_steps_end_after_many_in_a_row_only() -> None:
     health = Health()
     for loss in ([None] * (MOST_BAD_STEPS - 1) + [1.0]) * 2 + [None] * (MOST_BAD_STEPS - 1):
-        assert health.take(loss) == ""
-    assert health.take(None) == f"no finite loss in {MOST_BAD_STEPS} steps in a row"
+        assert health.count_loss(loss) == ""
+    assert health.count_loss(None) == f"no finite loss in {MOST_BAD_STEPS} steps in a row"
 
 
 def test_a_state_that_never_had_a_finite_loss_is_not_good() -> None:
     health = Health()
-    health.take(None)
-    assert health.check(Check(40, 0.1, math.nan, 0.0, 1e-3, 2e-3), ABOUT) == []
+    health.count_loss(None)
+    assert health.check(Check(40, 0.1, math.nan, 0.0, 1e-3, 2e-3), CONTEXT) == []
     assert not health.is_good
     assert Health().is_good, "an untouched network"
 
 
 def test_the_picture_that_was_in_all_bad_batches_is_named() -> None:
-    health, said = Health(), []
+    health, remarks = Health(), []
     for step, names in enumerate([("a", "bad"), ("bad", "b"), ("c", "bad")]):
-        said += health.leave_out(step, names, ABOUT)
-        health.take(None)
-        health.take(1.0)
-    assert [remark.kind for remark in said] == ["not finite", "bad picture"]
-    assert "(a, bad)" in said[0].text
-    assert said[1].text == "3 steps had no finite loss, and only bad was in all of them"
+        remarks += health.leave_out(step, names, CONTEXT)
+        health.count_loss(None)
+        health.count_loss(1.0)
+    assert [remark.kind for remark in remarks] == ["not finite", "bad picture"]
+    assert "(a, bad)" in remarks[0].text
+    assert remarks[1].text == "3 steps had no finite loss, and only bad was in all of them"
 
 
 def test_no_picture_is_blamed_by_chance() -> None:
-    few = replace(ABOUT, pictures=5)
-    health, said = Health(), []
+    few = replace(CONTEXT, pictures=5)
+    health, remarks = Health(), []
     for step, names in enumerate([("a", "b"), ("b", "c"), ("b", "d")]):
-        said += health.leave_out(step, names, few)
-        health.take(None)
-        health.take(1.0)
-    assert len(said) == 1
+        remarks += health.leave_out(step, names, few)
+        health.count_loss(None)
+        health.count_loss(1.0)
+    assert len(remarks) == 1
 
 
 @pytest.mark.parametrize(
@@ -238,20 +232,20 @@ def test_training_and_validation_pictures_are_compared(
     ],
 )
 def test_waiting_for_samples(waited: float, worked: float, workers: int, text: str) -> None:
-    about = replace(ABOUT, device="cuda", workers=workers)
+    context = replace(CONTEXT, device="cuda", workers=workers)
     health = Health()
-    said = []
+    remarks = []
     for step in (100, 200, 300):
-        health.time(waited, worked)
-        said += health.check(Check(step, step / 1000, 1.0, 0.5, 1e-3, 2e-3), about)
-    assert [remark.text for remark in said] == ([text] if text else [])
+        health.count_seconds(waited, worked)
+        remarks += health.check(Check(step, step / 1000, 1.0, 0.5, 1e-3, 2e-3), context)
+    assert [remark.text for remark in remarks] == ([text] if text else [])
 
 
 def test_what_was_seen_survives_a_checkpoint(tmp_path: Path) -> None:
     health, _ = run([2.5] * 10)
-    health.leave_out(5, ("a", "b"), ABOUT)
-    health.take(0.1 + 0.2)
-    assert Health.of(json.loads(json.dumps(asdict(health)))) == health
+    health.leave_out(5, ("a", "b"), CONTEXT)
+    health.count_loss(0.1 + 0.2)
+    assert Health.from_dict(json.loads(json.dumps(asdict(health)))) == health
     write_remarks(tmp_path / "health.json", health.remarks)
     assert [Remark(**one) for one in json.loads((tmp_path / "health.json").read_text())] == health.remarks
     assert [path.name for path in tmp_path.iterdir()] == ["health.json"]
@@ -259,4 +253,4 @@ def test_what_was_seen_survives_a_checkpoint(tmp_path: Path) -> None:
 
 def test_a_validation_without_a_step_in_between_is_no_fault() -> None:
     health = Health()
-    assert health.check(Check(100, 1.0, math.nan, 0.0, 1e-3, 2e-3, np.array(FINE)), ABOUT) == []
+    assert health.check(Check(100, 1.0, math.nan, 0.0, 1e-3, 2e-3, np.array(FINE)), CONTEXT) == []

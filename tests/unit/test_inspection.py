@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unet import raster
-from unet.data.class_counts import class_counts
+from unet.data.class_counts import class_counts, classes_shown
+from unet.data.duplicates import ALIKE, alike_groups, twins
 from unet.data.finding import Finding, shortened, stop_on_errors
-from unet.data.inspection.splits import ALIKE, missing, twins
-from unet.data.inspection.values import believed, blended
+from unet.data.inspection.splits import missing
 from unet.data.mask_values import MaskValues
 from unet.data.pairs import Pair, pair_up
 from unet.data.scan import Scan
 from unet.data.stats import MaskStats, PictureStats, mask_stats, picture_stats
+from unet.data.true_values import edge_only_values, find_true_values
 from unet.errors import DataError
 from unet.labels import Labels
 
@@ -138,9 +139,9 @@ def test_blended_values_are_between_and_have_no_inside() -> None:
     mask = np.zeros((40, 40), np.uint8)
     mask[:, 20:] = 200
     mask[:, 18], mask[:, 19] = 60, 140
-    assert sorted(blended(seen_of(mask))) == [60, 140] and believed(seen_of(mask)) == [0, 200]
+    assert sorted(edge_only_values(seen_of(mask))) == [60, 140] and find_true_values(seen_of(mask)).values == (0, 200)
     outside = np.where(mask == 60, 250, mask).astype(np.uint8)  # brighter than both sides: no blend of them
-    assert blended(seen_of(outside)) == [140]
+    assert edge_only_values(seen_of(outside)) == [140]
 
 
 # Splits
@@ -181,6 +182,39 @@ def test_distances_are_counts_of_bits(first_hash: int, second_hash: int) -> None
     distance = bin(first_hash ^ second_hash).count("1")
     result = twins(scan_of({"a": first}), scan_of({"b": second}))
     assert [twin[2] for twin in result] == ([distance] if distance <= ALIKE else [])
+
+
+def test_sets_of_pictures_that_look_alike() -> None:
+    pictures = {f"p{seed}": stats_of(seed) for seed in range(6)}
+    pictures |= {"same": stats_of(2), "darker": stats_of(3, 0.97), "darkest": stats_of(3, 0.94), "again": stats_of(2)}
+    black = picture_stats(np.zeros((48, 64, 3), np.uint8))
+    groups = alike_groups(scan_of({**pictures, "black": black, "black too": black}))
+    names = sorted(sorted(pair.name for pair in group) for group in groups)
+    assert names == [["again", "p2", "same"], ["darker", "darkest", "p3"]]
+    assert alike_groups(scan_of({})) == [] and alike_groups(scan_of({"a": stats_of(0)})) == []
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=12), st.lists(st.integers(0, 63), max_size=20))
+def test_alike_groups_are_the_components_of_a_plain_search(hashes: list[int], flips: list[int]) -> None:
+    base = stats_of(0)
+    hashes += [hashes[number % len(hashes)] ^ (1 << flip) for number, flip in enumerate(flips)]
+    pictures = {f"{n:02}": replace(base, phash=value, digest=n) for n, value in enumerate(hashes)}
+    expected = {n: {n} for n in range(len(hashes))}
+    for a in range(len(hashes)):
+        for b in range(a):
+            if bin(hashes[a] ^ hashes[b]).count("1") <= ALIKE and expected[a] is not expected[b]:
+                expected[a] |= expected[b]
+                for n in expected[a]:
+                    expected[n] = expected[a]
+    groups = {frozenset(int(pair.name) for pair in group) for group in alike_groups(scan_of(pictures))}
+    assert groups == {frozenset(group) for group in expected.values() if len(group) > 1}
+
+
+def test_classes_that_masks_show() -> None:
+    masks = {"a": mask_stats(np.array([[0, 1, 7]], np.uint8)), "b": mask_stats(np.array([[0, 0, 9]], np.uint8))}
+    labels = Labels(("x", "y", "z"), ((0, 0, 0),) * 3, (0, 1, 9), ignored=(7,))
+    shown = classes_shown(scan_of({"a": stats_of(0), "b": stats_of(1)}, masks), labels)
+    assert {pair.name: classes for pair, classes in shown.items()} == {"a": {0, 1}, "b": {0, 2}}
 
 
 def test_classes_on_one_side() -> None:

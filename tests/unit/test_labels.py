@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from unet.errors import DataError
-from unet.labels import IGNORED, MAX_CLASSES, Labels, Value, default_colors, default_names
+from unet.labels import IGNORED, MAX_CLASSES, Kind, Labels, Rule, Value, default_colors, default_names
 
 numbers = st.integers(0, 2**31 - 1)
 colors = st.tuples(*[st.integers(0, 255)] * 3)
@@ -28,9 +28,9 @@ def tables(draw: st.DrawFn) -> Labels:
     return Labels(default_names(count), palette, tuple(values[:count]), tuple(values[count:]))
 
 
-def table(*values: Value, ignored: tuple[Value, ...] = (), rule: str = "exact") -> Labels:
+def table(*values: Value, ignored: tuple[Value, ...] = (), rule: Rule = "exact", kind: Kind = "classes") -> Labels:
     count = len(values)
-    return Labels(default_names(count), default_colors(count), values, ignored, rule)
+    return Labels(default_names(count), default_colors(count), values, ignored, rule, kind)
 
 
 @given(tables(), st.data())
@@ -89,7 +89,7 @@ def test_nearest_colour() -> None:
 
 
 def test_objects_of_any_number_are_one_class() -> None:
-    labels = table(0, 1, rule="nonzero")
+    labels = table(0, 1, kind="instances")
     assert labels.encode(np.array([[0, 1, 40000]], dtype=np.uint16)).tolist() == [[0, 1, 1]]
 
 

@@ -45,21 +45,25 @@ BLENDED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", EXACT)
 @pytest.mark.parametrize("size", [(1, 1), (37, 50), (150, 203), (16, 300)])
-def test_exact_tiles_give_the_whole_picture(overrides: dict[str, object], size: tuple[int, int]) -> None:
+def test_exact_tiles_give_the_whole_picture(
+    overrides: dict[str, object], size: tuple[int, int], precision: str
+) -> None:
     model = bundle(**overrides)
-    whole = Predictor(model, exact=True, tile=1 << 12).logits(picture(*size))
+    whole = Predictor(model, device="cpu", tile=1 << 12).logits(picture(*size))
     side = max(least_tile_side(geometry_of(model.spec)) + 9, 90)
-    tiled = Predictor(model, exact=True, tile=side, join="exact").logits(picture(*size))
-    np.testing.assert_allclose(tiled, whole, rtol=1e-4, atol=1e-5 * float(np.abs(whole).max()))
+    tiled = Predictor(model, device="cpu", tile=side, join="exact").logits(picture(*size))
+    rounding = {"float32": 1e-5, "bfloat16": 2e-2}[precision] * float(np.abs(whole).max())
+    np.testing.assert_allclose(tiled, whole, rtol=1e-4, atol=rounding)
 
 
 @pytest.mark.parametrize("overrides", BLENDED)
-def test_networks_that_see_all_at_once_are_blended(overrides: dict[str, object]) -> None:
+def test_networks_that_see_all_at_once_are_blended(overrides: dict[str, object], precision: str) -> None:
     model = bundle(**overrides)
-    tiled = Predictor(model, exact=True, tile=64).logits(picture(150, 203))
-    whole = Predictor(model, exact=True, tile=1 << 12).logits(picture(150, 203))
+    tiled = Predictor(model, device="cpu", tile=64).logits(picture(150, 203))
+    whole = Predictor(model, device="cpu", tile=1 << 12).logits(picture(150, 203))
     assert tiled.shape == whole.shape and not np.array_equal(tiled, whole)
     assert np.abs(tiled - whole).mean() < 0.5 * np.abs(whole - whole.mean()).mean()
     with pytest.raises(InputError, match="--join gaussian"):

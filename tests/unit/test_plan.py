@@ -14,14 +14,19 @@ from hypothesis import strategies as st
 from unet import plan
 from unet.config import Config, parse
 from unet.data.fingerprint import ClassStats, Fingerprint
+from unet.errors import ConfigError
+from unet.labels import Labels
 from unet.plan import Machine, rules, sizes
-from unet.plan.draft import TRAINING_SHARE, Draft
+from unet.plan.draft import Draft
+from unet.plan.timing import COMPARISON_SHARE, MARGIN, REPORT_SECONDS, TRAINING_SHARE, VALIDATION_SHARE, TimeBudget
+from unet.runs.decide import decide_run
+from unet.runs.source import Source
 
 
 def dataset(pictures: int, height: int, width: int, *classes: ClassStats, upright: bool = False) -> Fingerprint:
     """Data of pictures of one size."""
     every = tuple(range(pictures))
-    present = tuple(facts if facts.pictures else replace(facts, pictures=every) for facts in classes)
+    present = tuple(stats if stats.pictures else replace(stats, pictures=every) for stats in classes)
     return Fingerprint(
         pictures, height, width, (height, width), True, 3, 255.0, (0.5,) * 3, (0.2,) * 3, present, upright
     )
@@ -50,8 +55,8 @@ def fast(width: int) -> float:
 CPU, GPU = Machine(slow, 8e9), Machine(fast, 60e9)
 
 
-def planned(about: Fingerprint, machine: Machine = CPU, minutes: float = 10, **more: object) -> Config:
-    return plan.decide(parse({"training": {"seconds": 60 * minutes}, **more}), about, machine).config
+def planned(figures: Fingerprint, machine: Machine = CPU, minutes: float = 10, **sections: object) -> Config:
+    return plan.decide(parse({"training": {"seconds": 60 * minutes}, **sections}), figures, machine).config
 
 
 def draft(data: Fingerprint, **training: object) -> Draft:
@@ -75,7 +80,7 @@ def test_nothing_is_left_open_and_everything_has_a_reason() -> None:
     values = decided.config.model_dump(exclude={"augmentation"})  # single strengths over the one that is planned
     open_still = {key for section in values.values() for key, value in section.items() if value is None}
     assert open_still == {
-        "images", "masks", "mask_suffix", "classes", "mask_values", "ignore", "val", "group", "root", "outputs",
+        "images", "masks", "mask_suffix", "classes", "mask_values", "ignore", "val", "test", "group", "root", "outputs",
         "epochs", "steps", "weight_decay", "momentum", "warm_up", "step_epochs", "channels_last", "workers",
         "validations_per_epoch", "validate_every",
         "norm", "activation", "dropout", "attention", "blocks", "encoder", "encoder_rate", "freeze",
@@ -185,7 +190,72 @@ def test_one_thin_class_of_many_does_not_cost_the_others_their_views() -> None:
     street = dataset(40, 1280, 1918, *thick, ClassStats("pole", 0.1, (), 2.5, 4, 50))
     decided = plan.decide(parse({"training": {"seconds": 600}}), street, CPU)
     assert (decided.config.data.scale or 1) < 0.3
-    assert "pole (0." in " ".join(decided.reasons), "what is lost is said"
+    assert "pole (0." in " ".join(decided.reasons), "what is lost is named"
+
+
+MAP = dataset(
+    200,
+    1280,
+    1918,
+    ClassStats("paper", 0.7, (), 300, 600, 900),
+    ClassStats("block", 0.1, (), 60, 90, 400),
+    ClassStats("line", 0.05, (), 2.5, 20, 600),
+    ClassStats("street", 0.15, (), 25, 200, 1500),
+)
+"""A third of the classes may be lost: the line alone."""
+
+
+def width_of_line(decided: plan.Plan) -> float:
+    return 2.5 * (decided.config.data.scale or 1.0)
+
+
+def test_a_thin_class_is_lost_where_time_is_short_and_the_reason_names_it() -> None:
+    short = plan.decide(parse({"training": {"seconds": 300}}), MAP, CPU)
+    assert width_of_line(short) < 0.8 * sizes.LEAST_DETAIL
+    (reason,) = [reason for reason in short.reasons if "--keep" in reason]
+    assert f"to be learned well: line ({width_of_line(short):.1f} px); to keep them: --keep line." in reason
+
+
+def test_a_thin_class_is_not_lost_where_time_is_plenty() -> None:
+    long = plan.decide(parse({"training": {"seconds": 7200}}), MAP, GPU)
+    assert width_of_line(long) >= 0.99 * sizes.LEAST_DETAIL
+    assert not any("--keep" in reason for reason in long.reasons)
+
+
+@given(st.floats(20, 1e5))
+def test_a_class_to_keep_keeps_its_finest_detail(seconds: float) -> None:
+    keep = parse({"training": {"seconds": seconds}, "data": {"keep": ["line"]}})
+    for machine in (CPU, GPU):
+        kept = plan.decide(keep, MAP, machine)
+        assert width_of_line(kept) >= 0.99 * sizes.LEAST_DETAIL, "scales are rounded"
+        assert not any("--keep" in reason for reason in kept.reasons)
+
+
+def test_a_class_to_keep_is_kept_without_a_time_limit() -> None:
+    for length in ({"epochs": 1}, {"steps": 10}):
+        few = replace(MAP, pictures=2000)
+        without = plan.decide(parse({"training": length}), few, CPU)
+        kept = plan.decide(parse({"training": length, "data": {"keep": ["line"]}}), few, CPU)
+        assert width_of_line(without) < sizes.LEAST_DETAIL * 0.8
+        assert width_of_line(kept) >= 0.99 * sizes.LEAST_DETAIL
+
+
+def test_names_with_spaces_can_be_copied_to_the_command_line() -> None:
+    classes = tuple(replace(stats, name="thin line") if stats.name == "line" else stats for stats in MAP.classes)
+    decided = plan.decide(parse({"training": {"seconds": 300}}), replace(MAP, classes=classes), CPU)
+    assert "--keep 'thin line'" in " ".join(decided.reasons)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("lines", "; did you mean line?"), ("stret", "; did you mean street?"), ("zebra", "")]
+)
+def test_a_class_to_keep_that_there_is_not(name: str, remedy: str) -> None:
+    names = tuple(stats.name for stats in MAP.classes)
+    labels = replace(Labels.numbered(len(names)), names=names)
+    source = Source((), (), (), labels, labels, MAP, {}, {})
+    with pytest.raises(ConfigError) as refused:
+        decide_run(parse({"data": {"keep": ["line", name]}}), source)
+    assert str(refused.value) == f"--keep {name}; expected one of paper, block, line, street{remedy}"
 
 
 def test_small_objects_in_huge_pictures_are_cropped() -> None:
@@ -231,8 +301,8 @@ def test_large_objects_get_large_crops() -> None:
 
 @pytest.mark.parametrize(("across", "depth"), [(3, 1), (8, 1), (16, 2), (32, 3), (63, 3), (64, 4), (2000, 4)])
 def test_depth_follows_the_crop(across: int, depth: int) -> None:
-    about_crop = parse({"data": {"crop": (across, 2 * across), "scale": 1.0}, "model": {"width": 16}})
-    changes, _ = rules.depth(Draft(about_crop, CARS, CPU)) or ({}, "")
+    settings = parse({"data": {"crop": (across, 2 * across), "scale": 1.0}, "model": {"width": 16}})
+    changes, _ = rules.depth(Draft(settings, CARS, CPU)) or ({}, "")
     assert changes == {"model": {"depth": depth}}
 
 
@@ -246,8 +316,8 @@ def test_few_pictures_get_fewer_parameters() -> None:
 )
 def test_batches_grow_only_when_there_are_steps_enough(steps_of_two: float, batch: int) -> None:
     speed = steps_of_two * 2 * 320 * 479 / (TRAINING_SHARE * 600) + 1
-    about_batch = replace(draft(CARS, batch_size=None), machine=Machine(lambda width: speed, 1e12))
-    changes, _ = rules.batch_size(about_batch) or ({}, "")
+    batch_draft = replace(draft(CARS, batch_size=None), machine=Machine(lambda width: speed, 1e12))
+    changes, _ = rules.batch_size(batch_draft) or ({}, "")
     assert changes == {"training": {"batch_size": batch}}
 
 
@@ -284,7 +354,7 @@ def test_classes_that_crops_seldom_meet_are_looked_for() -> None:
     rare = ClassStats("rare", 0.001, tuple(range(4)), 8, 10, 40)
     data = dataset(100, 512, 683, *even, rare)
     assert planned(data).training.balance == pytest.approx(1 / 21, abs=1e-3), "its even share"
-    assert plan.looked_for(data) == {20: (0, 1, 2, 3)}
+    assert plan.rare_pictures(data) == {20: (0, 1, 2, 3)}
     everywhere = dataset(100, 512, 683, *even, replace(rare, pictures=tuple(range(100))))
     assert planned(everywhere).training.balance == 0
     assert planned(dataset(100, 512, 683, *even)).training.balance == 0
@@ -306,20 +376,20 @@ def test_what_lies_everywhere_in_a_picture_is_met_by_crops() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pictures", "seen", "augment"),
+    ("pictures", "times_seen", "augment"),
     [(40, 1, "light"), (40, 59, "light"), (40, 61, "medium"), (40, 201, "strong"), (5, 1, "medium"),
      (5000, 1.5, "none"), (5000, 2.5, "light")],
 )  # fmt: skip
-def test_what_is_seen_often_is_changed_more(pictures: int, seen: float, augment: str) -> None:
+def test_what_is_seen_often_is_changed_more(pictures: int, times_seen: float, augment: str) -> None:
     data = replace(CARS, pictures=pictures)
-    steps = math.ceil(seen * pictures / 2)
+    steps = math.ceil(times_seen * pictures / 2)
     changes, _ = rules.augmentation(draft(data, seconds=None, steps=steps, augment=None)) or ({}, "")
     assert changes == {"training": {"augment": augment}}
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_pictures_without_up_and_down_are_mirrored(told: bool) -> None:
-    assert planned(replace(CARS, upright=told)).training.upright is told
+@pytest.mark.parametrize("upright", [True, False])
+def test_pictures_without_up_and_down_are_mirrored(upright: bool) -> None:
+    assert planned(replace(CARS, upright=upright)).training.upright is upright
 
 
 def test_wider_networks_learn_at_a_lower_rate() -> None:
@@ -332,6 +402,45 @@ def test_wider_networks_learn_at_a_lower_rate() -> None:
 def test_validations_are_spread_over_the_steps(steps: int, count: int) -> None:
     changes, _ = rules.validations(draft(CARS, seconds=None, steps=steps)) or ({}, "")
     assert changes == {"training": {"validations": count}}
+
+
+# --- time
+
+
+def test_the_time_of_a_run_is_what_is_left_for_training() -> None:
+    budget = TimeBudget.of_run(100.0, 14.0, 0.5, 2.0)
+    assert budget == TimeBudget(100.0 - REPORT_SECONDS - 14.0, 0.5, 2.0)
+    assert TimeBudget.of_run(None, 14.0, 0.5, 2.0) == TimeBudget(None, 0.5, 2.0)
+
+
+def test_the_share_that_is_done_leaves_time_for_the_last_scores() -> None:
+    alone = TimeBudget(100.0)
+    assert alone.share_done(0.0, 5.0) == 0
+    assert alone.share_done(45.0, 0.0) == pytest.approx(0.45)
+    assert alone.share_done(45.0, 5.0) == pytest.approx(45 / (100 - 5 * MARGIN)), "one more validation"
+    assert alone.share_done(100 - 5 * MARGIN, 5.0) == pytest.approx(1)
+    assert alone.share_done(99.0, 5.0) == 1
+    tested = TimeBudget(100.0, test_share=2.0)
+    assert tested.share_done(45.0, 5.0) == pytest.approx(45 / (100 - 3 * 5 * MARGIN)), "and twice as long for the test"
+    assert alone.share_done(1.0, 200.0) == 1, "no time is left"
+    assert TimeBudget(-3.0).share_done(0.5, 0.0) == 1
+
+
+def test_training_pictures_are_compared_where_that_is_cheap() -> None:
+    budget = TimeBudget(100.0, comparison_share=0.5)
+    most = 2 * COMPARISON_SHARE * 100
+    assert budget.compares(0.99 * most) and not budget.compares(1.01 * most)
+    assert budget.share_done(45.0, 5.0) == pytest.approx(45 / (100 - 1.5 * 5 * MARGIN))
+    assert budget.share_done(45.0, 10.0) == pytest.approx(45 / (100 - 10 * MARGIN)), "left out, it takes no time"
+    assert TimeBudget(None, comparison_share=0.5).compares(1e6), "nothing is short"
+    assert not TimeBudget(None).compares(1.0) and not TimeBudget(100.0).compares(0.0)
+
+
+def test_slow_validations_become_fewer() -> None:
+    budget = TimeBudget(100.0)
+    assert budget.validation_gap(0.05, 0.1) == 0.05
+    assert budget.validation_gap(0.05, 2.0) == pytest.approx(2.0 / (VALIDATION_SHARE * 100))
+    assert TimeBudget(None).validation_gap(0.05, 1e6) == 0.05
 
 
 # --- memory

@@ -95,6 +95,7 @@ def test_a_window_gives_what_the_whole_picture_gives(seed: int, size: float, x: 
     st.lists(st.tuples(st.floats(-3, 43), st.floats(-3, 33)), min_size=1, max_size=4),
     st.floats(0.5, 12),
 )
+@pytest.mark.slow
 def test_a_stroke_is_all_within_its_radius(points: list[tuple[float, float]], radius: float) -> None:
     ours = full(stroke(np.array(points), radius, 1, 30, 40), 30, 40)
     centres = np.stack(np.meshgrid(np.arange(40) + 0.5, np.arange(30) + 0.5), axis=-1)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from skimage.measure import label as measure_label
 
 from unet import bundle, config, models, raster
 from unet.bundle import Bundle
@@ -19,9 +24,10 @@ from unet.labels import Labels, default_colors
 from unet.metrics.confusion import report
 from unet.models import ModelSpec
 from unet.preprocessing import Preprocessing
-from unet.report.charts import Series, line_chart, scale, short
+from unet.report.charts import Series, axis_ticks, line_chart, short
 from unet.report.page import write_report
-from unet.report.panels import mistakes, panels_of
+from unet.report.panels import panels_of
+from unet.report.samples import PANEL_WIDTH, sample_panels
 from unet.report.sections import MOST_DRAWN, MOST_NUMBERED
 from unet.report.words import command_line, counted, duration, file_size, large, listed, percent, score
 from unet.training.health import Remark, write_remarks
@@ -216,31 +222,112 @@ def test_the_confusion_matrix_is_as_detailed_as_can_be_read(tmp_path: Path, coun
     assert "The most frequent mistakes" in page.words()
 
 
-def test_mistakes_are_red_but_not_where_pixels_do_not_count() -> None:
-    picture = np.full((1, 3, 3), 100, np.uint8)
-    truth = np.array([[[0, 0, 0], [0, 0, 0], [255, 255, 255]]], np.uint8)
-    prediction = np.array([[[0, 0, 0], [9, 9, 9], [9, 9, 9]]], np.uint8)
+# --- samples
 
-    right, wrong, ignored = mistakes(picture, truth, prediction)[0].tolist()
-
-    assert right == ignored == [185, 185, 185]
-    assert wrong[0] > 200 and wrong[1] < 60
+WHITE = Labels(("ground", "snow"), ((0, 0, 0), (255, 255, 255)), (0, 1), ignored=(255,))
 
 
-def test_panels_keep_the_parts_apart(tmp_path: Path) -> None:
-    parts = [np.full((4, 5, 3), value, np.uint8) for value in (10, 20, 20)]
-    raster.write_picture(tmp_path / "00_a_b.png", np.hstack(parts))
+def panels(picture: Any, target: Any, predicted: Any, labels: Labels = WHITE, data_range: float = 255.0) -> list[Any]:
+    sheet = sample_panels(picture, target, predicted, labels, data_range)
+    assert sheet.dtype == np.uint8 and sheet.shape[1:] == (4 * PANEL_WIDTH, 3)
+    return np.split(sheet, 4, axis=1)
 
-    panels = panels_of(tmp_path / "00_a_b.png")
 
-    assert panels is not None
-    assert (panels.name, panels.width, panels.height) == ("a_b", 5, 4)
-    assert panels.truth == panels.prediction != panels.picture
+def is_red(pixels: Any) -> Any:
+    return pixels[..., 0].astype(int) - pixels[..., 1] > 40
+
+
+def test_a_white_class_can_be_wrong_and_what_is_ignored_cannot() -> None:
+    picture = np.full((1, 4, 3), 100, np.uint8)
+    target, predicted = np.array([[1, 1, 255, 0]], np.uint8), np.array([[1, 0, 0, 0]], np.uint8)
+
+    mistakes = panels(picture, target, predicted)[3]
+
+    assert mistakes.shape[0] == PANEL_WIDTH // 4
+    pixels = mistakes[0, PANEL_WIDTH // 8 :: PANEL_WIDTH // 4]
+    assert is_red(pixels).tolist() == [False, True, False, False]
+    assert pixels[0].tolist() == [185, 185, 185]
+
+
+def test_single_wrong_pixels_of_a_large_picture_are_seen() -> None:
+    target = np.zeros((3000, 2049), np.uint8)
+    predicted, rng = target.copy(), np.random.default_rng(0)
+    for row in range(0, 3000, 60):
+        for column in range(0, 2049, 60):
+            predicted[row + rng.integers(0, 20) if row else 0, column + rng.integers(0, 8) if column else 0] = 1
+    picture = np.full((*target.shape, 1), 90, np.uint8)
+
+    mistakes = panels(picture, target, predicted)[3]
+
+    assert measure_label(is_red(mistakes)).max() == predicted.sum()
+    assert is_red(mistakes).mean() < 0.05
+    assert not is_red(panels(picture, target, target)[3]).any()
+
+
+def test_classes_keep_their_colours_when_reduced() -> None:
+    target = np.tile(np.array([0, 1, 2], np.uint8), (700, 400))
+    labels = Labels(("a", "b", "c"), ((0, 0, 0), (250, 0, 0), (0, 0, 250)), (0, 1, 2))
+
+    _, truth, prediction, _ = panels(np.zeros((*target.shape, 3), np.uint8), target, target, labels)
+
+    assert {tuple(color) for color in truth.reshape(-1, 3).tolist()} == set(labels.colors)
+    assert np.array_equal(truth, prediction)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(np.uint8, 128), (np.uint16, 32896), (np.float32, 32896)])
+def test_pictures_of_any_depth_are_shown_by_their_own_range(dtype: Any, value: int) -> None:
+    target = np.zeros((480, 480), np.uint8)
+
+    picture = panels(np.full((480, 480, 1), value, dtype), target, target, data_range=65535.0)[0]
+
+    assert (picture == 128).all()
+
+
+@pytest.mark.parametrize(("size", "height", "width"), [((6, 4), 720, 480), ((5000, 100), 960, 19), ((1, 9000), 1, 480)])
+def test_the_panels_of_odd_pictures(size: tuple[int, int], height: int, width: int) -> None:
+    target = np.zeros(size, np.uint8)
+
+    truth = panels(np.zeros((*size, 3), np.uint8), target, target)[1]
+
+    assert truth.shape[0] == height
+    assert (truth[:, :width] == 0).all() and (truth[:, width:] == 255).all()
+
+
+def test_a_sample_is_cut_into_its_panels(tmp_path: Path) -> None:
+    target, predicted = np.array([[0, 1]], np.uint8), np.array([[0, 0]], np.uint8)
+    sheet = sample_panels(np.zeros((1, 2, 3), np.uint8), target, predicted, WHITE, 255.0)
+    raster.write_picture(tmp_path / "00_a_b.png", sheet)
+
+    cut = panels_of(tmp_path / "00_a_b.png")
+
+    assert cut is not None
+    assert (cut.name, cut.width, cut.height) == ("a_b", 480, 240)
+    assert is_red(decoded(cut.mistakes))[:, 250:].all() and not is_red(decoded(cut.mistakes))[:, :230].any()
+    assert np.array_equal(decoded(cut.truth), sheet[:, 480:960])
+    assert np.array_equal(decoded(cut.mistakes), sheet[:, 1440:]), "single red pixels too"
+
+
+def test_a_sample_of_an_older_run_has_three_panels(tmp_path: Path) -> None:
+    picture = np.full((16, 48, 3), 100, np.uint8)
+    truth, prediction = np.zeros_like(picture), np.zeros_like(picture)
+    prediction[:, 16:] = 9
+    truth[:, 32:] = 255  # does not count
+    raster.write_picture(tmp_path / "00_a.png", np.hstack([picture, truth, prediction]))
+
+    cut = panels_of(tmp_path / "00_a.png")
+
+    assert cut is not None and (cut.width, cut.height) == (48, 16)
+    thirds = np.repeat([[False, True, False]], 16, axis=1)
+    assert (is_red(decoded(cut.mistakes)) == thirds).all()
+
+
+def decoded(uri: str) -> Any:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB"))
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
 def test_an_axis_holds_its_data_and_has_few_ticks(first: float, second: float) -> None:
-    low, high, ticks = scale(min(first, second), max(first, second))
+    low, high, ticks = axis_ticks(min(first, second), max(first, second))
 
     slack = 1e-6 * (high - low)
     assert low <= min(first, second) + slack and high >= max(first, second) - slack and low < high
@@ -301,3 +388,95 @@ def test_a_broken_file_of_remarks_is_named(full_run: Path, text: str) -> None:
     (full_run / "health.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"health\.json"):
         write_report(full_run)
+
+
+# --- the test part
+
+
+def add_test_part(run: Path, confidence: dict[str, Any] | None = None) -> None:
+    """Add scores and pictures of a test part that does worse than the validation part."""
+    confusion = np.array([[60, 30, 0, 0], [20, 40, 0, 0], [5, 4, 0, 0], [0, 0, 0, 1]])
+    pictures = [{"name": name, "image": name, "mask": name} for name in ("x", "y", "z")]
+    scores = report([confusion] * 3, NASTY, pictures)
+    if confidence:
+        scores["confidence"] = confidence
+    (run / "test.json").write_text(json.dumps(scores), encoding="utf-8")
+    target, predicted = np.zeros((4, 6), np.uint8), np.ones((4, 6), np.uint8)
+    labels = Labels(NASTY, default_colors(4), (0, 1, 2, 3))
+    for rank, name in enumerate("xz"):
+        sheet = sample_panels(np.zeros((4, 6, 3), np.uint8), target, predicted, labels, 255.0)
+        raster.write_picture(run / "samples" / "test" / f"{rank:02d}_{name}.png", sheet)
+
+
+def test_scores_of_a_test_part_come_first(full_run: Path) -> None:
+    add_test_part(full_run, {"level": 0.95, "mean_iou": [0.4, 0.5], "mean_dice": None, "pixel_accuracy": [0.6, 0.7]})
+
+    page = page_of(full_run)
+    words = page.words()
+
+    assert "Mean IoU 0.487 on 3 pictures that neither trained nor chose the weights" in words
+    assert "On the 2 validation pictures, which chose the weights, this score is 0.525" in words
+    assert "0.487 0.400 to 0.500 (95% interval)" in words
+    assert "score test 95% interval validation mean IoU 0.487 0.400 to 0.500 0.525" in words
+    assert page.values("id").index("test") < page.values("id").index("pictures")
+    assert "Validation pictures, from the worst to the best" in words
+    shown = [attributes["alt"] for tag, attributes in page.elements if tag == "img"]
+    assert shown[:8] == [
+        f"{title}: {name}" for name in "xz" for title in ("Picture", "Truth", "Prediction", "Mistakes")
+    ]
+    assert len(shown) == 16 and "3 of 3, best" in words
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+
+
+def test_a_test_part_needs_neither_intervals_nor_pictures_nor_validation(full_run: Path) -> None:
+    add_test_part(full_run)
+    (full_run / "evaluation.json").unlink()
+    for sample in full_run.glob("samples/**/*.png"):
+        sample.unlink()
+
+    words = page_of(full_run).words()
+
+    assert "Mean IoU 0.487 on 3 pictures that neither" in words and "interval" not in words
+    assert "score test mean IoU 0.487 mean IoU without" in words
+    assert "All 3 pictures, worst first" in words
+
+
+def test_broken_scores_of_a_test_part_are_named(full_run: Path) -> None:
+    (full_run / "test.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match=r"test\.json holds no scores"):
+        write_report(full_run)
+
+
+def test_the_best_of_swinging_validations_is_said_to_be_optimistic(full_run: Path) -> None:
+    remark = {"kind": "swings", "text": "validations swing", "remedy": "train on", "step": 20, "over": None}
+    (full_run / "health.json").write_text(json.dumps([remark]), encoding="utf-8")
+
+    words = page_of(full_run).words()
+    assert "on 2 pictures held back from training, the best of validations that swing" in words
+    assert "its scores are optimistic." in words
+
+    add_test_part(full_run)
+    words = page_of(full_run).words()
+    assert "the best of validations that swing" not in words
+    assert "its scores are optimistic; those of the test pictures are not." in words
+
+
+def test_the_record_says_how_many_pictures_each_part_has(full_run: Path) -> None:
+    assert "2 train" not in page_of(full_run).words()
+
+    (full_run / "pairs.csv").write_text("part,name\ntrain,a\ntrain,b\nval,c\n", encoding="utf-8")
+    assert "2 train, 1 val" in page_of(full_run).words()
+
+
+@pytest.mark.parametrize("name", ["finished", "interrupted", "prepared", "folds"])
+def test_runs_of_before_have_a_page(tmp_path: Path, name: str) -> None:
+    run = tmp_path / name
+    shutil.copytree(Path(__file__).parents[1] / "fixtures" / "before_runs" / name, run)
+    scores = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
+
+    words = page_of(run).words()
+
+    expected = scores["classes"][1]["dice"] if len(scores["classes"]) == 2 else scores["mean_iou"]
+    assert f" {score(expected)} on {counted(len(scores['images']), 'picture')} held back".replace("\xa0", " ") in words
+    assert "Test" not in words

@@ -48,6 +48,7 @@ def test_shares_of_pictures_spread_as_the_binomial_does() -> None:
     np.testing.assert_allclose([low, high], expected, atol=0.0151)
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(seed=st.integers(0, 1000), pictures=st.integers(2, 12))
 def test_the_intervals_are_in_order_and_the_same_each_time(seed: int, pictures: int) -> None:

@@ -118,8 +118,8 @@ def test_a_scan_and_its_cache(make_data: DataMaker, tmp_path: Path, monkeypatch:
 
     calls.clear()
     read: list[Path] = []
-    true_read = raster.read
-    monkeypatch.setattr(raster, "read", lambda path: read.append(path) or true_read(path))
+    true_read = raster.read_picture_file
+    monkeypatch.setattr(raster, "read_picture_file", lambda path: read.append(path) or true_read(path))
     assert scan(pairs, progress=progress, cache=tmp_path / "cache") == first
     assert read == [] and [call[:2] for call in calls] == [(6, 6)]
 
@@ -131,29 +131,49 @@ def test_a_scan_and_its_cache(make_data: DataMaker, tmp_path: Path, monkeypatch:
     assert third.masks[:2] == first.masks[:2]
 
 
+def test_what_is_recalled_is_kept_when_others_are_added(make_data: DataMaker) -> None:
+    pairs = all_pairs(make_data(count=3))
+    first = scan(pairs[:2])
+    assert first.masks[0].shapes
+    both = scan(pairs)
+    assert both.masks[:2] == first.masks and scan(pairs) == both
+
+
+def test_relative_paths_are_those_of_the_folder(
+    make_data: DataMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_data("data", count=2)
+    make_data("other/data", count=2, seed=5)
+    monkeypatch.chdir(tmp_path)
+    first = scan(all_pairs(Path("data")))
+    monkeypatch.chdir(tmp_path / "other")
+    second = scan(all_pairs(Path("data")))
+    assert first.pairs == second.pairs and first.pictures != second.pictures
+
+
 def test_part_of_the_pairs_leaves_the_rest_in_the_cache(make_data: DataMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = all_pairs(make_data(count=3))
     scan(pairs[:2])
     scan(pairs[2:])
-    monkeypatch.setattr(raster, "read", None)
+    monkeypatch.setattr(raster, "read_picture_file", None)
     assert len(scan(pairs).pairs) == 3
 
 
 def test_colours_survive_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = make_pairs(tmp_path, [np.dstack([blobs("uint8")] * 2 + [blobs("uint8") * 2])])
     first = scan(pairs)
-    monkeypatch.setattr(raster, "read", None)
+    monkeypatch.setattr(raster, "read_picture_file", None)
     assert scan(pairs) == first and first.masks[0].is_rgb
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"version": -1, "entries": {}}'])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": [-1], "rows": {}}', '{"version": 4, "entries": {}}'])
 def test_a_broken_cache_is_left_alone(make_data: DataMaker, tmp_path: Path, content: str) -> None:
     pairs = all_pairs(make_data())
     first = scan(pairs, cache=tmp_path / "cache")
     (store,) = (tmp_path / "cache" / "scans").iterdir()
     store.write_text(content)
     assert scan(pairs, cache=tmp_path / "cache") == first
-    assert json.loads(store.read_text())["version"] > 0
+    assert len(json.loads(store.read_text())["rows"]) == 4
 
 
 def test_a_cache_that_cannot_be_written(make_data: DataMaker, tmp_path: Path) -> None:
@@ -473,7 +493,7 @@ def test_numbers_of_objects_are_refused_and_learned_on_request(tmp_path: Path) -
     with pytest.raises(DataError, match=r"seem to number objects: 1, 2, 3 ... 9.* add --instances"):
         labels_for(tmp_path, masks, ".tif")
     labels = labels_for(tmp_path, masks, ".tif", instances=True)
-    assert labels.names == ("background", "object") and labels.rule == "nonzero"
+    assert labels.names == ("background", "object") and labels.kind == "instances"
     assert (labels.encode(masks[1]) == (masks[1] > 0)).all()
     with pytest.raises(DataError, match="number objects"):
         labels_for(tmp_path / "b", [blobs("uint8", count=7), blobs("uint8", count=20)])

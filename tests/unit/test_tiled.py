@@ -48,6 +48,7 @@ def unpadded() -> Unpadded:
     return Unpadded().eval()
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(height=st.integers(1, 70), width=st.integers(1, 70), bottom=st.integers(1, 10), batch=st.integers(1, 5))
 def test_without_padding_tiles_give_the_whole_result(

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from unet.errors import InputError, MissingExtraError
-from unet.trackers import COLUMNS, CsvTracker, Tracker, open_trackers
+from unet.trackers import COLUMNS, CsvTracker, Tracker, open_trackers, read_rows
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
 
@@ -51,7 +51,7 @@ def test_a_resumed_table_goes_on_after_its_step(tmp_path: Path, debris: str) -> 
     first.close()
     with path.open("a", encoding="utf-8") as file:
         file.write(debris)
-    second = CsvTracker(path, resume_step=6)
+    second = CsvTracker(path, read_rows(path, last_step=6))
     log(second, 8, 10)
     second.close()
     assert [row["step"] for row in rows(path)] == ["2", "4", "6", "8", "10"]
@@ -65,9 +65,7 @@ def test_a_new_table_replaces_an_old_one(tmp_path: Path) -> None:
         log(tracker, *steps)
         tracker.close()
     assert [row["step"] for row in rows(path)] == ["1"]
-    tracker = CsvTracker(tmp_path / "other.csv", resume_step=5)  # nothing there to go on with
-    tracker.close()
-    assert rows(tmp_path / "other.csv") == []
+    assert read_rows(tmp_path / "other.csv", last_step=5) == [], "nothing there to go on with"
 
 
 def test_only_what_is_asked_for_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,15 +85,18 @@ def test_tensorboard(tmp_path: Path) -> None:
 
     table, board = open_trackers(tmp_path, ("tensorboard",), {})
     for step in (1, 2, 3):
+        log(table, step)
         log(board, step)
         board.picture(step, "sample", PICTURE)
         board.histograms(step, {"weights/a": torch.randn(20)})
     for tracker in (table, board):
         tracker.close()
-    table, board = open_trackers(tmp_path, ("tensorboard",), {}, resume_step=2)
-    log(board, 3, 4)
+    kept = read_rows(tmp_path / "metrics.csv", last_step=2)
+    table, board = open_trackers(tmp_path, ("tensorboard",), {}, kept)
     for tracker in (table, board):
+        log(tracker, 3, 4)
         tracker.close()
+    assert [row["step"] for row in rows(tmp_path / "metrics.csv")] == ["1", "2", "3", "4"]
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert events.Tags()["images"] == ["sample"] and events.Tags()["histograms"] == ["weights/a"]
@@ -107,11 +108,11 @@ class FakeRun:
     """Notes what Weights & Biases would be told."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, dict[str, Any]]] = []
+        self.logged: list[tuple[int, dict[str, Any]]] = []
         self.finished = False
 
     def log(self, values: dict[str, Any], step: int) -> None:
-        self.told.append((step, values))
+        self.logged.append((step, values))
 
     def finish(self) -> None:
         self.finished = True
@@ -121,8 +122,8 @@ def test_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     run = FakeRun()
     begun: dict[str, Any] = {}
 
-    def init(**about: Any) -> FakeRun:
-        begun.update(about)
+    def init(**options: Any) -> FakeRun:
+        begun.update(options)
         return run
 
     fake = SimpleNamespace(
@@ -139,14 +140,14 @@ def test_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     tracker.log(1, {"a": 0.5})
     tracker.picture(1, "sample", PICTURE)
     tracker.histograms(1, {"w": torch.zeros(7)})
-    for one in (table, tracker):
-        one.close()
-    assert run.told == [(1, {"a": 0.5}), (1, {"sample": ("picture", (4, 6, 3))}), (1, {"w": 7})]
+    for each in (table, tracker):
+        each.close()
+    assert run.logged == [(1, {"a": 0.5}), (1, {"sample": ("picture", (4, 6, 3))}), (1, {"w": 7})]
     assert run.finished
 
 
 def test_no_way_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def init(**about: Any) -> None:
+    def init(**options: Any) -> None:
         raise OSError("no way")
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, Error=OSError, __spec__=True))

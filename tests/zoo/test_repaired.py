@@ -159,6 +159,7 @@ def test_what_cannot_be_understood_is_refused(tmp_path: Path, name: str) -> None
     assert hashes(tmp_path) == before
 
 
+@pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(harm(), min_size=1, max_size=5), st.sampled_from(["png", "jpg", "gif", "tif", "npy"]))
 def test_whatever_is_broken_a_sound_copy_or_a_word_comes_out(

@@ -101,6 +101,7 @@ def do_harm(root: Path, kind: str, first_index: int, second_index: int, place: i
         first.write_bytes(bytes(content) + second.read_bytes())
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(harm(), min_size=1, max_size=5), st.sampled_from(["png", "jpg", "gif", "tif", "bmp", "npy"]))
 def test_whatever_is_broken_nothing_but_a_word_comes_out(

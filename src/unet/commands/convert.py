@@ -34,6 +34,12 @@ def convert(source: Path, target: Path, *, overwrite: bool = False, scale: float
     ------
     InputError
         The source is not a model, or the target cannot be written.
+
+    Examples
+    --------
+    >>> import unet
+    >>> unet.convert(Path("model.safetensors"), Path("model.pth")).as_posix()
+    'model.pth'
     """
     source, target = Path(source), Path(target)
     suffix = target.suffix.lower()

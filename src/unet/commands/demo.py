@@ -95,7 +95,7 @@ def demo(
     overlays = tuple(path for path in written if path.stem.endswith("_overlay"))
     masks = tuple(path for path in written if path not in overlays)
     result = DemoResult(trained.run, trained.model, trained.report, masks, overlays, scores)
-    tell(result, scores_file)
+    print_result(result, scores_file)
     return result
 
 
@@ -115,7 +115,7 @@ def draw_sheets(
     wanted = {"sheets": sheets, "test_sheets": test_sheets, "size": list(size), "seed": seed}
     parts = ((data, sheets, seed), (test, test_sheets, seed + TEST_SEED))
     if _noted(marker) == wanted and all(_complete(part, count) for part, count, _ in parts):
-        display.say(f"sheets of an earlier demo in {data} and {test}")
+        display.notify(f"sheets of an earlier demo in {data} and {test}")
         return data, test
     folder.mkdir(parents=True, exist_ok=True)
     write_json(marker, {})  # the folder is ours from here on, and its sheets are not complete
@@ -123,12 +123,12 @@ def draw_sheets(
         for old in [*part.glob("imgs/sheet_*.png"), *part.glob("masks/sheet_*_mask.png")]:
             old.unlink()
         make_sheets(part, count=count, size=size, seed=part_seed)
-        display.say(f"{count} sheets of {size[1]} x {size[0]} px drawn in {part}")
+        display.notify(f"{count} sheets of {size[1]} x {size[0]} px drawn in {part}")
     write_json(marker, wanted)
     return data, test
 
 
-def tell(result: DemoResult, scores_file: Path) -> None:
+def print_result(result: DemoResult, scores_file: Path) -> None:
     """Print where everything is, and what was reached."""
     scores, count = result.scores, len(result.scores["images"])
     lines = {

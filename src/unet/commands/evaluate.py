@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from unet import bundle
+from unet.bundle import Bundle
+from unet.config import DataConfig
 from unet.data.classes import ignored_values
 from unet.data.finding import Finding, stop_on_errors
 from unet.data.inspection.files import faulty
@@ -25,9 +27,11 @@ from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.metrics.boundary import BoundaryCounts, Tolerance, report_boundaries
 from unet.metrics.resampling import confidence
+from unet.runs.folder import MODEL, is_run
+from unet.runs.opening import open_run
 from unet.runs.source import data_config
 from unet.runs.targets import check_target
-from unet.terminal.display import open_display
+from unet.terminal.display import Display, open_display
 from unet.terminal.tables import print_scores
 
 
@@ -38,7 +42,7 @@ def evaluate(
     images: Path | None = None,
     masks: Path | None = None,
     mask_suffix: str | None = None,
-    split: str = "all",
+    split: str | None = None,
     json: Path | None = None,
     scale: float | None = None,
     exact: bool = False,
@@ -52,11 +56,12 @@ def evaluate(
     Parameters
     ----------
     model : Path
-        A model file, .safetensors or the Carvana system's .pth.
+        A model file, .safetensors or the Carvana system's .pth; or the folder of a run.
     data : Path, optional
-        Folder with pictures and masks; or give `images` and `masks`.
-    split : {"all", "train", "val", "test"}
-        Which part, where the folder has parts.
+        Folder with pictures and masks; or give `images` and `masks`. Of a run the data may be left out: a part of its
+        own pictures is scored, as they were split when it was decided.
+    split : {"all", "train", "val", "test"}, optional
+        Which part, where the folder has parts: all by default, and of a run's own pictures those of "val".
     json : Path, optional
         File to write the scores to.
     scale : float, optional
@@ -80,6 +85,17 @@ def evaluate(
     ------
     InputError
         A file or folder that cannot be used, mask values that the model does not know, or a tolerance that is none.
+
+    Examples
+    --------
+    >>> import unet
+    >>> scores = unet.evaluate(Path("model.safetensors"), Path("data"))
+    Scores on 4 pictures
+    ...
+    >>> 0 <= scores["mean_iou"] <= 1
+    True
+    >>> [row["name"] for row in scores["classes"]]
+    ['background', 'foreground']
     """
     if tolerance is not None and not boundary:
         raise ConfigError(f"tolerance {tolerance!r}", "boundaries to score", "add --boundary, or leave it out")
@@ -87,33 +103,66 @@ def evaluate(
     if json is not None:
         check_target(json, overwrite)
     display = open_display()
-    loaded = bundle.load(model, scale=scale)
-    about = describe(data_config(root=data, images=images, masks=masks, mask_suffix=mask_suffix))
-    pairs = part(find_parts(about, display.say), split)
-    with display.counting("reading masks and pictures") as progress:
-        seen = scan(pairs, progress=progress)
-    labels = loaded.labels
-    skipped = ignored_values(about.ignore or (), labels.is_rgb, seen)
-    labels = replace(labels, ignored=tuple(dict.fromkeys((*labels.ignored, *skipped))))
-    check(seen, labels)
-    predictor = Predictor(loaded, device=device, exact=exact)
+    run = model if is_run(model) else None
+    loaded = bundle.load(model if run is None else run / MODEL, scale=scale)
+    if run is not None and data is images is masks is None:
+        pairs, labels, which = recorded_part(run, "val" if split is None else split, display)
+    else:
+        pairs, labels = described_part(
+            data_config(root=data, images=images, masks=masks, mask_suffix=mask_suffix), split or "all", loaded, display
+        )
+        which = ""
+    predictor = Predictor(loaded, device=device, exact=exact, notify=display.notify)
+    examples = evaluation.EvaluationSet(pairs, labels, loaded.preprocessing, cache_bytes=0)
     boundaries: list[BoundaryCounts] = []
     with display:
         if boundary:
-            counts, boundaries = evaluation.count_with_boundaries(predictor, pairs, labels, allowed, display.validating)
+            counts, boundaries = evaluation.count_with_boundaries(predictor, examples, allowed, display.validating)
         else:
-            counts = evaluation.count(predictor, pairs, labels, display.validating)
+            counts = evaluation.count(predictor, examples, display.validating)
     scores = {**evaluation.summarise(counts, pairs, labels), "confidence": confidence(counts)}
     if boundary:
         scores["boundary"] = report_boundaries(boundaries, labels.names, allowed)
-    print_scores(scores, f"Scores on {len(pairs)} picture{'s' * (len(pairs) != 1)}")
+    print_scores(scores, f"Scores on {len(pairs)} {which}picture{'s' * (len(pairs) != 1)}")
     if json is not None:
         write_json(json, scores)
-        display.say(f"scores in {json}")
+        display.notify(f"scores in {json}")
     return scores
 
 
-def part(found: dict[str, tuple[Pair, ...]], split: str) -> Sequence[Pair]:
+def recorded_part(run: Path, split: str, display: Display) -> tuple[Sequence[Pair], Labels, str]:
+    """Return the pairs of a part of a run as it was decided, how their masks are read, and what they are called.
+
+    Raises
+    ------
+    InputError
+        The run has no such part.
+    """
+    opened = open_run(run, display)
+    if split == "all":
+        return [pair for pairs in opened.parts.values() for pair in pairs], opened.record.labels, ""
+    pairs = opened.parts.get(split, ())
+    if not pairs:
+        there = ", ".join(name for name, some in opened.parts.items() if some)
+        raise InputError(f"the run has no part {split!r}", f"{there} or all", "choose another --split")
+    names = {"train": "training ", "val": "validation ", "test": "test "}
+    return pairs, opened.record.labels, names[split]
+
+
+def described_part(settings: DataConfig, split: str, loaded: Bundle, display: Display) -> tuple[Sequence[Pair], Labels]:
+    """Return the pairs of a part of a data set, once their masks are known to hold the model's classes."""
+    description = describe(settings)
+    pairs = part(find_parts(description, display.notify), split)
+    with display.counting("reading masks and pictures") as progress:
+        scanned = scan(pairs, progress=progress)
+    labels = loaded.labels
+    skipped = ignored_values(description.ignore or (), labels.is_rgb, scanned)
+    labels = replace(labels, ignored=tuple(dict.fromkeys((*labels.ignored, *skipped))))
+    check(scanned, labels)
+    return pairs, labels
+
+
+def part(parts: dict[str, tuple[Pair, ...]], split: str) -> Sequence[Pair]:
     """Return the pairs of one part of a data set, or all of them.
 
     Raises
@@ -122,14 +171,14 @@ def part(found: dict[str, tuple[Pair, ...]], split: str) -> Sequence[Pair]:
         There is no such part.
     """
     if split == "all":
-        return [pair for pairs in found.values() for pair in pairs]
-    if split not in found:
-        there = "all, as there are no parts" if "all" in found else f"{', '.join(found)} or all"
+        return [pair for pairs in parts.values() for pair in pairs]
+    if split not in parts:
+        there = "all, as there are no parts" if "all" in parts else f"{', '.join(parts)} or all"
         raise InputError(f"the data have no part {split!r}", there, "choose another --split")
-    return found[split]
+    return parts[split]
 
 
-def check(seen: Scan, labels: Labels) -> None:
+def check(scanned: Scan, labels: Labels) -> None:
     """Make sure that every mask can be read as the model's classes.
 
     Raises
@@ -139,13 +188,13 @@ def check(seen: Scan, labels: Labels) -> None:
     """
     strange = [
         f"{pair.mask}: {fault}"
-        for pair, mask in zip(seen.pairs, seen.masks, strict=True)
+        for pair, mask in zip(scanned.pairs, scanned.masks, strict=True)
         if (fault := fault_of(mask, labels))
     ]
-    findings = faulty((*seen.faults, *size_faults(seen)))
+    findings = faulty((*scanned.faults, *size_faults(scanned)))
     if strange:
-        found = f"{len(strange)} of {len(seen.pairs)} pairs cannot be scored"
-        findings.append(Finding("unknown-values", "error", found, files=tuple(strange), count=len(strange)))
+        problem = f"{len(strange)} of {len(scanned.pairs)} pairs cannot be scored"
+        findings.append(Finding("unknown-values", "error", problem, files=tuple(strange), count=len(strange)))
     stop_on_errors(findings, "the data")
 
 

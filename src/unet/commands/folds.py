@@ -13,19 +13,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from unet import config
-from unet.commands.train import train_settings
+from unet import config, files
 from unet.config import Config
 from unet.data.manifest import describe
 from unet.data.parts import find_parts
 from unet.data.splitting import folds as deal
 from unet.errors import ConfigError, DataError, InputError
-from unet.files import write_json
 from unet.metrics.confusion import report
 from unet.plan import DEFAULT_SECONDS
 from unet.report.page import write_report
-from unet.runs.folder import FOLDS, open_run, run_folder
-from unet.runs.settings import TrainFlags, check, from_flags, gather, settings_of_run
+from unet.runs.folder import CONFIG, FOLDS, choose_folder, clear_results, is_resumable, locked
+from unet.runs.settings import TrainFlags, check, from_flags, gather, refuse_beside_resume
+from unet.runs.train_run import train_new, train_on
 from unet.terminal.display import open_display
 from unet.terminal.tables import print_scores
 
@@ -66,6 +65,7 @@ def cross_validate(
     out: Path | None = None,
     config_file: Path | None = None,
     resume: Path | None = None,
+    moved_data: Path | None = None,
     load: Path | None = None,
     settings: Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -84,6 +84,8 @@ def cross_validate(
         together, epochs and steps are those of each.
     resume : Path, optional
         A folder of a cross-validation to go on with.
+    moved_data : Path, optional
+        With `resume`: where the folder of its data is now.
 
     Returns
     -------
@@ -99,58 +101,69 @@ def cross_validate(
     started = monotonic() if started is None else started
     given = from_flags(data, **flags)
     if resume is not None:
-        said = {key: value for section in given.values() for key, value in section.items()}
-        said |= {"folds": folds, "out": out, "load": load, "config": config_file, **(settings or {})}
-        wanted, run = settings_of_run(resume, said), resume
-        done, count = _read(run)
-    else:
-        wanted, done, count = gather(given, config_file, settings or {}), [], folds or 0
-        if wanted.data.val is not None:
-            raise ConfigError("--folds together with --val", "one of them: folds hold each picture out once")
-        if not {"seconds", "epochs", "steps"} & wanted.training.model_dump(exclude_none=True).keys():
-            wanted = wanted.updated({"training": {"seconds": DEFAULT_SECONDS}})
-        run = run_folder(out, wanted, overwrite)
-        check(wanted)
-        lists = _lists(wanted, count)
-        open_run(run)
+        others = {"folds": folds, "out": out, "load": load, "config": config_file, **(settings or {})}
+        refuse_beside_resume(given, others)
+        with locked(resume):
+            return _train_folds(resume, config.load_toml(resume / CONFIG), started, moved_data=moved_data)
+    wanted, count = gather(given, config_file, settings or {}), folds or 0
+    for flag, value in {"--val": wanted.data.val, "--test": wanted.data.test}.items():
+        if value is not None:
+            raise ConfigError(f"--folds together with {flag}", "one of them: folds hold each picture out once")
+    if not {"seconds", "epochs", "steps"} & wanted.training.model_dump(exclude_none=True).keys():
+        wanted = wanted.updated({"training": {"seconds": DEFAULT_SECONDS}})
+    run = choose_folder(out, wanted, overwrite)
+    check(wanted)
+    lists = _lists(wanted, count)
+    with locked(run):
+        clear_results(run)
         for number, names in enumerate(lists, start=1):
-            open_run(run / f"fold-{number}")  # nothing of an earlier one is to be gone on with
-            (run / f"fold-{number}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
-        (run / "config.toml").write_text(config.to_toml(wanted), encoding="utf-8")
-        write_json(run / FOLDS, {"folds": count, "done": []})
+            with locked(run / f"fold-{number}"):
+                clear_results(run / f"fold-{number}")  # nothing of an earlier one is to be gone on with
+            files.write_text(run / f"fold-{number}.txt", "\n".join(names) + "\n")
+        files.write_text(run / CONFIG, config.to_toml(wanted))
+        files.write_json(run / FOLDS, {"folds": count, "done": []})
+        return _train_folds(run, wanted, started, load=load)
+
+
+def _train_folds(
+    run: Path, wanted: Config, started: float, *, load: Path | None = None, moved_data: Path | None = None
+) -> CrossValidation:
+    """Train the folds that are not done yet."""
+    done, count = _read(run)
     display = open_display()
     for number in range(len(done) + 1, count + 1):
-        place = run / f"fold-{number}"
-        going_on = (place / "checkpoints" / "last.safetensors").exists()
-        display.say(f"fold {number} of {count}")
-        if going_on:
-            resolved = config.load_toml(place / "config.toml")
+        folder = run / f"fold-{number}"
+        display.notify(f"fold {number} of {count}")
+        if is_resumable(folder):
+            result = train_on(folder, moved_data=moved_data)
         else:
-            resolved = _of_fold(wanted, run / f"fold-{number}.txt", count - number + 1, monotonic() - started)
-        result = train_settings(resolved, place, resume=going_on, load=load)
+            if moved_data is not None:
+                wanted = wanted.updated({"data": {"root": str(moved_data)}})
+            names, left = run / f"fold-{number}.txt", count - number + 1
+            result = train_new(_of_fold(wanted, names, left, monotonic() - started), folder, load=load)
         if not result.finished:
             return CrossValidation(run, run / "report.html", {}, done, False)
         done.append({key: result.scores[key] for key in SCORES} | {"pictures": len(result.scores["images"])})
-        write_json(run / FOLDS, {"folds": count, "done": done})
+        files.write_json(run / FOLDS, {"folds": count, "done": done})
     scores = _pooled(run, count)
-    write_json(run / "evaluation.json", scores)
+    files.write_json(run / "evaluation.json", scores)
     page = write_report(run)
     _print(done)
     print_scores(scores, "Scores over all pictures, each by the network that has not seen it")
-    display.say(f"report {page}")
+    display.notify(f"report {page}")
     return CrossValidation(run, page, scores, done, True)
 
 
 def _lists(wanted: Config, count: int) -> list[list[str]]:
     """Return the names of the pictures of each fold."""
-    about = describe(wanted.data)
-    parts = find_parts(about, open_display().say)
+    description = describe(wanted.data)
+    parts = find_parts(description, open_display().notify)
     pairs = parts.get("all") or parts.get("train")
     if "val" in parts or not pairs:
         raise DataError(
             f"the data have the parts {', '.join(parts)}", "no part to validate on: folds hold each picture out once"
         )
-    dealt = deal(pairs, count, group=about.group, seed=wanted.training.seed)
+    dealt = deal(pairs, count, group=description.group, seed=wanted.training.seed)
     return [[pair.name for pair in part] for part in dealt]
 
 
@@ -176,9 +189,9 @@ def _pooled(run: Path, count: int) -> dict[str, Any]:
         json.loads((run / f"fold-{number}" / "evaluation.json").read_text(encoding="utf-8"))
         for number in range(1, count + 1)
     ]
-    total = np.sum([one["confusion"] for one in each], axis=0)
-    scores = report([total], [one["name"] for one in each[0]["classes"]], [{}])
-    images = [{**image, "fold": number} for number, one in enumerate(each, start=1) for image in one["images"]]
+    total = np.sum([fold["confusion"] for fold in each], axis=0)
+    scores = report([total], [row["name"] for row in each[0]["classes"]], [{}])
+    images = [{**image, "fold": number} for number, fold in enumerate(each, start=1) for image in fold["images"]]
     images.sort(key=lambda image: 2.0 if image["mean_iou"] is None else image["mean_iou"])
     return {**scores, "images": images}
 
@@ -187,9 +200,9 @@ def _print(done: list[dict[str, Any]]) -> None:
     table = Table()
     for name in ("fold", "mean IoU", "mean Dice", "pixel accuracy", "pictures"):
         table.add_column(name, justify="right")
-    for number, one in enumerate(done, start=1):
-        table.add_row(str(number), *(f"{one[key]:.4f}" for key in SCORES), str(one["pictures"]))
+    for number, fold in enumerate(done, start=1):
+        table.add_row(str(number), *(f"{fold[key]:.4f}" for key in SCORES), str(fold["pictures"]))
     table.add_section()
-    spread = [[one[key] for one in done] for key in SCORES]
+    spread = [[fold[key] for fold in done] for key in SCORES]
     table.add_row("mean", *(f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}" for values in spread), "")
     Console(highlight=False, soft_wrap=True).print(table)

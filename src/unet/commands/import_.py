@@ -16,7 +16,7 @@ from unet.terminal.display import open_display
 OPTIONS: dict[str, tuple[str, ...]] = {
     "coco": ("images", "ignore_crowd"), "labelme": ("line_width",), "yolo": (), "huggingface": (), "objects": (),
 }  # fmt: skip
-"""What can be said about each format."""
+"""What can be options about each format."""
 
 
 def import_data(
@@ -40,7 +40,7 @@ def import_data(
     out : Path
         A new or empty folder: images, masks and classes.csv, in train, val and test where the source has parts.
     form : {"coco", "labelme", "yolo", "huggingface", "objects"}, optional
-        Found out where it is not said.
+        Found out where it is not options.
     images, ignore_crowd, line_width : optional
         For some formats only: see `unet.data.importing.coco.read` and `unet.data.importing.labelme.read`.
     link, skip_empty, skip_faulty : bool
@@ -61,13 +61,13 @@ def import_data(
     if form is not None and form not in FORMATS:
         raise InputError(f"format {form!r}", " or ".join(FORMATS))
     form = form or recognise(source)
-    said = {"images": images, "ignore_crowd": ignore_crowd or None, "line_width": line_width}
+    options = {"images": images, "ignore_crowd": ignore_crowd or None, "line_width": line_width}
     display = open_display()
-    found = _read(form, source, {name: value for name, value in said.items() if value is not None})
+    annotations = _read(form, source, {name: value for name, value in options.items() if value is not None})
     with display.counting(f"importing {form}") as progress:
-        written = write(found, out, link=link, skip_empty=skip_empty, skip_faulty=skip_faulty, progress=progress)
-    for line in (*found.notes, *_summary(written, out, skip_empty)):
-        display.say(line)
+        written = write(annotations, out, link=link, skip_empty=skip_empty, skip_faulty=skip_faulty, progress=progress)
+    for line in (*annotations.notes, *_summary(written, out, skip_empty)):
+        display.notify(line)
     return written
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from unet.config import Config, DataConfig
+from unet.config import Config, DataConfig, to_toml
 from unet.errors import InputError
-from unet.runs.folder import data_name
-from unet.runs.resolve import resolve, write_plan
+from unet.files import write_text
+from unet.runs.decide import decide_run
+from unet.runs.folder import CONFIG, PLAN, data_name
+from unet.runs.record_files import plan_page
 from unet.runs.settings import TrainFlags, check, from_flags, gather
 from unet.runs.source import read_source
 from unet.runs.targets import check_outside
@@ -63,14 +65,13 @@ def plan(
     display = open_display()
     with TemporaryDirectory() as prepared:  # only what the pictures are like is needed
         source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display, Path(prepared))
-    resolved, _, reasons = resolve(wanted, source, display)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_plan(folder, resolved, reasons)
-    except OSError as error:
-        raise InputError(f"{folder}: {error.strerror}", "a place to write", "choose another --out") from None
-    display.say(f"plan {folder / 'plan.md'}; train by it: unet train --config {folder / 'config.toml'}")
-    return PlanResult(folder, resolved, reasons)
+    record = decide_run(wanted, source)
+    for reason in record.reasons:
+        display.notify(reason)
+    write_text(folder / CONFIG, to_toml(record.config))
+    write_text(folder / PLAN, plan_page(record))
+    display.notify(f"plan {folder / 'plan.md'}; train by it: unet train --config {folder / 'config.toml'}")
+    return PlanResult(folder, record.config, record.reasons)
 
 
 def plan_folder(out: Path | None, data: DataConfig, overwrite: bool) -> Path:

@@ -20,15 +20,11 @@ from unet.inference.predictor import Prediction, Predictor
 from unet.labels import Labels
 from unet.report.overlay import overlay as draw_overlay
 from unet.report.overlay import viewable
+from unet.report.viewer import Viewer
 from unet.terminal.display import open_display
 
 MASK_ENDING = "_OUT.png"
 MASK_SUFFIXES = raster.PICTURE_SUFFIXES - {".npy", ".pt", ".pth"}
-STATIC_BACKENDS = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
-"""Parts of matplotlib that cannot open a window."""
-
-MOST_KEYS = 24
-"""Classes named under a shown mask."""
 
 
 @dataclass(frozen=True)
@@ -105,52 +101,64 @@ def predict(
     InputError
         Anything that is wrong with the arguments or the files. What can be known beforehand is reported at
         once, before anything is predicted; a picture that turns out damaged does not keep the others back.
+    MissingExtraError
+        `viz` without matplotlib.
+
+    Examples
+    --------
+    >>> import unet
+    >>> [path] = unet.predict(Path("model.safetensors"), ["data/imgs/p00.png"], outputs=["mask.png"])
+    >>> path.as_posix()
+    'mask.png'
     """
     display = open_display()
+    viewer = Viewer() if viz else None
     loaded = bundle.load(model, scale=scale)
     check_expectations(loaded, model, classes, bilinear)
-    show = _Viewer() if viz else None
-    jobs = plan_jobs(inputs, outputs)
+    tasks = tasks_of(inputs, outputs)
     kinds = {"mask": save, "overlay": overlay, "probabilities": probabilities}
-    kinds["viz"] = show is not None and not show.interactive
+    kinds["viz"] = viewer is not None and not viewer.interactive
     wanted = [kind for kind, asked in kinds.items() if asked]
-    check_targets(jobs, wanted, overwrite)
+    check_targets(tasks, wanted, overwrite)
     if loaded.spec.classes > 1 and threshold not in (None, 0.5):
-        display.say(f"the threshold has no effect: of {loaded.spec.classes} classes the most probable is taken")
+        display.notify(f"the threshold has no effect: of {loaded.spec.classes} classes the most probable is taken")
 
-    predictor = Predictor(loaded, device=device, exact=exact, threshold=threshold, tile=tile, join=join)
+    predictor = Predictor(
+        loaded, device=device, exact=exact, threshold=threshold, tile=tile, join=join, notify=display.notify
+    )
     loaded = predictor.bundle  # without the weights, of which one copy is enough
     written: list[Path] = []
     faults: list[str] = []
-    for number, job in enumerate(jobs, start=1):
+    for number, task in enumerate(tasks, start=1):
         start = perf_counter()
         try:
-            picture, prediction = read_and_predict(predictor, job.image, probabilities)
+            picture, prediction = read_and_predict(predictor, task.image, probabilities)
         except InputError as error:
-            if len(jobs) == 1:
+            if len(tasks) == 1:
                 raise
-            display.say(f"left out: {error}")
+            display.notify(f"left out: {error}")
             faults.append(str(error))
             continue
         if save:
-            write_prediction(job.mask, prediction.indices, loaded.labels, raw_values)
+            write_prediction(task.mask, prediction.indices, loaded.labels, raw_values)
         if overlay:
-            background = viewable(picture, loaded.preprocessing.data_range)
-            raster.write_picture(job.overlay, draw_overlay(background, prediction.indices, loaded.labels))
+            shown = viewable(picture, loaded.preprocessing.data_range)
+            raster.write_picture(task.overlay, draw_overlay(shown, prediction.indices, loaded.labels))
         if prediction.probabilities is not None:
-            write_probabilities(job.probabilities, prediction.probabilities)
-        names = [getattr(job, kind) for kind in wanted]
+            write_probabilities(task.probabilities, prediction.probabilities)
+        names = [getattr(task, kind) for kind in wanted]
         written += names
         where = f" -> {', '.join(map(str, names))}" if names else ""
-        display.say(
-            f"{number}/{len(jobs)} {job.image}{where} ({perf_counter() - start:.1f} s): "
+        display.notify(
+            f"{number}/{len(tasks)} {task.image}{where} ({perf_counter() - start:.1f} s): "
             f"{shares(prediction.indices, loaded.labels)}"
         )
-        if show is not None:
-            show(viewable(picture, loaded.preprocessing.data_range), prediction.indices, loaded.labels, job)
-    display.say(f"{model}: {predictor.describe()}")  # what it computes in is known from the first picture on
+        if viewer is not None:
+            shown = viewable(picture, loaded.preprocessing.data_range)
+            viewer.show(shown, prediction.indices, loaded.labels, task.image.name, task.viz)
+    display.notify(f"{model}: {predictor.describe()}")
     if faults:
-        raise InputError(f"{len(faults)} of {len(jobs)} pictures could not be used: {'; '.join(faults)}")
+        raise InputError(f"{len(faults)} of {len(tasks)} pictures could not be used: {'; '.join(faults)}")
     return written
 
 
@@ -189,7 +197,7 @@ def check_expectations(model: Bundle, path: Path, classes: int | None, bilinear:
         )
 
 
-def plan_jobs(inputs: Sequence[str | Path], outputs: Sequence[str | Path] | None) -> list[PictureTask]:
+def tasks_of(inputs: Sequence[str | Path], outputs: Sequence[str | Path] | None) -> list[PictureTask]:
     """Return the pictures that are meant and where their results go.
 
     Raises
@@ -216,16 +224,16 @@ def plan_jobs(inputs: Sequence[str | Path], outputs: Sequence[str | Path] | None
         raise InputError(f"{len(faults)} inputs cannot be used: {'; '.join(faults)}")
     if not outputs:
         masks = [image.with_name(f"{image.stem}{MASK_ENDING}") for image in images]
-        return [_job(image, mask, image.stem) for image, mask in zip(images, masks, strict=True)]
+        return [_task(image, mask, image.stem) for image, mask in zip(images, masks, strict=True)]
     targets = [Path(output) for output in outputs]
     if len(targets) == 1 and (targets[0].is_dir() or not targets[0].suffix):
-        return [_job(image, targets[0] / f"{image.stem}{MASK_ENDING}", image.stem) for image in images]
+        return [_task(image, targets[0] / f"{image.stem}{MASK_ENDING}", image.stem) for image in images]
     if len(targets) != len(images):
         raise InputError(f"{len(targets)} outputs for {len(images)} pictures", "as many, or one folder")
-    return [_job(image, mask, mask.stem) for image, mask in zip(images, targets, strict=True)]
+    return [_task(image, mask, mask.stem) for image, mask in zip(images, targets, strict=True)]
 
 
-def check_targets(jobs: Sequence[PictureTask], kinds: Sequence[str], overwrite: bool) -> None:
+def check_targets(tasks: Sequence[PictureTask], kinds: Sequence[str], overwrite: bool) -> None:
     """Make sure that no file is lost by what is going to be written.
 
     Raises
@@ -233,14 +241,14 @@ def check_targets(jobs: Sequence[PictureTask], kinds: Sequence[str], overwrite: 
     InputError
         A target is one of the pictures, exists already, is meant for two pictures, or is in no known format.
     """
-    targets = [getattr(job, kind) for job in jobs for kind in kinds]
-    sources = {job.image.resolve() for job in jobs}
+    targets = [getattr(task, kind) for task in tasks for kind in kinds]
+    sources = {task.image.resolve() for task in tasks}
     faults = [f"{target} is one of the pictures" for target in targets if target.resolve() in sources]
     faults += [f"{target} is meant for {n} pictures" for target, n in Counter(targets).items() if n > 1]
     faults += [
-        f"{job.mask} has no ending of a picture format"
-        for job in jobs
-        if "mask" in kinds and job.mask.suffix.lower() not in MASK_SUFFIXES
+        f"{task.mask} has no ending of a picture format"
+        for task in tasks
+        if "mask" in kinds and task.mask.suffix.lower() not in MASK_SUFFIXES
     ]
     if faults:
         raise InputError("; ".join(faults), remedy="choose other --output names")
@@ -281,7 +289,7 @@ def shares(indices: NDArray[np.uint8], labels: Labels) -> str:
     return ", ".join(some) + (f" and {len(order) - 6} more" if len(order) > 6 else "")
 
 
-def _job(image: Path, mask: Path, name: str) -> PictureTask:
+def _task(image: Path, mask: Path, name: str) -> PictureTask:
     beside = mask.parent / name
     return PictureTask(
         image,
@@ -290,35 +298,3 @@ def _job(image: Path, mask: Path, name: str) -> PictureTask:
         probabilities=beside.with_name(f"{name}_probabilities.npy"),
         viz=beside.with_name(f"{name}_viz.png"),
     )
-
-
-class _Viewer:
-    """Shows a picture and its mask side by side: in a window, or in a file where no window can be opened."""
-
-    def __init__(self) -> None:
-        from matplotlib import pyplot  # slow to import
-        from matplotlib.patches import Patch
-
-        self.pyplot: Any = pyplot
-        self.patch = Patch
-        self.interactive = pyplot.get_backend().lower() not in STATIC_BACKENDS
-
-    def __call__(
-        self, picture: NDArray[np.uint8], indices: NDArray[np.uint8], labels: Labels, job: PictureTask
-    ) -> None:
-        """Show them; returns when the window is closed."""
-        figure, axes = self.pyplot.subplots(1, 2, figsize=(12, 5), layout="constrained")
-        panels = (job.image.name, picture), ("mask", labels.colorize(indices))
-        for axis, (title, panel) in zip(axes, panels, strict=True):
-            axis.set_title(title)
-            axis.imshow(panel, interpolation="nearest")
-            axis.set_axis_off()
-        colors = ["#" + bytes(color).hex() for color in labels.colors]
-        keys = [self.patch(color=color, label=name) for color, name in zip(colors, labels.names, strict=True)]
-        figure.legend(handles=keys[:MOST_KEYS], loc="outside lower center", ncols=6, frameon=False)
-        if self.interactive:
-            self.pyplot.show()
-        else:
-            job.viz.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(job.viz, dpi=100)
-        self.pyplot.close(figure)

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
-from unet.data.finding import counted, shortened
 from unet.data.manifest import describe
 from unet.data.pairs import pair_up
-from unet.data.repairing.carry_out import carry_out, remarks, rewritten
+from unet.data.repairing.carry_out import carry_out
 from unet.data.repairing.log import write_record
 from unet.data.repairing.names import sure_pairs
 from unet.data.repairing.repair_plan import RepairPlan, make_plan
 from unet.data.scan import scan
 from unet.errors import InputError
-from unet.labels import IGNORED, Labels
 from unet.runs.source import data_config, place
 from unet.runs.targets import check_outside
 from unet.terminal.display import Display, open_display
+from unet.terminal.repair import print_clean_classes, print_repair_plan
 
 _MARK = "unfinished.txt"
 """In a folder that `repair` has not finished writing: it may be replaced."""
-
-_MOST = 50  # files that are listed
 
 
 def repair(
@@ -66,12 +59,21 @@ def repair(
 
     Returns
     -------
-    Plan
+    RepairPlan
 
     Raises
     ------
     InputError
         There are no such folders, there is no telling what the masks mean, or `out` exists.
+
+    Examples
+    --------
+    >>> import unet
+    >>> plan = unet.repair(Path("data"), out=Path("repaired"))
+    4 pairs kept, 0 files left out
+    ...
+    >>> sorted(path.name for path in Path("repaired").iterdir())
+    ['classes.csv', 'dataset.toml', 'images', 'masks', 'repair.csv', 'repair.md']
     """
     settings = data_config(
         root=data, images=images, masks=masks, mask_suffix=mask_suffix, classes=classes, mask_values=mask_values,
@@ -82,7 +84,7 @@ def repair(
     display = open_display()
     description = describe(settings)
     if description.file is not None:
-        display.say(f"of {description.file} the folders, the suffix and the ignored values count here")
+        display.notify(f"of {description.file} the folders, the suffix and the ignored values count here")
     settings = settings.model_copy(update={"ignore": description.ignore})
     pairing = pair_up(
         description.root, images=description.images, masks=description.masks, mask_suffix=description.mask_suffix
@@ -92,10 +94,10 @@ def repair(
     with display.counting("reading masks and pictures") as progress:
         scanned = scan(everything, progress=progress)
     plan = make_plan(pairing, sure, scanned, settings, instances, drop_copies=drop_duplicates)
-    print_plan(plan)
+    print_repair_plan(plan)
     if not dry_run:
-        print_classes(plan.labels, write_copy(plan, out, place(settings), display))
-        display.say(f"clean copy: {out}, what was changed: {out / 'repair.md'}")
+        print_clean_classes(plan.labels, write_copy(plan, out, place(settings), display))
+        display.notify(f"clean copy: {out}, what was changed: {out / 'repair.md'}")
     return plan
 
 
@@ -147,33 +149,3 @@ def write_copy(plan: RepairPlan, out: Path, source: str, display: Display) -> ND
         if isinstance(error, OSError):
             raise InputError(f"{draft}: {error.strerror}", "a place with room for it", "choose another --out") from None
         raise
-
-
-def print_plan(plan: RepairPlan) -> None:
-    """Print what is done to how many files and what is left out, to standard output."""
-    console = Console(highlight=False, soft_wrap=True)
-    steps = [what for job in plan.jobs for what in dict.fromkeys((*remarks(job), *(step.what for step in job.steps)))]
-    pictures = [why for job in plan.jobs if (why := rewritten(job.picture))]
-    changes = [f"{counted(count, 'file')}: {what}" for what, count in Counter([*steps, *pictures]).items()]
-    for line in shortened(changes, _MOST):
-        console.print(line, markup=False)
-    for note in plan.notes:
-        console.print(f"note: {note}", markup=False)
-    for line in shortened([f"{copy} is {first}" for copy, first in plan.copies], _MOST):
-        console.print(f"twice: {line}", markup=False)
-    for line in shortened([f"{left.file}: {left.why}" for left in plan.left_out], _MOST):
-        console.print(f"left out: {line}", markup=False)
-    console.print(f"{counted(len(plan.jobs), 'pair')} kept, {counted(len(plan.left_out), 'file')} left out")
-
-
-def print_classes(labels: Labels, pixels: NDArray[np.int64]) -> None:
-    """Print the classes with their shares of the pixels (256,) to standard output."""
-    table = Table("value", "name", Column("pixels", justify="right"))
-    ignored = [(IGNORED, "(ignored)")] if labels.ignored else []
-    for value, name in [*enumerate(labels.names), *ignored]:
-        table.add_row(str(value), Text(name), f"{pixels[value] / pixels.sum():.2%}")
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
-    for name, count in zip(labels.names, pixels, strict=False):
-        if count == 0:
-            console.print(f"note: {name} occurs in no mask", markup=False)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
-from unet.commands.tile import LIST, TileList, read_list, write_pixels
 from unet.data.finding import shortened
 from unet.data.folders import pictures_in
+from unet.data.tile_files import TILE_LIST, TileList, read_tile_list, write_pixels
 from unet.errors import DataError, InputError
 from unet.terminal.display import open_display
 
@@ -44,7 +44,7 @@ def stitch(tiles: Path, out: Path, *, listed: Path | None = None, suffix: str | 
     tiles, out = Path(tiles), Path(out)
     if not tiles.is_dir():
         raise InputError(f"no such folder: {tiles}", "the tiles")
-    made = read_list(Path(listed) if listed is not None else tiles / LIST)
+    made = read_tile_list(Path(listed) if listed is not None else tiles / TILE_LIST)
     files = _files(made, tiles, suffix)
     existing = [path for name in made.sizes for path in (out / f"{name}.png", out / f"{name}.npy") if path.exists()]
     if existing:
@@ -58,7 +58,7 @@ def stitch(tiles: Path, out: Path, *, listed: Path | None = None, suffix: str | 
             out.mkdir(parents=True, exist_ok=True)
             written.append(write_pixels(out / name, pixels, palette))
     for path in written:
-        display.say(f"wrote {path}")
+        display.notify(f"wrote {path}")
     return written
 
 

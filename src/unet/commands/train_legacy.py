@@ -7,9 +7,9 @@ from pathlib import Path
 
 from unet import bundle, devices
 from unet.bundle import Bundle, save_pth
-from unet.commands.train import TrainResult, train_settings
 from unet.config import parse
-from unet.runs.folder import run_folder
+from unet.runs.folder import choose_folder
+from unet.runs.train_run import TrainResult, train_new
 
 CHECKPOINTS = Path("checkpoints")
 INTERRUPTED = "INTERRUPTED.pth"
@@ -69,9 +69,9 @@ def train_legacy(
         save_pth(model, CHECKPOINTS / name)
         written.append(name)
 
-    result = train_settings(
+    result = train_new(
         wanted,
-        run_folder(None, wanted, overwrite=False),
+        choose_folder(None, wanted, overwrite=False),
         load=load,
         epoch_ended=lambda model, epoch: write(model, f"checkpoint_epoch{epoch}.pth"),
     )

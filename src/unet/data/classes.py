@@ -11,8 +11,9 @@ from unet.data.folders import PARTS
 from unet.data.inspection import values as checks
 from unet.data.mask_values import MaskValues, listed, option, order_of
 from unet.data.scan import Scan
+from unet.data.true_values import TrueValues, find_true_values, with_known
 from unet.errors import DataError
-from unet.labels import IGNORED, MAX_CLASSES, Color, Labels, Value, as_value, default_colors, default_names
+from unet.labels import IGNORED, MAX_CLASSES, Color, Labels, Rule, Value, as_value, default_colors, default_names
 
 
 def resolve_labels(
@@ -37,7 +38,7 @@ def resolve_labels(
         Values that do not count, besides those found: 255 (or -1) beside class numbers, one value more than
         there are names, classes called void or the like.
     instances : bool
-        The masks number objects: learn object (any value but 0) or background.
+        The masks number objects: learn object (any value but 0 and those to ignore) or background.
     root : Path, optional
         Where a class file is looked for first, then above the masks.
     """
@@ -49,7 +50,7 @@ def resolve_labels(
         table = table_of(scan, classes, root)
         skipped = ignored_values(ignore or (), present.is_rgb, scan)
         if instances:
-            return _objects(present), findings
+            return _objects(present, skipped), findings
         if mask_values is not None:
             return _given(present, tuple(as_value(value) for value in mask_values), skipped, table), findings
         findings += value_findings(present, skipped, table)
@@ -119,15 +120,34 @@ def value_findings(mask_values: MaskValues, skipped: Sequence[Value], table: Cla
     if stacked is not None:
         findings.append(stacked)
     elif mask_values.is_rgb:
-        findings += [_strange_colors(mask_values, skipped, table)] if table else checks.damage(mask_values)
+        findings += [_strange_colors(mask_values, skipped, table)] if table else _damage(mask_values, skipped, None)
     elif table is not None:
         findings += _strange_numbers(mask_values, skipped, table)
     else:
         numbered = checks.instances(mask_values)
-        findings += [numbered] if numbered else checks.damage(mask_values) or [checks.edge_values(mask_values)]
+        findings += [numbered] if numbered else _damage(mask_values, skipped, None) or [checks.edge_values(mask_values)]
         if IGNORED not in skipped and mixed is None:
             findings.append(checks.two_scales(mask_values))
     return [finding for finding in findings if finding is not None]
+
+
+def true_values_of(mask_values: MaskValues, skipped: Sequence[Value], table: ClassTable | None) -> TrueValues:
+    """Return the true values of damaged masks: as a class file says where it says it, or else as the masks show."""
+    if table is not None and mask_values.is_rgb and table.has_colors:
+        return with_known(mask_values, [*(row.color for row in table.rows if row.color is not None), *skipped])
+    if table is not None and table.has_values and not mask_values.is_rgb:
+        values, ignored = values_by(mask_values, skipped, table)
+        known = with_known(mask_values, tuple(dict.fromkeys((*values, *ignored))))
+        if len(known.foreign) < len(mask_values.scan.pairs):
+            return known
+    return find_true_values(mask_values)
+
+
+def _damage(mask_values: MaskValues, skipped: Sequence[Value], table: ClassTable | None) -> list[Finding]:
+    """Return what is wrong with masks that hold other values than somebody drew."""
+    if not checks.is_damaged(mask_values):
+        return []
+    return checks.damage(mask_values, true_values_of(mask_values, skipped, table))
 
 
 def _folders(scan: Scan, root: Path | None) -> list[Path]:
@@ -142,7 +162,8 @@ def _folders(scan: Scan, root: Path | None) -> list[Path]:
     return above
 
 
-def _objects(mask_values: MaskValues) -> Labels:
+def _objects(mask_values: MaskValues, skipped: tuple[Value, ...]) -> Labels:
+    """Return the table for masks of numbers of objects."""
     if mask_values.is_rgb:
         raise DataError(
             f"masks of colours ({mask_values.scan.pairs[0].mask})",
@@ -150,9 +171,10 @@ def _objects(mask_values: MaskValues) -> Labels:
             "leave out --instances",
             kind="instances",
         )
-    if set(mask_values.counts) == {0}:
-        raise DataError("all masks hold the value 0 only", "numbers of objects", kind="one-value")
-    return Labels(("background", "object"), default_colors(2), (0, 1), rule="nonzero")
+    if set(mask_values.counts) <= {0, *skipped}:
+        what = f"the values 0 and {listed(skipped)}, to be ignored, only" if skipped else "the value 0 only"
+        raise DataError(f"all masks hold {what}", "numbers of objects", kind="one-value")
+    return Labels(("background", "object"), default_colors(2), (0, 1), tuple(dict.fromkeys(skipped)), kind="instances")
 
 
 def _given(
@@ -167,7 +189,7 @@ def _given(
             kind="mask-values",
         )
     if mask_values.is_rgb and wants_rgb == {False}:
-        example = option(checks.believed(mask_values)[:3] or values)
+        example = option(find_true_values(mask_values).values[:3] or values)
         raise DataError(
             f"the masks hold colours ({mask_values.where(_commonest_color(mask_values))}), "
             f"the mask values {listed(values)} are numbers",
@@ -216,7 +238,7 @@ def _strange_colors(mask_values: MaskValues, skipped: Sequence[Value], table: Cl
         f"are not in {table.path}: {listed(strange, 3)}{', JPEG changes values' if mask_values.lossy else ''}",
         "only colours of the table",
         "add them to it, or take each pixel as the nearest with "
-        + option([row.color for row in table.rows if row.color is not None]),
+        + option(true_values_of(mask_values, skipped, table).values),
     )
 
 
@@ -264,7 +286,7 @@ def _strange_numbers(mask_values: MaskValues, skipped: Sequence[Value], table: C
     if not strange:
         return []
     files = mask_values.files_with(strange)
-    return checks.damage(mask_values) or [
+    return _damage(mask_values, skipped, table) or [
         Finding(
             "values-not-in-table",
             "error",
@@ -300,7 +322,7 @@ def _labels(
     ignored: tuple[Value, ...],
     rows: Sequence[Row] | None,
     mask_values: MaskValues,
-    rule: str = "exact",
+    rule: Rule = "exact",
 ) -> Labels:
     if not 1 <= len(values) <= MAX_CLASSES:
         raise DataError(f"masks of {len(values)} classes", f"2 to {MAX_CLASSES}", kind="classes")

@@ -1,25 +1,27 @@
-"""Pairs of files as samples for training: read once, scaled once, kept in memory while they fit."""
+"""Pairs of files as samples for training: read, scaled, cut out and changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from unet import raster
 from unet.data.augment import Augmentation, PairTensors, apply_warp, draw_warp
 from unet.data.greys import change_greys, degrade
 from unet.data.pair_arrays import read_objects, read_pair
 from unet.data.pairs import Pair
+from unet.data.sample_store import SampleStore
 from unet.labels import IGNORED, Labels
 from unet.preprocessing import Preprocessing, normalise
 from unet.raster.network_input import rescale
-from unet.shapes.border_weights import border_weights, components, separate_touching
+from unet.shapes.border_weights import border_weights, separate_touching
+from unet.shapes.components import foreground_components
 
 MAX_CANDIDATES = 64
 """So many pixels of a rare class are remembered of each picture."""
@@ -63,7 +65,7 @@ class Borders:
         """Return the weights (h, w) for a target and its objects, or the regions of its classes without these."""
         base = np.ones(256, dtype=np.float32)
         base[: len(self.class_weights)] = self.class_weights
-        objects = components(target) if objects is None else objects
+        objects = foreground_components(target) if objects is None else objects
         return border_weights(objects, w0=self.weight, sigma=self.sigma, base=base[target])
 
 
@@ -99,8 +101,8 @@ class SegmentationDataset(Dataset[Sample]):
     valid_margin : int
         Pixels on each side of a sample that the network gives no answer for: they may lie beyond the picture.
     seed : int
-    cache_bytes : int
-        Scaled pictures are kept in memory up to this size, and read again from there on.
+    store : SampleStore, optional
+        Keeps what was decoded. Without it, files are read for each sample.
     """
 
     def __init__(
@@ -115,7 +117,7 @@ class SegmentationDataset(Dataset[Sample]):
         borders: Borders | None = None,
         valid_margin: int = 0,
         seed: int = 0,
-        cache_bytes: int = 0,
+        store: SampleStore | None = None,
     ) -> None:
         self.pairs = tuple(pairs)
         self.labels = labels
@@ -126,8 +128,7 @@ class SegmentationDataset(Dataset[Sample]):
         self.borders = borders
         self.valid_margin = valid_margin
         self.seed = seed
-        self._room = cache_bytes
-        self._cache: dict[int, PairTensors] = {}
+        self.store = store
         self._candidates: dict[tuple[int, int], NDArray[np.intp]] = {}
 
     def __len__(self) -> int:
@@ -135,8 +136,9 @@ class SegmentationDataset(Dataset[Sample]):
 
     def scaled(self, index: int) -> PairTensors:
         """Return picture in the file's dtype, target and weights of a pair, all scaled."""
-        if index in self._cache:
-            return self._cache[index]
+        return self._decode(index) if self.store is None else self.store.get(index, self._decode)
+
+    def _decode(self, index: int) -> PairTensors:
         picture, target = read_pair(self.pairs[index], self.labels)
         scaled = rescale(picture, self.preprocessing)
         height, width = scaled.shape[:2]
@@ -148,15 +150,9 @@ class SegmentationDataset(Dataset[Sample]):
             if objects is not None:
                 objects = separate_touching(raster.resize(objects, height, width, "nearest"))
                 target[(target == 1) & (objects == 0)] = 0
-            weights = torch.from_numpy(self.borders.weight_map(target, objects)).half()  # to keep more of them
-        if scaled.dtype == np.uint16:  # torch has next to no arithmetic for it
-            scaled = scaled.astype(np.float32)
+            weights = torch.from_numpy(self.borders.weight_map(target, objects)).half()  # precise enough, and smaller
         channels_first = torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))
-        tensors = PairTensors(channels_first, torch.from_numpy(target.copy()), weights)
-        if tensors.nbytes <= self._room:
-            self._room -= tensors.nbytes
-            self._cache[index] = tensors
-        return tensors
+        return PairTensors(channels_first, torch.from_numpy(np.ascontiguousarray(target)), weights)
 
     def __getitem__(self, number: int) -> Sample:
         """Return sample `number` of the endless sequence of samples."""
@@ -170,14 +166,14 @@ class SegmentationDataset(Dataset[Sample]):
         """Return a sample of a pair, with a pixel (row, column) of the scaled picture in it if that is given."""
         tensors = self.scaled(index)
         if self.crop is None and self.augmentation == Augmentation():
-            picture = tensors.picture.float()  # whole and unchanged: no resampling at all
+            picture = tensors.picture  # whole and unchanged: no resampling at all
         else:
             size = (tensors.target.shape[0], tensors.target.shape[1])
             warp = draw_warp(self.augmentation, size, self.crop or size, rng, near, self.valid_margin)
             fill = torch.tensor(self.preprocessing.mean or 0.0) * self.preprocessing.data_range
             tensors = apply_warp(tensors, warp, self.crop or size, self.augmentation.outside, fill)
             picture = degrade(tensors.picture, self.augmentation, rng, as_jpeg=self.preprocessing.data_range == 255)
-        image = torch.from_numpy(normalise(picture.numpy().transpose(1, 2, 0), self.preprocessing))
+        image = torch.from_numpy(normalise(picture.numpy(), self.preprocessing))
         image = change_greys(image, self.augmentation, rng)
         weights = None if tensors.weights is None else tensors.weights.float()
         return Sample(image, tensors.target.long(), self.pairs[index].name, weights)
@@ -208,19 +204,6 @@ class SegmentationDataset(Dataset[Sample]):
         return self._candidates[key]
 
 
-class Numbers(Sampler[int]):
-    """The sample numbers first, first + 1, ... up to `stop`."""
-
-    def __init__(self, first: int, stop: int) -> None:
-        self.first, self.stop = first, stop
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.first, self.stop))
-
-    def __len__(self) -> int:
-        return self.stop - self.first
-
-
 @dataclass(frozen=True)
 class Batch:
     """Samples of one size: images float32 (N, C, h, w), targets int64 (N, h, w), names, weights float32 (N, h, w)."""
@@ -229,6 +212,11 @@ class Batch:
     targets: Tensor
     names: tuple[str, ...]
     weights: Tensor | None = None
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in memory that a GPU copies from fast; DataLoader calls it too."""
+        weights = None if self.weights is None else self.weights.pin_memory()
+        return Batch(self.images.pin_memory(), self.targets.pin_memory(), self.names, weights)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

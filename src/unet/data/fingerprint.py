@@ -75,6 +75,8 @@ class Fingerprint:
     classes : tuple of ClassStats
     upright : bool
         Pictures have an up and a down: some class lies higher or lower than the middle, or one half is brighter.
+    brightness_spread : float
+        How far the mean brightness of the pictures differs, in standard deviations within a picture.
     """
 
     pictures: int
@@ -88,6 +90,7 @@ class Fingerprint:
     std: tuple[float, ...]
     classes: tuple[ClassStats, ...]
     upright: bool
+    brightness_spread: float = 0.0
 
     @property
     def class_shares(self) -> tuple[float, ...]:
@@ -103,7 +106,8 @@ def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
     data_range = _data_range(scan)
     ranges = np.array([[255.0 if picture.dtype == "uint8" else data_range] for picture in scan.pictures])
     means = np.array([_spread(picture.mean, bands) for picture in scan.pictures]) / ranges
-    squares = (np.array([_spread(picture.std, bands) for picture in scan.pictures]) / ranges) ** 2 + means**2
+    deviations = np.array([_spread(picture.std, bands) for picture in scan.pictures]) / ranges
+    squares = deviations**2 + means**2
     mean = means.mean(axis=0)
     std = np.sqrt(np.maximum(squares.mean(axis=0) - mean**2, 1e-8))
     return Fingerprint(
@@ -118,6 +122,7 @@ def fingerprint(scan: Scan, labels: Labels) -> Fingerprint:
         std=tuple(float(value) for value in std),
         classes=_classes(scan, labels),
         upright=_upright(scan, labels),
+        brightness_spread=float(means.mean(axis=1).std() / max(deviations.mean(), 1e-6)),
     )
 
 

@@ -101,9 +101,9 @@ class Description:
         Height and width of the blocks that pictures are cut into.
     group : str or None
         Regular expression; pictures (or blocks) with the same match stay together.
-    train, test : Path or None
-        List files.
-    val : Path, float or None
+    train : Path or None
+        A list file.
+    val, test : Path, float or None
         A list file, a folder or a share.
     """
 
@@ -120,7 +120,7 @@ class Description:
     group: str | None = None
     train: Path | None = None
     val: Path | float | None = None
-    test: Path | None = None
+    test: Path | float | None = None
 
 
 def load(path: Path) -> Manifest:
@@ -166,7 +166,8 @@ def describe(settings: DataConfig) -> Description:
     else:
         classes = place(settings.classes, manifest.classes if isinstance(manifest.classes, str) else None)
     val = settings.val if settings.val is not None else manifest.split.val
-    share = None if val is None else _share(val)
+    test = settings.test if settings.test is not None else manifest.split.test
+    share, test_share = (None if text is None else _share(text) for text in (val, test))
     return Description(
         file=file,
         root=None if file is not None and (images or masks) else base,
@@ -181,7 +182,7 @@ def describe(settings: DataConfig) -> Description:
         group=manifest.group if settings.group is None else settings.group,
         train=place(None, manifest.split.train),
         val=place(settings.val, manifest.split.val) if share is None else share,
-        test=place(None, manifest.split.test),
+        test=place(settings.test, manifest.split.test) if test_share is None else test_share,
     )
 
 

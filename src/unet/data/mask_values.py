@@ -53,7 +53,7 @@ class MaskValues:
                 lines.append(f"{pair.mask} holds {listed(here, 3)}")
         return tuple(lines)
 
-    def many(self) -> str:
+    def value_count(self) -> str:
         """Return how many values there are, in words."""
         more = " or more" if self.n_values > MOST_VALUES else ""
         return f"{self.n_values}{more} {'colours' if self.is_rgb else 'values'}"

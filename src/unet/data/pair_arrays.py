@@ -37,10 +37,35 @@ def read_target(pair: Pair, labels: Labels) -> NDArray[np.uint8]:
     Raises
     ------
     RasterError, DataError
+        As `read_target_and_objects` does.
+    """
+    return read_target_and_objects(pair, labels)[0]
+
+
+def read_objects(pair: Pair, labels: Labels) -> NDArray[np.int32] | None:
+    """Return the numbers of the objects (H, W), 0 for none and where nothing counts, of a pair whose mask numbers them.
+
+    None for masks of classes.
+
+    Raises
+    ------
+    RasterError, DataError
+        As `read_target_and_objects` does.
+    """
+    return read_target_and_objects(pair, labels)[1]
+
+
+def read_target_and_objects(pair: Pair, labels: Labels) -> tuple[NDArray[np.uint8], NDArray[np.int32] | None]:
+    """Return what `read_target` and what `read_objects` return, from one reading of the mask.
+
+    Raises
+    ------
+    RasterError, DataError
         A file that cannot be read, a mask value that is in no class, a region of another size; the file is named.
     """
     try:
-        target = labels.encode(raster.read_mask(pair.mask))
+        mask = raster.read_mask(pair.mask)
+        target = labels.encode(mask)
     except DataError as error:
         raise error.of(pair.mask) from None
     if pair.roi is not None:
@@ -48,11 +73,6 @@ def read_target(pair: Pair, labels: Labels) -> NDArray[np.uint8]:
         if inside.shape != target.shape:
             raise DataError(f"{pair.roi}: a region of {inside.shape[1]} x {inside.shape[0]} px", "the picture's size")
         target[~inside] = IGNORED
-    return target
-
-
-def read_objects(pair: Pair, labels: Labels) -> NDArray[np.int32] | None:
-    """Return the numbers of the objects (H, W), 0 for none, of a pair whose mask numbers them; of others None."""
-    if labels.rule != "nonzero":
-        return None
-    return raster.read_mask(pair.mask).astype(np.int32)
+    if labels.kind != "instances":
+        return target, None
+    return target, np.where(target == 1, mask, 0).astype(np.int32)

@@ -56,9 +56,9 @@ def in_parts(
     given = {"train": description.train, "val": description.val, "test": description.test}
     lists = {part: path for part, path in given.items() if isinstance(path, Path)}
     if {"train", "val"} <= parts.keys():
-        if lists or description.val or description.group:
+        if lists.keys() - {"test"} or description.val or description.group:
             say("the folders train and val say what is held out; lists, val and group have no effect")
-        return parts
+        return parts | (by_lists(parts["train"], {"test": lists["test"]}) if "test" in lists else {})
     pairs = parts.get("all") or parts.get("train")
     if not lists or not pairs:
         return parts

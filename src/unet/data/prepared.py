@@ -1,7 +1,7 @@
 """A data set made ready for training once: index masks, regions of interest burnt in, large sheets cut into blocks.
 
 It lies in the folder of the run, never in the user's, and is an ordinary data set: pairs of a picture and a mask of
-class indices, `IGNORED` where nothing counts.
+class indices, `IGNORED` where nothing counts; or of numbers of objects, and then `IGNORED_OBJECT` is that value.
 """
 
 from __future__ import annotations
@@ -16,15 +16,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unet import files, raster
 from unet.data.finding import shortened
-from unet.data.pair_arrays import read_target
+from unet.data.hashing import stamp
+from unet.data.pair_arrays import read_target_and_objects
 from unet.data.pairs import Pair
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels
 
 INDEX = "sources.json"
 """In the folder: what each file was made from, by size and time, so that only what has changed is made again."""
+
+IGNORED_OBJECT = 65535
+"""What masks of numbers of objects hold where nothing counts."""
 
 _VERSION = 1
 
@@ -49,8 +56,12 @@ class Prepared:
 
 
 def index_labels(labels: Labels) -> Labels:
-    """Return the table by which prepared masks are read: the same classes, their values the class indices."""
-    return replace(labels, values=tuple(range(len(labels))), ignored=(IGNORED,), rule="exact")
+    """Return the table by which prepared masks are read: the same classes, their values the class indices.
+
+    Masks of numbers of objects still hold these, so that objects that touch can be told apart.
+    """
+    ignored = IGNORED_OBJECT if labels.kind == "instances" else IGNORED
+    return replace(labels, values=tuple(range(len(labels))), ignored=(ignored,), rule="exact")
 
 
 def prepare_pairs(
@@ -140,7 +151,7 @@ def _cuts(length: int, size: int) -> list[int]:
 
 def _prepare(key: str, pair: Pair, labels: Labels, folder: Path, tile: tuple[int, int] | None) -> Entry:
     """Write what is made of a pair, and return what the index says of it."""
-    target = read_target(pair, labels)
+    target, objects = read_target_and_objects(pair, labels)
     windows: dict[str, Window] = {"": (0, 0, target.shape[0], target.shape[1])}
     if tile is not None:
         windows = {f"@{w[0]},{w[1]}": w for w in blocks(target.shape[0], target.shape[1], tile)}
@@ -150,14 +161,31 @@ def _prepare(key: str, pair: Pair, labels: Labels, folder: Path, tile: tuple[int
         part = (slice(top, top + height), slice(left, left + width))
         if (target[part] == IGNORED).all():
             continue
-        mask = f"masks/{key}{block}.png"
-        raster.write_mask(folder / mask, target[part], labels.palette())
+        if objects is None:
+            mask = folder / "masks" / f"{key}{block}.png"
+            raster.write_mask(mask, target[part], labels.palette())
+        else:
+            numbers = numbered_anew(objects[part], target[part])
+            mask = raster.write_lossless(folder / "masks" / f"{key}{block}", numbers[..., None])
         image = None
         if picture is not None:
             written = raster.write_lossless(folder / "images" / f"{key}{block}", picture[part])
             image = written.relative_to(folder).as_posix()
-        made.append({"name": f"{pair.name}{block}", "image": image, "mask": mask})
+        made.append({"name": f"{pair.name}{block}", "image": image, "mask": mask.relative_to(folder).as_posix()})
     return {"stamp": _stamp(pair), "made": made, "left_out": len(windows) - len(made)}
+
+
+def numbered_anew(objects: NDArray[np.int32], target: NDArray[np.uint8]) -> NDArray[Any]:
+    """Return the objects (H, W) numbered from 1 on, 0 for none, `IGNORED_OBJECT` where nothing counts.
+
+    uint16, or int32 where there are too many. (The numbers in a file may be of any size, and of more bits than PNG
+    holds.)
+    """
+    numbers = np.searchsorted(np.unique(objects[objects != 0]), objects) + 1
+    numbers[objects == 0] = 0
+    numbers[numbers >= IGNORED_OBJECT] += 1
+    numbers[target == IGNORED] = IGNORED_OBJECT
+    return numbers.astype(np.uint16 if numbers.max() <= IGNORED_OBJECT else np.int32)
 
 
 def _pairs_of(entry: Entry, pair: Pair, folder: Path) -> list[Pair]:
@@ -176,8 +204,7 @@ def _is_fresh(entry: Entry, pair: Pair, folder: Path) -> bool:
 
 def _stamp(pair: Pair) -> list[Any]:
     paths = [path for path in (pair.image, pair.mask, pair.roi) if path is not None]
-    stats = [path.stat() for path in paths]
-    return [[str(path.absolute()), stat.st_size, stat.st_mtime_ns] for path, stat in zip(paths, stats, strict=True)]
+    return [[str(path.absolute()), *stamp(path)] for path in paths]
 
 
 def _recall(folder: Path, recipe: dict[str, Any]) -> dict[str, Entry]:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import platformdirs
 
-from unet import files, raster
+from unet import raster
 from unet.data.pairs import Pair
+from unet.data.scan_cache import PairStats, ScanCache
 from unet.data.stats import MaskStats, PictureStats, mask_stats, picture_stats
-from unet.errors import InputError, RasterError
-from unet.labels import as_value
-from unet.shapes.measure import RegionProps
+from unet.errors import RasterError
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
-_VERSION = 5  # of the cache
 _MEASURED = 200  # of so many masks the shapes are measured, evenly spread over the data set
 
 
@@ -71,9 +64,6 @@ class Scan:
         )
 
 
-PairStats = tuple[PictureStats, MaskStats]
-
-
 def scan(
     pairs: Sequence[Pair],
     *,
@@ -98,69 +88,57 @@ def scan(
     Scan
         A file that cannot be read is a fault, not an exception.
     """
-    store = _store(pairs, cache)
-    known = _recall(store)
-    results: dict[Pair, PairStats | list[Fault]] = {}
-    for pair in pairs:
-        entry = known.get(_key(pair))
-        if entry is not None and entry["stamp"] == _stamp(pair):
-            results[pair] = _from_json(entry)
+    store = ScanCache(pairs, cache)
+    results: list[PairStats | list[Fault] | None] = [*store.recall()]
+    todo = [place for place, result in enumerate(results) if result is None]
+    known = len(pairs) - len(todo)
     if progress is not None:
-        progress(len(results), len(pairs))
-    todo = [pair for pair in pairs if pair not in results]
+        progress(known, len(pairs))
     pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16))
     try:
         every = math.ceil(max(len(pairs), 1) / _MEASURED)
-        measured = set(pairs[::every])
-        futures = {pool.submit(_inspect, pair, pair in measured): pair for pair in todo}
-        for future in as_completed(futures):
+        futures = {pool.submit(_inspect, pairs[place], place % every == 0): place for place in todo}
+        for done, future in enumerate(as_completed(futures), start=known + 1):
             results[futures[future]] = future.result()
             if progress is not None:
-                progress(len(results), len(pairs))
+                progress(done, len(pairs))
     finally:
         pool.shutdown(cancel_futures=True)
-    good = [(pair, result) for pair in pairs if not isinstance(result := results[pair], list)]
+    good = {place: result for place, result in enumerate(results) if isinstance(result, tuple)}
     if todo:
-        _keep(store, {**known, **{_key(pair): _to_json(pair, result) for pair, result in good}})
+        store.keep({place: good[place] for place in todo if place in good})
     return Scan(
-        pairs=tuple(pair for pair, _ in good),
-        pictures=tuple(picture for _, (picture, _) in good),
-        masks=tuple(mask for _, (_, mask) in good),
-        faults=tuple(fault for pair in pairs if isinstance(result := results[pair], list) for fault in result),
+        pairs=tuple(pairs[place] for place in good),
+        pictures=tuple(picture for picture, _ in good.values()),
+        masks=tuple(mask for _, mask in good.values()),
+        faults=tuple(fault for result in results if isinstance(result, list) for fault in result),
     )
 
 
 def _inspect(pair: Pair, shapes: bool) -> PairStats | list[Fault]:
-    """Return what the two files hold, or what is wrong with each of them."""
+    """Return what the two files hold, each of which is opened once, or what is wrong with each of them."""
     faults = []
     try:
-        picture = picture_stats(raster.read(pair.image), raster.probe(pair.image))
+        file = raster.read_picture_file(pair.image)
+        picture = replace(picture_stats(file.pixels, file.info), content_hash=file.content_hash)
     except RasterError as error:
         faults.append(Fault(error.kind or "unreadable", pair, error.found))
     try:
-        mask = _read_mask(pair, shapes)
+        mask = _read_mask(pair.mask, shapes)
     except RasterError as error:
         faults.append(Fault(error.kind or "unreadable", pair, error.found))
     return faults or (picture, mask)
 
 
-def _read_mask(pair: Pair, shapes: bool) -> MaskStats:
-    info = raster.probe(pair.mask)
-    stacked = None
-    try:
-        mask = raster.read_mask(pair.mask)
-    except RasterError as error:
-        if error.kind != "mask-bands":
-            raise
-        stacked = error
-    if stacked or info.bands == 4 or info.mode == "RGBA":
-        bands = raster.read_bands(pair.mask)
-        if (np.count_nonzero(bands, axis=2) == 1).all():
-            raise RasterError(f"{pair.mask} has a band for each of {bands.shape[2]} classes", kind="one-hot")
-    if stacked:
-        raise stacked
-    palette = raster.mask_palette(pair.mask)
-    return mask_stats(mask, info, lossy=info.format in _LOSSY, palette=palette, shapes=shapes)
+def _read_mask(path: Path, shapes: bool) -> MaskStats:
+    file = raster.read_mask_file(path)
+    if file.bands is not None and (np.count_nonzero(file.bands, axis=2) == 1).all():
+        raise RasterError(f"{path} has a band for each of {file.bands.shape[2]} classes", kind="one-hot")
+    if isinstance(file.pixels, RasterError):
+        raise file.pixels
+    lossy = file.info.format in _LOSSY
+    stats = mask_stats(file.pixels, file.info, lossy=lossy, palette=file.palette, shapes=shapes)
+    return replace(stats, content_hash=file.content_hash)
 
 
 def size_faults(scan: Scan) -> list[Fault]:
@@ -185,55 +163,3 @@ def _size_fault(pair: Pair, picture: PictureStats, mask: MaskStats) -> Fault:
         remedy = "resize the mask without blending values (nearest)"
         return Fault("size-scaled", pair, f"{sizes}: {factor:.3g} times the size; {remedy}")
     return Fault("size-differs", pair, f"{sizes}: cut or resize one of them, or pair the right files")
-
-
-# The cache: one JSON file for each set of folders, so that a data set that moves or changes is read anew.
-
-
-def _store(pairs: Sequence[Pair], cache: Path | None) -> Path:
-    folder = cache or Path(os.environ.get("UNET_CACHE") or platformdirs.user_cache_dir("unet"))
-    parents = sorted({str(path.resolve()) for pair in pairs for path in (pair.image.parent, pair.mask.parent)})
-    return folder / "scans" / f"{hashlib.sha256(json.dumps(parents).encode()).hexdigest()[:24]}.json"
-
-
-def _key(pair: Pair) -> str:
-    return f"{pair.image.absolute()}\n{pair.mask.absolute()}"
-
-
-def _stamp(pair: Pair) -> list[int]:
-    try:
-        image, mask = pair.image.stat(), pair.mask.stat()
-    except OSError:
-        return []
-    return [image.st_size, image.st_mtime_ns, mask.st_size, mask.st_mtime_ns]
-
-
-def _to_json(pair: Pair, stats: PairStats) -> dict[str, Any]:
-    return {"stamp": _stamp(pair), "picture": asdict(stats[0]), "mask": asdict(stats[1])}
-
-
-def _from_json(entry: dict[str, Any]) -> PairStats:
-    picture: dict[str, Any]
-    mask: dict[str, Any]
-    picture, mask = (  # JSON has no tuples
-        {name: tuple(value) if isinstance(value, list) else value for name, value in entry[kind].items()}
-        for kind in ("picture", "mask")
-    )
-    mask["values"] = tuple((as_value(value), int(count)) for value, count in mask["values"])
-    if mask["palette"] is not None:
-        mask["palette"] = tuple((r, g, b) for r, g, b in mask["palette"])
-    mask["shapes"] = tuple(RegionProps.from_dict(shape) for shape in mask["shapes"])
-    return PictureStats(**picture), MaskStats(**mask)
-
-
-def _recall(store: Path) -> dict[str, dict[str, Any]]:
-    try:
-        data = json.loads(store.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data["entries"] if isinstance(data, dict) and data.get("version") == _VERSION else {}
-
-
-def _keep(store: Path, entries: dict[str, dict[str, Any]]) -> None:
-    with suppress(InputError):  # a cache that cannot be written only costs time
-        files.write_text(store, json.dumps({"version": _VERSION, "entries": entries}))

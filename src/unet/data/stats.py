@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
+from unet.data.value_peaks import find_peaks
 from unet.labels import Color, Value
 from unet.raster import PictureInfo
+from unet.shapes.components import is_single_component
 from unet.shapes.measure import RegionProps, from_key, region_props
 
 MOST_VALUES = 1024
@@ -21,6 +23,7 @@ MOST_VALUES = 1024
 _SAMPLE = 32768  # pixels of a picture that its statistics are taken from
 _HASHED = 32  # side of the small picture that the perceptual hash is taken from
 _FLAT = 0.02  # contrast of that small picture, as a share of its brightness, below which a hash says nothing
+_MAX_GREYS = 8  # more values than so many between dark and white are no classes but blends of some
 _BLOB_PIXELS = 100_000  # pixels of a mask that are looked at for separate objects
 _BLOB_VALUES = 8  # values of a mask that are looked at for separate objects
 
@@ -51,6 +54,8 @@ class PictureStats:
         hardly anything to see.
     lean : float
         How much brighter the lower half is than the upper one, in standard deviations.
+    content_hash : str
+        Of the file's bytes (`unet.data.hashing.content_hash`); empty where the pixels come from no file.
     """
 
     height: int
@@ -71,6 +76,7 @@ class PictureStats:
     digest: int = 0
     phash: int | None = None
     lean: float = 0.0
+    content_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,8 @@ class MaskStats:
     alpha : bool
     shapes : tuple of RegionProps
         How thick and how large the regions of each value are; empty where they were not measured.
+    content_hash : str
+        Of the file's bytes (`unet.data.hashing.content_hash`); empty where the pixels come from no file.
     """
 
     height: int
@@ -118,6 +126,7 @@ class MaskStats:
     orientation: int = 1
     alpha: bool = False
     shapes: tuple[RegionProps, ...] = ()
+    content_hash: str = ""
 
     @property
     def is_rgb(self) -> bool:
@@ -184,8 +193,9 @@ def mask_stats(
     codes = _codes(mask)
     values, counts = _count(codes)
     order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
-    inside, inner = _count(_alike(codes))
-    within = dict(zip(inside.tolist(), inner.tolist(), strict=True))
+    inner = np.zeros(len(values), np.int64)
+    inside, inside_counts = _count(_alike(codes))
+    inner[np.searchsorted(values, inside)] = inside_counts
     objects = _objects(mask, values) if mask.ndim == 2 else None
     measured = shapes and len(values) <= MOST_VALUES
     return MaskStats(
@@ -197,12 +207,30 @@ def mask_stats(
         lossy=lossy,
         palette=None if palette is None else tuple(palette[: int(values.max()) + 1]),
         objects=objects,
-        inner=tuple(within.get(int(values[index]), 0) for index in order),
-        shapes=region_props(codes, values, counts, rgb=mask.ndim == 3, instance_ids=(objects or 0) > 0.5)
-        if measured
-        else (),
+        inner=tuple(inner[order].tolist()),
+        shapes=_shapes(codes, values, counts, inner, mask.ndim == 3, (objects or 0) > 0.5) if measured else (),
         **_header(info),
     )
+
+
+def _shapes(
+    codes: NDArray[Any],
+    values: NDArray[Any],
+    counts: NDArray[np.int64],
+    inner: NDArray[np.int64],
+    rgb: bool,
+    instance_ids: bool,
+) -> tuple[RegionProps, ...]:
+    """Return the shapes of a mask; of one that was damaged those of its true values."""
+    greys = np.count_nonzero((values > 64) & (values < 255))
+    if codes.dtype == np.uint8 and greys > _MAX_GREYS and not instance_ids:
+        places = sorted(find_peaks(values[:, None], counts, inner, codes.size).places) or [int(counts.argmax())]
+        nearest = np.abs(values[:, None] - values[places]).argmin(axis=1)
+        table = np.zeros(256, np.uint8)
+        table[values] = values[places][nearest]
+        codes, values = table[codes], values[places]
+        counts = np.bincount(nearest, weights=counts).astype(np.int64)
+    return region_props(codes, values, counts, rgb=rgb)
 
 
 def _count(codes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -251,7 +279,7 @@ def _objects(mask: NDArray[Any], values: NDArray[Any]) -> float | None:
     single = 0
     looked = boxes[:: max(1, len(boxes) // _BLOB_VALUES)]
     for number, (code, box) in enumerate(looked, start=1):
-        single += ndimage.label(codes[box] == code, np.ones((3, 3)))[1] == 1
+        single += is_single_component(codes[box] == code)
         if number - single == 3:  # clearly not
             break
     return single / number if looked else None

@@ -26,7 +26,7 @@ WASHES = {
 
 
 @dataclass(frozen=True)
-class Style:
+class PrintStyle:
     """How a sheet was engraved, coloured and kept.
 
     Colours are RGB, 0..255; washes are factors on the paper's colour by class, None for sheets without any;
@@ -40,12 +40,12 @@ class Style:
     age: float
 
 
-def random_style(rng: np.random.Generator) -> Style:
+def random_style(rng: np.random.Generator) -> PrintStyle:
     """Return a style; about a quarter of them have no washes."""
     strength = rng.uniform(0.5, 1.1)
     washes = {kind: 1 - (1 - np.array(tones[rng.integers(len(tones))])) * strength for kind, tones in WASHES.items()}
     angle = rng.uniform(0.5, 1.1) * rng.choice([-1, 1])
-    return Style(
+    return PrintStyle(
         paper=np.array([228.0, 218.0, 190.0]) + rng.normal(0, 4) + rng.normal(0, 2.5, 3),
         ink=np.array([46.0, 42.0, 40.0]) + rng.uniform(0, 22) + rng.normal(0, 3, 3),
         washes=washes if rng.random() < 0.75 else None,
@@ -54,7 +54,7 @@ def random_style(rng: np.random.Generator) -> Style:
     )
 
 
-def washes(classes: NDArray[np.uint8], fills: NDArray[np.uint8], style: Style) -> Floats:
+def washes(classes: NDArray[np.uint8], fills: NDArray[np.uint8], style: PrintStyle) -> Floats:
     """Return the factors (H, W, 3) on the paper's colour, for classes and fills on the fine grid."""
     tinted = (classes == BUILDING) & (fills == TINTED)
     # Houses without hatching always have a tone, or nothing would tell them from courtyards.
@@ -66,7 +66,9 @@ def washes(classes: NDArray[np.uint8], fills: NDArray[np.uint8], style: Style) -
     return factors
 
 
-def print_sheet(wash: Floats, ink: Floats, red: Floats, style: Style, rng: np.random.Generator) -> NDArray[np.uint8]:
+def print_sheet(
+    wash: Floats, ink: Floats, red: Floats, style: PrintStyle, rng: np.random.Generator
+) -> NDArray[np.uint8]:
     """Put washes (H, W, 3), ink and red (H, W) on paper: uneven ink, clouds, fibres, stains, a fold, specks.
 
     Returns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,81 @@ from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.metrics.boundary import BoundaryCounts, Tolerance, count_boundaries
 from unet.metrics.confusion import Counts, confusion, report
+from unet.preprocessing import Preprocessing, normalise
+from unet.raster.network_input import rescale
+
+CACHE_BYTES = 1 << 30
+"""Memory for pictures and masks that are scored again and again: 350 pictures of 1918 x 1280 px at a scale of 0.25."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A pair as it is scored.
+
+    Attributes
+    ----------
+    image : array (C, h, w)
+        The picture with the network's bands and at its scale, not yet normalised.
+    target : uint8 array (H, W)
+        Of the mask's own size.
+    """
+
+    image: NDArray[Any]
+    target: NDArray[np.uint8]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.image.nbytes + self.target.nbytes
+
+
+class EvaluationSet:
+    """Pairs to score a network on, as often as wanted; those that fit into memory are read and scaled only once.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    labels : Labels
+    preprocessing : Preprocessing
+        Of the networks that are scored.
+    cache_bytes : int
+        Memory to keep examples in; 0 where all are scored once.
+    """
+
+    def __init__(
+        self, pairs: Sequence[Pair], labels: Labels, preprocessing: Preprocessing, cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        self.pairs, self.labels, self.preprocessing = pairs, labels, preprocessing
+        self._cache: dict[int, Example] = {}
+        self._free = cache_bytes
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, number: int) -> Example:
+        """Return the example of that number.
+
+        Raises
+        ------
+        InputError
+            A pair that cannot be read, or is not of the kind that the model knows; the file is named.
+        """
+        if number in self._cache:
+            return self._cache[number]
+        pair = self.pairs[number]
+        picture, target = read_pair(pair, self.labels)
+        try:
+            example = Example(np.ascontiguousarray(rescale(picture, self.preprocessing).transpose(2, 0, 1)), target)
+        except InputError as error:
+            raise error.of(pair.image) from None
+        if example.nbytes <= self._free:
+            self._free -= example.nbytes
+            self._cache[number] = example
+        return example
 
 
 def count(
-    predictor: Predictor,
-    pairs: Sequence[Pair],
-    labels: Labels,
-    progress: Callable[[int, int], None] | None = None,
+    predictor: Predictor, examples: EvaluationSet, progress: Callable[[int, int], None] | None = None
 ) -> list[Counts]:
     """Return one confusion matrix (K, K) per pair, rows true and columns predicted.
 
@@ -29,44 +98,61 @@ def count(
     ------
     InputError
         A pair that cannot be read, or is not of the kind that the model knows; the file is named.
+    ValueError
+        The examples were prepared for another network.
     """
-    compared = _compared(predictor, pairs, labels, progress)
-    return [confusion(target, predicted, len(labels)) for target, predicted in compared]
+    classes = len(examples.labels)
+    return [confusion(target, predicted, classes) for target, predicted in _compared(predictor, examples, progress)]
 
 
 def count_with_boundaries(
     predictor: Predictor,
-    pairs: Sequence[Pair],
-    labels: Labels,
+    examples: EvaluationSet,
     tolerance: Tolerance,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Counts], list[BoundaryCounts]]:
     """Return what `count` does, and for each pair how near the predicted boundaries come to the true ones."""
+    classes = len(examples.labels)
     counts, boundaries = [], []
-    for target, predicted in _compared(predictor, pairs, labels, progress):
-        counts.append(confusion(target, predicted, len(labels)))
-        boundaries.append(count_boundaries(target, predicted, len(labels), tolerance))
+    for target, predicted in _compared(predictor, examples, progress):
+        counts.append(confusion(target, predicted, classes))
+        boundaries.append(count_boundaries(target, predicted, classes, tolerance))
     return counts, boundaries
 
 
 def _compared(
-    predictor: Predictor,
-    pairs: Sequence[Pair],
-    labels: Labels,
-    progress: Callable[[int, int], None] | None,
+    predictor: Predictor, examples: EvaluationSet, progress: Callable[[int, int], None] | None
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Give the true and the predicted classes (H, W) of each pair."""
-    for done, pair in enumerate(pairs):
+    """Give the true and the predicted classes (H, W) of each pair, in order."""
+    if predictor.bundle.preprocessing != examples.preprocessing:
+        raise ValueError("the examples were prepared for a network with other preprocessing")
+    done = 0
+    for batch in _batches(predictor, examples):
         if progress is not None:
-            progress(done, len(pairs))
-        picture, target = read_pair(pair, labels)
-        try:
-            predicted = predictor.predict(picture).indices
-        except InputError as error:
-            raise error.of(pair.image) from None
-        yield target, predicted
+            progress(done, len(examples))
+        images = np.stack([normalise(example.image, examples.preprocessing) for example in batch])
+        predictions = predictor.classes(images, *batch[0].target.shape)
+        yield from ((example.target, predicted) for example, predicted in zip(batch, predictions, strict=True))
+        done += len(batch)
     if progress is not None:
-        progress(len(pairs), len(pairs))
+        progress(len(examples), len(examples))
+
+
+def _batches(predictor: Predictor, examples: EvaluationSet) -> Iterator[list[Example]]:
+    """Give neighbours of one size together, as many as are best computed at once."""
+    batch: list[Example] = []
+    for number in range(len(examples)):
+        example = examples[number]
+        shapes = example.image.shape, example.target.shape
+        if batch and shapes != (batch[0].image.shape, batch[0].target.shape):
+            yield batch
+            batch = []
+        batch.append(example)
+        if len(batch) == predictor.batch_size(*example.image.shape[1:]):
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def summarise(counts: Sequence[Counts], pairs: Sequence[Pair], labels: Labels) -> dict[str, Any]:

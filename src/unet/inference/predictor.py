@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,19 +29,22 @@ BAND_BYTES = 128 << 20
 TILE_BYTES = 320 << 20
 """Memory for what networks other than the plain U-Net compute at a time."""
 
+GPU_SHARE = 1 / 16
+"""Share of a GPU's memory for the rows of a big picture, where that is more. Not of the memory that is free just now:
+how a picture is cut, and so the result in its last digits, must not depend on what else runs there."""
+
 MAPS, LEAST_CHANNELS = 4, 64
 """Such a network is taken to hold so many maps of its width at full resolution, of so many channels at least."""
 
 MOST_TILES = 16
-"""Tiles that are computed at once."""
+"""Tiles or pictures that are computed at once."""
+
+CPU_BATCH_PIXELS = 1 << 15
+"""A batch on a CPU has at most so many pixels: of pictures of 64 x 64 px eight at once take half the time of eight, of
+pictures of 240 x 180 px as long, and of bigger ones longer, as their features fall out of the caches. In bfloat16
+pictures are computed one by one, as the other order of summation would show in the masks."""
 
 DEFAULT_THRESHOLD = 0.5
-
-SAMPLE_SIDE = 128
-"""Pixels of the square, out of the middle of the first picture, on which a shorter type of number is tried."""
-
-SAFE_AGREEMENT = 0.99
-"""Share of its pixels that must get the same class. Trained networks reach 0.9998 in bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,12 @@ class Prediction:
         The class of every pixel.
     probabilities : float32 array (K, H, W) or None
         Of each class; of class 1 only (K = 1) for a network with one logit. Only where asked for.
+
+    Examples
+    --------
+    >>> prediction = Prediction(np.array([[0, 1], [1, 1]], dtype=np.uint8))
+    >>> float(prediction.indices.mean())
+    0.75
     """
 
     indices: NDArray[np.uint8]
@@ -69,9 +77,11 @@ class Predictor:
     bundle : Bundle
     device : str
         "auto", "cpu", "cuda", ...
+    precision : {"auto", "32-true", "bf16-mixed", "16-mixed"}
+        "auto" is what the device has units for, see `unet.devices.inference_dtype`. Weights and activations are
+        bfloat16 or float16; logits are brought to the picture's size in float32.
     exact : bool
-        Compute in float32. Otherwise a shorter type of number is tried on the first picture, and taken from there on
-        if it is faster and gives the same classes.
+        Compute in float32, the same as the precision "32-true".
     threshold : float, optional
         Replaces the bundle's.
     tile : int, optional
@@ -80,16 +90,35 @@ class Predictor:
     join : str, optional
         How tiles become one picture, see `unet.inference.layouts`; by default as the whole picture would be where
         that costs little, else blended.
+    notify : callable
+        Given a line, once, when a picture has to be computed in float32.
 
     Raises
     ------
     InputError
-        Tiles that are too small, or cannot be joined so.
+        A device that is not there, a precision that it does not have, tiles that are too small or cannot be joined so.
 
     Attributes
     ----------
     bundle : Bundle
         The one given, without its weights.
+    dtype : torch.dtype
+        What is computed in.
+
+    Notes
+    -----
+    A picture's result depends on the model, the device and the precision; not on the time that anything takes, nor on
+    the pictures before it. A picture whose logits are infinite or NaN in bfloat16 or float16 is computed in float32.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import unet
+    >>> predictor = unet.Predictor(unet.load(Path("model.safetensors")))
+    >>> picture = np.zeros((24, 32, 3), dtype=np.uint8)
+    >>> prediction = predictor.predict(picture, probabilities=True)
+    >>> prediction.indices.shape, prediction.probabilities.shape
+    ((24, 32), (2, 24, 32))
     """
 
     def __init__(
@@ -97,35 +126,58 @@ class Predictor:
         bundle: Bundle,
         *,
         device: str = "auto",
+        precision: str = "auto",
         exact: bool = False,
         threshold: float | None = None,
         tile: int | None = None,
         join: str | None = None,
+        notify: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.bundle = replace(bundle, state={})
         self.geometry = geometry_of(bundle.spec)
         if bundle.spec.bilinear:  # corners are aligned: where a value comes from depends on the size of the whole
             self.geometry = replace(self.geometry, receptive_field_radius=None)
-        self.tile, self.join = tile, join
+        self.tile, self.join, self.notify = tile, join, notify
         if join is not None and join not in JOINS:
             raise InputError(f"join {join!r}", " or ".join(JOINS))
         if tile is not None or join is not None:
             side = tile or 4096
             lay_out(side, side, self.geometry, side, join or default_join(self.geometry, side))
         self.device = devices.pick(device)
+        if exact and precision not in ("auto", "32-true"):
+            raise InputError(f"precision {precision!r} for an exact prediction", "32-true", "leave one of them out")
+        self.dtype = devices.inference_dtype(self.device, "32-true" if exact else precision)
         thresholds = (threshold, bundle.threshold, DEFAULT_THRESHOLD)
         self.threshold = next(value for value in thresholds if value is not None)
-        self.dtype = torch.float32
-        self._untried = None if exact else fast_dtype(self.device)
         self.layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
-        network = fold_norms(bundle.network()).to(self.device, self.dtype)
-        self.network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.network = self._prepared(bundle, self.dtype)
+        self.recomputed = 0
+        self._weights = bundle if self.dtype != torch.float32 else self.bundle
+        self._exact_network: nn.Module | None = None
+
+    @classmethod
+    def from_network(cls, network: nn.Module, template: Bundle, **options: Any) -> Predictor:
+        """Return a predictor for a network under training, good until the network's weights change.
+
+        It costs as much as a copy of the weights, and none leaves its device.
+
+        Parameters
+        ----------
+        network : nn.Module
+            Of the template's `spec`.
+        template : Bundle
+            All but the weights.
+        options
+            As for `Predictor`.
+        """
+        return cls(replace(template, state=network.state_dict()), **options)
 
     def describe(self) -> str:
         """Return in a few words what is computed where."""
         scale = self.bundle.preprocessing.scale
         dtype = str(self.dtype).removeprefix("torch.")
-        return f"{len(self.bundle.labels)} classes, scale {scale:g}, {self.device.type} in {dtype}"
+        more = f", {self.recomputed} in float32" if self.recomputed else ""
+        return f"{len(self.bundle.labels)} classes, scale {scale:g}, {self.device.type} in {dtype}{more}"
 
     def predict(self, picture: NDArray[Any], *, probabilities: bool = False) -> Prediction:
         """Return the classes of a picture (H, W, C) as read from its file, and on demand their probabilities.
@@ -135,78 +187,106 @@ class Predictor:
         InputError
             The picture has another number of bands than the network takes.
         """
-        height, width = picture.shape[:2]
-        indices = np.empty((height, width), dtype=np.uint8)
-        shape = (self.bundle.spec.classes, height, width)
-        maps = np.empty(shape, dtype=np.float32) if probabilities else None
-        for top, logits in self._bands(picture):
-            bottom = top + logits.shape[1]
-            indices[top:bottom] = self._classes(logits).to(torch.uint8).cpu().numpy()
-            if maps is not None:
-                values = logits.sigmoid() if logits.shape[0] == 1 else logits.softmax(dim=0)
-                maps[:, top:bottom] = values.cpu().numpy()
-        return Prediction(indices, maps)
+        (logits,) = self._logits(network_input(picture, self.bundle.preprocessing)[None])
+        return self._prediction(logits, picture.shape[0], picture.shape[1], probabilities)
+
+    def classes(self, images: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
+        """Return the classes (N, height, width) of pictures of that size, given as network inputs (N, C, h, w).
+
+        `batch_size` tells how many at once.
+        """
+        return np.stack([self._prediction(logits, height, width).indices for logits in self._logits(images)])
+
+    def batch_size(self, height: int, width: int) -> int:
+        """Return how many network inputs of a size are best computed at once."""
+        if self.geometry.valid_margin or self.tile is not None or self.join is not None:
+            return 1
+        room = self._tile_pixels(self.dtype)
+        if self.device.type == "cpu":
+            room = min(room, CPU_BATCH_PIXELS) if self.dtype == torch.float32 else 0
+        return max(1, min(MOST_TILES, room // (height * width)))
 
     def logits(self, picture: NDArray[Any]) -> NDArray[np.float32]:
         """Return the logits (K, H, W) of a picture (H, W, C), at its own size."""
-        return np.concatenate([logits.cpu().numpy() for _, logits in self._bands(picture)], axis=1)
+        (small,) = self._logits(network_input(picture, self.bundle.preprocessing)[None])
+        bands = self._bands(small, *picture.shape[:2])
+        return np.concatenate([logits.cpu().numpy() for _, logits in bands], axis=1)
 
     @torch.inference_mode()
-    def _bands(self, picture: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:
-        """Give the logits (K, rows, W) of a picture at its own size, with their first row, from top to bottom."""
-        height, width = picture.shape[:2]
-        image = torch.from_numpy(network_input(picture, self.bundle.preprocessing))[None]
+    def _logits(self, images: NDArray[np.float32]) -> Tensor:
+        """Return the logits (N, K, h, w) of network inputs (N, C, h, w) in float32, on the device."""
+        x = torch.from_numpy(images).to(self.device, memory_format=self.layout)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 is meant where it is asked for
-            image = image.to(self.device, memory_format=self.layout)
-            if self._untried is not None:
-                self._try(self._untried, image)
-                self._untried = None
-            image = image.to(self.dtype)
-            logits = lazy(self._run(image).float())
-        if (logits.height, logits.width) != (height, width):
-            logits = interpolated(logits, height, width, align_corners=False)
-        rows = max(1, self._memory() // (8 * width * self.bundle.spec.classes * 4))
-        for top in range(0, height, rows):
-            yield top, logits.rows(top, min(top + rows, height))[0]
+            logits = self._run(self.network, x.to(self.dtype)).float()
+            if self.dtype != torch.float32:
+                for number in (~logits.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist():
+                    logits[number] = self._in_float32(x[number : number + 1])[0]
+        return logits
 
-    def _try(self, dtype: torch.dtype, image: Tensor) -> None:
-        """Change over to a type of number if it is faster on a part of the image and gives the same classes."""
-        top, left = ((size - min(size, SAMPLE_SIDE)) // 2 for size in image.shape[2:])
-        part = image[:, :, top : top + SAMPLE_SIDE, left : left + SAMPLE_SIDE]
-        networks = {torch.float32: self.network, dtype: copy.deepcopy(self.network).to(dtype)}
+    def _in_float32(self, image: Tensor) -> Tensor:
+        if self._exact_network is None:
+            self._exact_network = self._prepared(self._weights, torch.float32)
+            dtype = str(self.dtype).removeprefix("torch.")
+            self.notify(f"a picture's logits are not finite in {dtype}: such pictures are computed in float32")
+        self.recomputed += 1
+        return self._run(self._exact_network, image)
 
-        def classes(kind: torch.dtype) -> Tensor:
-            logits = self._tiled(networks[kind], part.to(kind))[0].float()
-            return self._classes(logits).cpu()  # which waits until a GPU has done it
+    def _prepared(self, bundle: Bundle, dtype: torch.dtype) -> nn.Module:
+        network = fold_norms(bundle.network()).to(self.device, dtype)
+        return network.to(memory_format=self.layout)  # type: ignore[call-overload, no-any-return]
 
-        same = (classes(torch.float32) == classes(dtype)).float().mean()
-        seconds = devices.shortest([partial(classes, kind) for kind in networks], rounds=1)
-        if same >= SAFE_AGREEMENT and seconds[1] < seconds[0]:
-            self.network, self.dtype = networks[dtype], dtype
+    @torch.inference_mode()
+    def _prediction(self, logits: Tensor, height: int, width: int, probabilities: bool = False) -> Prediction:
+        """Return what the logits (K, h, w) of a picture of that size say."""
+        indices = np.empty((height, width), dtype=np.uint8)
+        values = np.empty((len(logits), height, width), dtype=np.float32) if probabilities else None
+        for top, band in self._bands(logits, height, width):
+            rows = slice(top, top + band.shape[1])
+            indices[rows] = self._classes(band).to(torch.uint8).cpu().numpy()
+            if values is not None:
+                values[:, rows] = (band.sigmoid() if len(band) == 1 else band.softmax(dim=0)).cpu().numpy()
+        return Prediction(indices, values)
 
     def _classes(self, logits: Tensor) -> Tensor:
-        """Return the classes (H, W) of logits (K, H, W)."""
-        return logits[0].sigmoid() > self.threshold if logits.shape[0] == 1 else logits.argmax(dim=0)
+        """Return the classes (H, W) of logits (K, H, W), the first of those that are equally likely."""
+        if len(logits) == 1:
+            return logits[0].sigmoid() > self.threshold
+        if len(logits) == 2:
+            return logits[1] > logits[0]
+        return logits.max(dim=0).indices  # on a CPU `argmax` takes many times as long
 
-    def _run(self, image: Tensor) -> Tensor:
-        """Return the logits of an image, in bands or in tiles where it is big."""
-        if self.tile is None and self.join is None and isinstance(self.network, UNet) and self.network.local:
-            band = self._memory() // bytes_per_row(self.network, image.shape[3], self.dtype)
-            if band < image.shape[2]:
-                return logits_in_bands(self.network, image, max(band, 16))
-            logits: Tensor = self.network(image)
+    @torch.inference_mode()
+    def _bands(self, logits: Tensor, height: int, width: int) -> Iterator[tuple[int, Tensor]]:
+        """Give logits (K, h, w) brought to a picture's size, (K, rows, width), with their first row, from the top."""
+        source = lazy(logits[None])
+        if (source.height, source.width) != (height, width):
+            source = interpolated(source, height, width, align_corners=False)
+        rows = max(1, self._memory() // (8 * width * len(logits) * 4))
+        for top in range(0, height, rows):
+            yield top, source.rows(top, min(top + rows, height))[0]
+
+    def _run(self, network: nn.Module, image: Tensor) -> Tensor:
+        """Return the logits of images, of a big one in bands or in tiles."""
+        logits: Tensor
+        if len(image) > 1:  # not more than `batch_size`
+            logits = network(image)
             return logits
-        return self._tiled(self.network, image)
+        if self.tile is None and self.join is None and isinstance(network, UNet) and network.local:
+            band = self._memory() // bytes_per_row(network, image.shape[3], image.dtype)
+            if band < image.shape[2]:
+                return logits_in_bands(network, image, max(band, 16))
+            logits = network(image)
+            return logits
+        return self._tiled(network, image)
 
     def _tiled(self, network: nn.Module, image: Tensor) -> Tensor:
         """Return the logits of an image, tile by tile; one tile where all of it fits."""
         height, width = image.shape[2:]
-        pixel = MAPS * max(LEAST_CHANNELS, self.bundle.spec.width) * image.dtype.itemsize
-        room = self._memory() * TILE_BYTES // BAND_BYTES // pixel
+        room = self._tile_pixels(image.dtype)
         side = self.tile or max(least_tile_side(self.geometry), math.isqrt(room))
         margins = 2 * self.geometry.valid_margin
         if self.tile is None and (height + margins) * (width + margins) <= room:
-            side = max(height, width) + margins
+            side = max(least_tile_side(self.geometry), max(height, width) + margins)
         join = self.join or default_join(self.geometry, side)
         tiles = lay_out(height, width, self.geometry, side, join)
         batch = max(1, min(MOST_TILES, room // side**2))
@@ -214,14 +294,13 @@ class Predictor:
             return blended(network, image, tiles, kind=join, batch=batch)
         return joined(network, image, tiles, valid_margin=self.geometry.valid_margin, batch=batch)
 
+    def _tile_pixels(self, dtype: torch.dtype) -> int:
+        """Return how many pixels a network other than the plain U-Net is given at a time."""
+        pixel = MAPS * max(LEAST_CHANNELS, self.bundle.spec.width) * dtype.itemsize
+        return self._memory() * TILE_BYTES // BAND_BYTES // pixel
+
     def _memory(self) -> int:
         if self.device.type == "cuda":
-            return max(BAND_BYTES, torch.cuda.mem_get_info(self.device)[0] // 8)
+            total = torch.cuda.get_device_properties(self.device).total_memory
+            return max(BAND_BYTES, int(total * GPU_SHARE))
         return BAND_BYTES
-
-
-def fast_dtype(device: torch.device) -> torch.dtype | None:
-    """Return a type of number shorter than float32 that a device has units for, None where it has none."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and devices.cpu_has_bf16() else None

@@ -10,7 +10,8 @@ Every loss is called as `loss(logits, target, class_weights, pixel_weights)`, th
 - `pixel_weights`, float (N, H, W), 0 or more: how much each pixel counts, 0 as little as an ignored one. All terms
   honour them.
 
-The result is a float32 scalar (float64 for float64 logits), 0 with a gradient of 0 where no pixel counts.
+The result is a float32 scalar (float64 for float64 logits), 0 with a gradient of 0 where no pixel counts. No term
+makes the host wait for a device: none asks for a value, and no shape depends on one.
 """
 
 from unet.losses.common import Loss

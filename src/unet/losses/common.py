@@ -66,22 +66,39 @@ class MaskedBatch:
 def mask_ignored(logits: Tensor, target: Tensor, pixel_weights: Tensor | None = None) -> MaskedBatch:
     """Return the batch with its ignored pixels, and those of weight 0, told apart.
 
+    Parameters
+    ----------
+    logits : float Tensor (N, K, H, W)
+    target : int64 Tensor (N, H, W)
+    pixel_weights : float Tensor (N, H, W), optional
+
+    Returns
+    -------
+    MaskedBatch
+
     Raises
     ------
     ValueError
         The shapes differ.
+
+    Examples
+    --------
+    >>> batch = mask_ignored(torch.tensor([[[[1.0, 2.0, torch.inf]]]]), torch.tensor([[[0, 1, IGNORED]]]))
+    >>> batch.logits.tolist(), batch.target.tolist(), batch.weights.tolist()
+    ([[[[1.0, 2.0, 0.0]]]], [[[0, 1, 0]]], [[[1.0, 1.0, 0.0]]])
     """
     shape = (logits.shape[0], *logits.shape[2:])
     for name, tensor in (("target", target), ("pixel weights", pixel_weights)):
         if tensor is not None and tensor.shape != shape:
             raise ValueError(f"{name} {tuple(tensor.shape)} for logits {tuple(logits.shape)}")
     logits = logits if logits.dtype == torch.float64 else logits.float()
-    valid = target != IGNORED
+    ignored = target == IGNORED
+    valid = ~ignored
     target = (target == 1).long() if logits.shape[1] == 1 else target
     if pixel_weights is not None:
         valid = valid & (pixel_weights > 0)
         weights = pixel_weights.to(logits.dtype).where(valid, 0)
-    elif bool(valid.all()):
+    elif count_bound(ignored) == 0:
         return MaskedBatch(logits, target, None)
     else:
         weights = valid.to(logits.dtype)
@@ -90,12 +107,31 @@ def mask_ignored(logits: Tensor, target: Tensor, pixel_weights: Tensor | None = 
 
 
 def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
-    """Return the weighted mean, 0 where nothing has a weight."""
+    """Return the weighted mean, 0 where nothing has a weight.
+
+    Examples
+    --------
+    >>> weighted_mean(torch.tensor([1.0, 5.0]), torch.tensor([3.0, 1.0])).item()
+    2.0
+    >>> weighted_mean(torch.tensor([1.0, 5.0]), torch.zeros(2)).item()
+    0.0
+    """
     if weights is None:
         return values.mean()
     return (values * weights).sum() / weights.sum().clamp(min=EPSILON)
 
 
-def zero_loss(logits: Tensor) -> Tensor:
-    """Return a loss of 0 with a gradient of 0, whatever the logits are."""
-    return logits[:0].sum()
+def count_bound(mask: Tensor) -> int:
+    """Return how many pixels of a mask are True at most: just how many on the CPU, elsewhere all of them.
+
+    On the CPU asking is free, and saves what would be computed for nothing. Elsewhere the host would have to wait for
+    the device, in every step: what is computed for nothing there must come to nothing.
+
+    Examples
+    --------
+    >>> count_bound(torch.tensor([True, False, False]))
+    1
+    >>> count_bound(torch.zeros(3, dtype=torch.bool, device="meta"))
+    3
+    """
+    return int(mask.count_nonzero()) if mask.device.type == "cpu" else mask.numel()

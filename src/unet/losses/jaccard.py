@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unet.losses.common import EPSILON, mask_ignored, zero_loss
+from unet.losses.common import EPSILON, count_bound, mask_ignored
 
 
 def lovasz(
@@ -22,70 +22,77 @@ def lovasz(
 
     Notes
     -----
-    Berman, Rannen Triki and Blaschko 2018, "The Lovász-Softmax loss". The mean is over the classes that occur in the
-    target. With K = 1 a target without any 1 still has a loss: of the worst pixel alone.
+    As in [1]_. The mean is over the classes that occur in the target. With K = 1 a target without any 1 still has a
+    loss: of the worst pixel alone.
 
     The loss is linear in the errors where their order does not change. Its gradient in them is computed outside of
     autograd, class by class, so that only one number per pixel and class is kept for the backward pass.
+
+    References
+    ----------
+    .. [1] Berman, Rannen Triki, Blaschko: "The Lovász-Softmax loss: A tractable surrogate for the optimization of the
+       intersection-over-union measure in neural networks", CVPR 2018, arXiv:1705.08790.
+
+    Examples
+    --------
+    >>> target = torch.tensor([[[1, 1, 0, 0]]])
+    >>> round(lovasz(torch.zeros(1, 2, 1, 4), target).item(), 4)  # every pixel has an error of 1/2
+    0.5
+    >>> round(lovasz(torch.tensor([[[[2.0, 2.0, -2.0, 0.0]]]]), target).item(), 4)  # the last pixel makes the IoU 2/3
+    0.3333
     """
     batch = mask_ignored(logits, target, pixel_weights)
-    valid = None if batch.weights is None else batch.weights > 0
-    weights = None if batch.weights is None or valid is None else batch.weights[valid]
-
-    def flat(values: Tensor) -> Tensor:
-        return values.flatten() if valid is None else values[valid]
-
+    weights = None if batch.weights is None else batch.weights.flatten()
     if batch.binary:
-        truth = flat(batch.target)
-        errors = (1.0 - flat(batch.logits[:, 0]) * (2 * truth - 1)).relu()
-        return (errors * _lovasz_grad(errors.detach(), truth == 1, weights)).sum()
+        is_true = batch.target.flatten() == 1
+        errors = (1.0 - batch.logits.flatten() * (2 * batch.target.flatten() - 1)).relu()
+        return (errors * _lovasz_grad(errors.detach(), is_true, weights)).sum()
 
     # The error of a pixel is 1 - p where it is of the class, else p.
     probabilities, gradients = batch.probabilities(), torch.zeros_like(batch.logits)
-    constant, present = probabilities.new_zeros(()), 0
+    constant, present = probabilities.new_zeros(()), probabilities.new_zeros(())
     for index in range(probabilities.shape[1]):
-        truth = flat(batch.target == index)
-        if not bool(truth.any()):
+        is_true = batch.target == index if batch.weights is None else (batch.target == index) & (batch.weights > 0)
+        if count_bound(is_true) == 0:
             continue
-        present += 1
-        probability = flat(probabilities.detach()[:, index])
-        gradient = _lovasz_grad(torch.where(truth, 1.0 - probability, probability), truth, weights)
-        constant += gradient[truth].sum()
-        signed = torch.where(truth, -gradient, gradient)
-        if valid is None:
-            gradients[:, index] = signed.view_as(batch.target)
-        else:
-            gradients[:, index][valid] = signed
-    if present == 0:
-        return zero_loss(batch.logits)
-    return (constant + (probabilities * gradients).sum()) / present
+        occurs, is_true = is_true.any(), is_true.flatten()
+        probability = probabilities.detach()[:, index].flatten()
+        gradient = _lovasz_grad(torch.where(is_true, 1.0 - probability, probability), is_true, weights) * occurs
+        present += occurs
+        constant += (gradient * is_true).sum()
+        gradients[:, index] = torch.where(is_true, -gradient, gradient).view_as(batch.target)
+    return (constant + (probabilities * gradients).sum()) / present.clamp(min=1)
 
 
-def _lovasz_grad(errors: Tensor, truth: Tensor, weights: Tensor | None) -> Tensor:
+def _lovasz_grad(errors: Tensor, is_true: Tensor, weights: Tensor | None) -> Tensor:
     """How much one minus the IoU grows with each pixel that turns wrong, in the order of falling errors.
 
     Parameters
     ----------
     errors : float Tensor (M,)
-    truth : bool Tensor (M,)
+        0 or more.
+    is_true : bool Tensor (M,)
         The pixels of the class.
     weights : float Tensor (M,) or None
-        All above 0.
+        0 where a pixel does not count: neither then does its error.
 
     Returns
     -------
     float Tensor (M,)
         In the order of the pixels.
     """
+    if weights is not None:
+        errors = errors.where(weights > 0, -1)  # what does not count comes last
     order = errors.argsort(descending=True)
-    truth = truth[order]
+    is_true = is_true[order]
     weights = torch.ones_like(errors) if weights is None else weights[order]
-    total = (weights * truth).sum()
-    intersection = total - (weights * truth).cumsum(0)
-    union = total + (weights * ~truth).cumsum(0)
+    total = (weights * is_true).sum()
+    intersection = total - (weights * is_true).cumsum(0)
+    union = (total + (weights * ~is_true).cumsum(0)).clamp(min=EPSILON)
     # What is missed leaves the intersection, what is found by mistake enters the union. Written without a difference
     # of two ratios near one, which float32 would not tell apart in a large picture.
     by_mistake = intersection * weights / (union * (union - weights).clamp(min=EPSILON))
-    gradient = torch.where(truth, weights / union, by_mistake)
-    gradient[:1] += (total == 0).to(gradient.dtype)  # an empty set is missed altogether by the first pixel
+    gradient = torch.where(is_true, weights / union, by_mistake)
+    # An empty set is missed altogether by the first pixel that counts.
+    gradient[:1] += ((total == 0) & (weights[:1] > 0)).to(gradient.dtype)
     return torch.empty_like(gradient).scatter_(0, order, gradient)

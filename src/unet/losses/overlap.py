@@ -36,8 +36,19 @@ def dice(
 
     Notes
     -----
-    Milletari et al. 2016, "V-Net", without squares. A class that the target lacks has nothing to gain and is left out
-    of the mean; 0 where none occurs (K = 1: where the target has no 1).
+    The Dice loss of [1]_, without squares. A class that the target lacks has nothing to gain and is left out of the
+    mean; 0 where none occurs (K = 1: where the target has no 1).
+
+    References
+    ----------
+    .. [1] Milletari, Navab, Ahmadi: "V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image
+       Segmentation", 3DV 2016, arXiv:1606.04797.
+
+    Examples
+    --------
+    >>> logits, target = torch.zeros(1, 1, 1, 4), torch.tensor([[[1, 1, 0, 0]]])  # p = 1/2
+    >>> round(dice(logits, target).item(), 4)  # 1 - 2 * 1 / (2 + 2)
+    0.5
     """
     counts = _soft_counts(mask_ignored(logits, target, pixel_weights))
     intersection, predicted, true = _over_batch(counts) if per == "batch" else counts
@@ -52,6 +63,12 @@ def micro_dice(
     """One minus the soft Dice of all classes taken together as one set of (pixel, class) pairs.
 
     This is what the Carvana system trains with: large classes dominate it. Class weights are without effect.
+
+    Examples
+    --------
+    >>> logits, target = torch.zeros(1, 2, 1, 4), torch.tensor([[[1, 0, 0, 0]]])  # p = 1/2
+    >>> round(micro_dice(logits, target).item(), 4)  # 1 - 2 * (1/2 + 3/2) / (4 + 4)
+    0.5
     """
     intersection, predicted, true = _soft_counts(mask_ignored(logits, target, pixel_weights))
     return 1.0 - (2.0 * intersection.sum() + 1e-6) / (predicted.sum() + true.sum() + 1e-6)
@@ -64,9 +81,19 @@ def generalised_dice(
 
     Notes
     -----
-    Sudre et al. 2017, "Generalised Dice overlap": 1 - 2 sum_k w_k TP_k / sum_k w_k (2 TP_k + FP_k + FN_k). A class
-    that the target lacks has no such weight and is left out. The same as `dice` for K = 1. Class weights are without
-    effect.
+    1 - 2 sum_k w_k TP_k / sum_k w_k (2 TP_k + FP_k + FN_k), as in [1]_. A class that the target lacks has no such
+    weight and is left out. The same as `dice` for K = 1. Class weights are without effect.
+
+    References
+    ----------
+    .. [1] Sudre, Li, Vercauteren, Ourselin, Cardoso: "Generalised Dice overlap as a deep learning loss function for
+       highly unbalanced segmentations", DLMIA 2017, arXiv:1707.03237.
+
+    Examples
+    --------
+    >>> logits, target = torch.zeros(1, 2, 1, 4), torch.tensor([[[1, 0, 0, 0]]])  # p = 1/2
+    >>> round(generalised_dice(logits, target).item(), 4)  # 1 - 2 * (1 / 2 + 3 / 2 / 9) / (3 + 5 / 9)
+    0.625
     """
     intersection, predicted, true = _over_batch(_soft_counts(mask_ignored(logits, target, pixel_weights)))
     present = true > 0
@@ -90,6 +117,14 @@ def fbeta(
     `beta` > 1 cares more for pixels that were missed, < 1 more for pixels that were found by mistake. Sums over the
     batch. A class that the target lacks is in the mean: its score is s / (FP + s), so a large `smooth` (pixels) says
     that a few pixels found by mistake are no harm. Class weights are without effect.
+
+    Examples
+    --------
+    >>> logits, target = torch.zeros(1, 1, 1, 4), torch.tensor([[[1, 0, 0, 0]]])  # TP = FN = 1/2, FP = 3/2
+    >>> round(fbeta(logits, target).item(), 4)  # 1 - 1 / (1 + 2)
+    0.6667
+    >>> round(fbeta(logits, target, beta=2).item(), 4)  # 1 - 2.5 / (2.5 + 4 / 2 + 3 / 2)
+    0.5833
     """
     intersection, predicted, true = _over_batch(_soft_counts(mask_ignored(logits, target, pixel_weights)))
     square = beta**2  # (1 + b^2) TP + b^2 FN + FP = b^2 sum(t) + sum(p)
@@ -113,7 +148,18 @@ def tversky(
 
     Notes
     -----
-    Salehi et al. 2017, "Tversky loss function for image segmentation": alpha weighs FP, beta FN.
+    The loss of [1]_: alpha weighs FP, beta FN.
+
+    References
+    ----------
+    .. [1] Salehi, Erdogmus, Gholipour: "Tversky loss function for image segmentation using 3D fully convolutional deep
+       networks", MLMI 2017, arXiv:1706.05721.
+
+    Examples
+    --------
+    >>> logits, target = torch.zeros(1, 1, 1, 4), torch.tensor([[[1, 0, 0, 0]]])  # TP = FN = 1/2, FP = 3/2
+    >>> round(tversky(logits, target, alpha=0.2).item(), 4)  # 1 - 0.5 / (0.5 + 0.2 * 1.5 + 0.8 * 0.5)
+    0.5833
     """
     if alpha is None:
         return fbeta(logits, target, None, pixel_weights, beta=1.0 if beta is None else beta, smooth=smooth)

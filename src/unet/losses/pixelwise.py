@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unet.losses.common import MaskedBatch, mask_ignored, weighted_mean, zero_loss
+from unet.losses.common import MaskedBatch, count_bound, mask_ignored, weighted_mean
 
 
 def cross_entropy(
@@ -22,6 +22,16 @@ def cross_entropy(
     Returns
     -------
     float32 Tensor ()
+
+    Examples
+    --------
+    >>> logits = torch.tensor([[[[3.0, 0.0]], [[0.0, 3.0]]]])  # two classes, two pixels
+    >>> round(cross_entropy(logits, torch.tensor([[[0, 1]]])).item(), 4)
+    0.0486
+    >>> round(cross_entropy(logits, torch.tensor([[[1, 1]]])).item(), 4)
+    1.5486
+    >>> round(cross_entropy(logits, torch.tensor([[[255, 1]]])).item(), 4)  # the first pixel is ignored
+    0.0486
     """
     batch = mask_ignored(logits, target, pixel_weights)
     return weighted_mean(_cross_entropies(batch), batch.weights_with(class_weights))
@@ -33,6 +43,11 @@ def bce(
     """Binary cross-entropy of each class against the rest by a sigmoid, averaged over the classes.
 
     The same as `cross_entropy` for K = 1. A class weight is that of a pixel's true class.
+
+    Examples
+    --------
+    >>> round(bce(torch.zeros(1, 3, 1, 2), torch.tensor([[[0, 2]]])).item(), 4)  # ln 2: each class is as likely as not
+    0.6931
     """
     batch = mask_ignored(logits, target, pixel_weights)
     if batch.binary:
@@ -53,8 +68,21 @@ def focal(
 ) -> Tensor:
     """Cross-entropy times (1 - p)^gamma, p the probability of the true class: what is easy counts little.
 
-    The focal loss of Lin et al. 2017, "Focal Loss for Dense Object Detection", averaged over the pixels; its alpha are
-    the class weights. `gamma` = 0 is cross-entropy.
+    `gamma` = 0 is cross-entropy.
+
+    Notes
+    -----
+    The focal loss [1]_, averaged over the pixels; its alpha are the class weights.
+
+    References
+    ----------
+    .. [1] Lin, Goyal, Girshick, He, Dollár: "Focal Loss for Dense Object Detection", ICCV 2017, arXiv:1708.02002.
+
+    Examples
+    --------
+    >>> logits, target = torch.zeros(1, 2, 1, 1), torch.tensor([[[1]]])  # p = 1/2
+    >>> round(focal(logits, target, gamma=2).item(), 4)  # ln 2 / 4
+    0.1733
     """
     batch = mask_ignored(logits, target, pixel_weights)
     losses = _cross_entropies(batch)
@@ -75,20 +103,29 @@ def topk(
 
     `share` of the pixels that count are taken, rounded, one at least: those with the largest cross-entropy before any
     weight. 1 is cross-entropy.
+
+    Examples
+    --------
+    >>> logits, target = torch.tensor([[[[0.0, 0.0, 9.0, 9.0]]]]), torch.ones(1, 1, 4, dtype=torch.int64)
+    >>> round(topk(logits, target, share=0.5).item(), 4)  # ln 2 of the two pixels in doubt
+    0.6931
     """
     batch = mask_ignored(logits, target, pixel_weights)
     losses = _cross_entropies(batch).flatten()
-    hardness = losses.detach()
-    count = losses.numel()
-    if batch.weights is not None:
-        valid = batch.weights.flatten() > 0
-        count = int(valid.sum())
-        hardness = hardness.where(valid, -1)
-    if count == 0:
-        return zero_loss(batch.logits)
-    hardest = hardness.topk(max(1, round(share * count)), sorted=False).indices
     weights = batch.weights_with(class_weights)
-    return weighted_mean(losses[hardest], None if weights is None else weights.flatten()[hardest])
+    if batch.weights is None:
+        hardest = losses.detach().topk(max(1, round(share * losses.numel())), sorted=False).indices
+        return weighted_mean(losses[hardest], None if weights is None else weights.flatten()[hardest])
+    valid = batch.weights.flatten() > 0
+    bound = count_bound(valid)
+    unknown = bound == losses.numel()
+    count = max(1, round(share * bound))
+    hardest = losses.detach().where(valid, -1).topk(count, sorted=unknown).indices
+    chosen = (batch.weights if weights is None else weights).flatten()[hardest]
+    if unknown:  # too many then: only the device knows how many are to stay
+        wanted = (share * valid.sum().to(losses.dtype)).round().clamp(min=1)
+        chosen = chosen * (torch.arange(count, device=losses.device) < wanted)
+    return weighted_mean(losses[hardest], chosen)
 
 
 def boundary(
@@ -103,6 +140,12 @@ def boundary(
 
     A pixel is at a border if a pixel of another class lies at most `width` rows and columns away. Neither ignored
     pixels nor the picture's edge make a border. 0 where there is none. To be added to a term for all pixels.
+
+    Examples
+    --------
+    >>> logits, target = torch.tensor([[[[9.0, 9.0, 0.0, 0.0]]]]), torch.tensor([[[0, 0, 0, 1]]])
+    >>> round(boundary(logits, target, width=1).item(), 4)  # ln 2: the two pixels on the left are far from the border
+    0.6931
     """
     batch = mask_ignored(logits, target, pixel_weights)
     weights = batch.weights_with(class_weights)

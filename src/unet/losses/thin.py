@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from unet.losses.common import mask_ignored, zero_loss
+from unet.losses.common import count_bound, mask_ignored
 
 
 def cldice(
@@ -36,17 +36,33 @@ def cldice(
 
     Notes
     -----
-    Shit et al. 2021, "clDice": with the soft skeletons S, precision is sum(S(p) t) / sum S(p), the share of the
-    predicted centre line that is inside of the true set, sensitivity is sum(S(t) p) / sum S(t), and the score their
-    harmonic mean. Sums are over the batch. It says nothing of thickness: add it to `dice`. 0 where no foreground
-    occurs.
+    As in [1]_: with the soft skeletons S, precision is sum(S(p) t) / sum S(p), the share of the predicted centre line
+    that is inside of the true set, sensitivity is sum(S(t) p) / sum S(t), and the score their harmonic mean. Sums are
+    over the batch. It says nothing of thickness: add it to `dice`. 0 where no foreground occurs.
+
+    References
+    ----------
+    .. [1] Shit, Paetzold et al.: "clDice - A Novel Topology-Preserving Loss Function for Tubular Structure
+       Segmentation", CVPR 2021, arXiv:2003.07311.
+
+    Examples
+    --------
+    >>> target = torch.zeros(1, 5, 9, dtype=torch.int64)
+    >>> target[:, 2] = 1  # a line
+    >>> logits = 20.0 * (2 * target.unsqueeze(1) - 1)
+    >>> round(cldice(logits, target).item(), 4)
+    0.0
+    >>> logits[..., 3:6] = -20  # a third of it is missing: sensitivity (6 + 1) / (9 + 1)
+    >>> round(cldice(logits, target).item(), 4)
+    0.1765
     """
     batch = mask_ignored(logits, target, pixel_weights)
     probabilities = batch.probabilities()
-    scores = []
+    losses = batch.logits[:0].sum()  # 0, with a gradient of 0 where nothing is added
+    present = losses.new_zeros(())
     for index in range(1, max(2, probabilities.shape[1])):
         truth = batch.target == index
-        if not bool(truth.any()):
+        if count_bound(truth) == 0:
             continue
         probability, weights = probabilities[:, 0 if batch.binary else index], batch.weights
         if weights is not None:
@@ -58,8 +74,10 @@ def cldice(
             skeleton, true_skeleton = skeleton * weights, true_skeleton * weights
         precision = ((skeleton * truth).sum() + smooth) / (skeleton.sum() + smooth)
         sensitivity = ((true_skeleton * probability).sum() + smooth) / (true_skeleton.sum() + smooth)
-        scores.append(2.0 * precision * sensitivity / (precision + sensitivity))
-    return 1.0 - torch.stack(scores).mean() if scores else zero_loss(batch.logits)
+        occurs = truth.any()
+        present = present + occurs
+        losses = losses + (1.0 - 2.0 * precision * sensitivity / (precision + sensitivity)) * occurs
+    return losses / present.clamp(min=1)
 
 
 def soft_skeleton(maps: Tensor, iterations: int) -> Tensor:
@@ -76,6 +94,21 @@ def soft_skeleton(maps: Tensor, iterations: int) -> Tensor:
     float Tensor (N, H, W)
         0..1: what an opening takes away from the sets, thinned 0 to `iterations` times. The picture's edge does not
         thin.
+
+    Notes
+    -----
+    The soft skeleton of the paper on clDice, see `cldice`.
+
+    Examples
+    --------
+    >>> bar = torch.zeros(1, 5, 7)
+    >>> bar[:, 1:4] = 1
+    >>> soft_skeleton(bar, 2)[0].int().tolist()
+    [[0, 0, 0, 0, 0, 0, 0],
+     [0, 0, 0, 0, 0, 0, 0],
+     [1, 1, 1, 1, 1, 1, 1],
+     [0, 0, 0, 0, 0, 0, 0],
+     [0, 0, 0, 0, 0, 0, 0]]
     """
     skeleton = torch.zeros_like(maps)
     for _ in range(iterations + 1):

@@ -115,7 +115,20 @@ def count_boundaries(
     Notes
     -----
     The 95 % Hausdorff distance is the larger of two 95th percentiles: of the distances from each true boundary pixel
-    to the nearest predicted one, and of those the other way round.
+    to the nearest predicted one, and of those the other way round; a partial Hausdorff distance as in [1]_.
+
+    References
+    ----------
+    .. [1] Huttenlocher, Klanderman, Rucklidge: "Comparing Images Using the Hausdorff Distance", IEEE Transactions on
+       Pattern Analysis and Machine Intelligence 15(9), 1993, pages 850-863.
+
+    Examples
+    --------
+    >>> target = np.array([[0, 0, 0, 1, 1, 1]], dtype=np.uint8)
+    >>> predicted = np.array([[0, 1, 1, 1, 1, 1]], dtype=np.uint8)  # the border is two pixels further left
+    >>> counts = count_boundaries(target, predicted, 2, Tolerance(1, percent=False))
+    >>> counts.true.tolist(), counts.matched_true.tolist(), counts.hausdorff95.tolist()
+    ([1, 1], [0, 0], [2.0, 2.0])
     """
     if target.shape != predicted.shape:
         raise ValueError(f"target {target.shape} and prediction {predicted.shape} differ in shape")
@@ -137,7 +150,17 @@ def count_boundaries(
 
 
 def sum_boundaries(counts: Sequence[BoundaryCounts]) -> BoundaryCounts:
-    """Return the counts of several pictures together: boundary pixels summed, distances averaged."""
+    """Return the counts of several pictures together: boundary pixels summed, distances averaged.
+
+    Examples
+    --------
+    >>> none, two = np.zeros(1, dtype=np.int64), np.full(1, 2)
+    >>> exact = BoundaryCounts(two, two, two, two, np.array([0.0]))
+    >>> missed = BoundaryCounts(two, none, none, none, np.array([5.0]))
+    >>> total = sum_boundaries([exact, missed])
+    >>> total.true.tolist(), total.matched_true.tolist(), total.hausdorff95.tolist()
+    ([4], [2], [2.5])
+    """
     distances = np.stack([picture.hausdorff95 for picture in counts])
     return BoundaryCounts(
         true=np.sum([picture.true for picture in counts], axis=0),
@@ -173,8 +196,18 @@ def boundary_scores(counts: BoundaryCounts) -> BoundaryScores:
 
     Notes
     -----
-    The boundary F-score of Csurka et al. 2013, "What is a good evaluation measure for semantic segmentation?", from
-    counts that are summed over the pictures before, as for all scores here.
+    The boundary F-score of [1]_, from counts that are summed over the pictures before, as for all scores here.
+
+    References
+    ----------
+    .. [1] Csurka, Larlus, Perronnin: "What is a good evaluation measure for semantic segmentation?", BMVC 2013.
+
+    Examples
+    --------
+    >>> counts = BoundaryCounts(np.array([4]), np.array([2]), np.array([2]), np.array([2]), np.array([1.5]))
+    >>> result = boundary_scores(counts)
+    >>> result.precision.tolist(), result.recall.tolist(), result.f.round(4).tolist()
+    ([1.0], [0.5], [0.6667])
     """
     absent = counts.true == 0
     precision = ratio(counts.matched_predicted, counts.predicted, absent)
@@ -191,6 +224,12 @@ def report_boundaries(counts: Sequence[BoundaryCounts], names: Sequence[str], to
     -------
     dict
         tolerance, mean_f and mean_hausdorff95 (over the classes with a true boundary), and classes.
+
+    Examples
+    --------
+    >>> counts = BoundaryCounts(np.array([4]), np.array([4]), np.array([4]), np.array([4]), np.array([0.0]))
+    >>> report_boundaries([counts], ["house"], Tolerance(2, percent=False))["classes"]
+    [{'name': 'house', 'f': 1.0, 'precision': 1.0, 'recall': 1.0, 'hausdorff95': 0.0}]
     """
     scores = boundary_scores(sum_boundaries(counts))
     keys = ("f", "precision", "recall", "hausdorff95")

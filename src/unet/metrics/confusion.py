@@ -39,6 +39,14 @@ def confusion(target: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: 
     ------
     ValueError
         The shapes differ.
+
+    Examples
+    --------
+    >>> target = np.array([0, 0, 1, 1, IGNORED], dtype=np.uint8)
+    >>> predicted = np.array([0, 1, 1, 1, 1], dtype=np.uint8)
+    >>> confusion(target, predicted, classes=2)
+    array([[1, 1],
+           [0, 2]])
     """
     if target.shape != predicted.shape:
         raise ValueError(f"target {target.shape} and prediction {predicted.shape} differ in shape")
@@ -100,14 +108,32 @@ def scores(counts: Counts) -> Scores:
     -----
     With TP the diagonal, FN the rest of the row and FP the rest of the column:
     IoU = TP / (TP + FP + FN), Dice = 2 TP / (2 TP + FP + FN), precision = TP / (TP + FP),
-    recall = TP / (TP + FN). Frequency-weighted IoU and mean class accuracy are those of Long, Shelhamer and Darrell
-    2015, "Fully convolutional networks for semantic segmentation".
+    recall = TP / (TP + FN). Pixel accuracy, mean class accuracy, mean and frequency-weighted IoU are those of [1]_.
+
+    References
+    ----------
+    .. [1] Long, Shelhamer, Darrell: "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015,
+       arXiv:1411.4038, section 5.
+
+    Examples
+    --------
+    >>> result = scores(np.array([[1, 1], [0, 2]]))
+    >>> result.iou.round(4).tolist(), result.dice.round(4).tolist()
+    ([0.5, 0.6667], [0.6667, 0.8])
+    >>> round(result.mean_iou, 4), result.pixel_accuracy
+    (0.5833, 0.75)
     """
     return scores_of(np.diag(counts), counts.sum(axis=1), counts.sum(axis=0))
 
 
 def scores_of(true_positives: Counts, true: Counts, predicted: Counts) -> Scores:
-    """Return the scores that follow from pixels (K,) that are right, that are true, and that are predicted."""
+    """Return the scores that follow from pixels (K,) that are right, that are true, and that are predicted.
+
+    Examples
+    --------
+    >>> scores_of(np.array([1, 2]), np.array([2, 2]), np.array([1, 3])).recall.tolist()
+    [0.5, 1.0]
+    """
     absent = true == 0
     total = true.sum()
     return Scores(
@@ -137,6 +163,15 @@ def report(counts: Sequence[Counts], names: Sequence[str], pictures: Sequence[di
     dict
         mean_iou, mean_dice, mean_iou_foreground, mean_dice_foreground, pixel_accuracy, mean_accuracy,
         frequency_weighted_iou, classes, confusion, and images with the worst picture first.
+
+    Examples
+    --------
+    >>> right, half = np.array([[4, 0], [0, 4]]), np.array([[2, 2], [2, 2]])
+    >>> result = report([right, half], ["ground", "house"], [{"name": "a"}, {"name": "b"}])
+    >>> result["mean_iou"], result["confusion"]
+    (0.6, [[6, 2], [2, 6]])
+    >>> [(image["name"], round(image["mean_iou"], 4)) for image in result["images"]]
+    [('b', 0.3333), ('a', 1.0)]
     """
     total = np.sum(counts, axis=0)
     overall = scores(total)
@@ -176,7 +211,13 @@ def _summary(result: Scores) -> dict[str, float | None]:
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any], absent: NDArray[np.bool_] | None = None) -> Floats:
-    """Return the ratio, NaN where it is that of nothing to nothing, and where `absent`."""
+    """Return the ratio, NaN where it is that of nothing to nothing, and where `absent`.
+
+    Examples
+    --------
+    >>> ratio(np.array([1, 0, 3]), np.array([2, 0, 4]), absent=np.array([False, False, True])).tolist()
+    [0.5, nan, nan]
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.asarray(numerator / denominator, dtype=np.float64)
     if absent is not None:
@@ -185,11 +226,23 @@ def ratio(numerator: NDArray[Any], denominator: NDArray[Any], absent: NDArray[np
 
 
 def mean_present(values: Floats) -> float:
-    """Return the mean of the values that are defined, NaN where none is."""
+    """Return the mean of the values that are defined, NaN where none is.
+
+    Examples
+    --------
+    >>> mean_present(np.array([0.5, np.nan, 1.0]))
+    0.75
+    """
     present = values[~np.isnan(values)]
     return float(present.mean()) if present.size else math.nan
 
 
 def or_none(value: float) -> float | None:
-    """Return a value for JSON, which has no NaN."""
+    """Return a value for JSON, which has no NaN.
+
+    Examples
+    --------
+    >>> or_none(0.5), or_none(math.nan)
+    (0.5, None)
+    """
     return None if math.isnan(value) else float(value)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unet.models.blocks import OutConv, Style, to_multiple
 from unet.models.checkpointing import Checkpointed
-from unet.models.unet import heads, supervised
+from unet.models.deep_supervision import heads, supervised
 
 MOST_CHANNELS = 16
 """Times the width: as in nnU-Net the channels stop doubling there (512 at width 32)."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 from torch import Tensor, nn
 
 from unet.models.blocks import DEFAULT_STYLE, DoubleConv, Down, OutConv, Style, Up, at_least
 from unet.models.checkpointing import Checkpointed
+from unet.models.deep_supervision import heads, supervised
 
 
 class UNet(Checkpointed):
     """Encoder, decoder, and a skip between them at every level.
 
-    After Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation"
-    (2015), with padding and batch norm as in the Carvana U-Net, whose parameter names these are.
+    After [1]_, with padding and batch norm as in the Carvana U-Net, whose parameter names these are.
 
     Parameters
     ----------
@@ -37,6 +36,20 @@ class UNet(Checkpointed):
         Attention gates on the skips.
     deep_supervision : bool
         Logits from every level of the decoder in training.
+
+    References
+    ----------
+    .. [1] Ronneberger, Fischer, Brox: "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015,
+       arXiv:1505.04597.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = UNet(n_channels=3, n_classes=2, width=4, depth=2)
+    >>> network(torch.zeros(1, 3, 33, 50)).shape  # any size goes in, and comes out
+    torch.Size([1, 2, 33, 50])
+    >>> sum(parameter.numel() for parameter in UNet().parameters())
+    31037698
     """
 
     def __init__(
@@ -99,22 +112,3 @@ class UNet(Checkpointed):
             x = self._run(up, x, skips.pop())
             levels.insert(0, x)
         return supervised(self, self.outc, self.deep, levels, image)
-
-
-def heads(channels: Sequence[int], classes: int, wanted: bool) -> nn.ModuleList:
-    """Return what makes logits of the decoder below full resolution, from fine to coarse; nothing if not wanted."""
-    return nn.ModuleList([OutConv(inputs, classes) for inputs in channels] if wanted else [])
-
-
-def supervised(
-    network: nn.Module, last: nn.Module, deep: nn.ModuleList, levels: Sequence[Tensor], image: Tensor
-) -> Tensor | tuple[Tensor, ...]:
-    """Return the logits of decoder levels, from fine to coarse: of all in training where there are heads."""
-    height, width = image.shape[2:]
-    logits: Tensor = last(levels[0])[..., :height, :width]
-    if not (network.training and len(deep)):
-        return logits
-    outputs = [logits]
-    for level, (head, x) in enumerate(zip(deep, levels[1:], strict=False), start=1):
-        outputs.append(head(x)[..., : max(1, height >> level), : max(1, width >> level)])
-    return tuple(outputs)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from unet.config import Config
 from unet.data.fingerprint import Fingerprint
 from unet.plan.draft import Draft, Machine
-from unet.plan.rare import class_weights, looked_for
+from unet.plan.rare import class_weights, rare_pictures
 from unet.plan.rules import DEFAULT_SECONDS, RATES, RULES
 
-__all__ = ["DEFAULT_SECONDS", "RATES", "Machine", "Plan", "class_weights", "decide", "looked_for", "to_markdown"]
+__all__ = ["DEFAULT_SECONDS", "RATES", "Machine", "Plan", "class_weights", "decide", "rare_pictures", "to_markdown"]
 
 
 @dataclass(frozen=True)

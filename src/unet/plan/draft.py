@@ -10,16 +10,17 @@ from typing import cast
 from unet.config import Config
 from unet.data.fingerprint import Fingerprint
 from unet.models.spec import SETTINGS
+from unet.plan.timing import TRAINING_SHARE
 from unet.preprocessing import scaled_size
 
-TRAINING_SHARE = 0.8
-"""Of the time; the rest goes to reading, validation and the report."""
-
-VIEWS = 1000
+LEAST_SAMPLES = 1000
 """So many views a narrow network wants on a small data set before its score levels off ..."""
 
-VIEWS_PER_ROOT = 0.0045
+SAMPLES_PER_ROOT = 0.0045
 """... and on others this, times the square root of all pixels that it is shown, times (pictures x classes)^(2/3)."""
+
+USUAL_BATCH, USUAL_CROP = 4, 384
+"""Samples of a step where their number is given, and the side of one, by which the pixels of such a run are told."""
 
 ENCODER_WIDTH = 16
 """Of the decoder on a pre-trained encoder: what is to be known of the picture is in the encoder."""
@@ -49,7 +50,7 @@ class Draft:
     """What is known so far. Properties rest on settings that earlier rules have filled."""
 
     config: Config
-    about: Fingerprint
+    fingerprint: Fingerprint
     machine: Machine
 
     @property
@@ -80,7 +81,7 @@ class Draft:
     @property
     def frame(self) -> tuple[int, int]:
         """Height and width of the usual picture, scaled."""
-        return scaled_size(self.about.height, self.about.width, self.scale)
+        return scaled_size(self.fingerprint.height, self.fingerprint.width, self.scale)
 
     @property
     def crop(self) -> tuple[int, int]:
@@ -95,26 +96,34 @@ class Draft:
         if training.steps is not None:
             return training.steps
         if training.epochs is not None:
-            return training.epochs * math.ceil(self.about.pictures / batch)
-        return self.views_in_time(self.width, self.crop) / batch
+            return training.epochs * math.ceil(self.fingerprint.pictures / batch)
+        return self.samples_in_time(self.width, self.crop) / batch
 
     @property
-    def seen(self) -> float:
+    def times_seen(self) -> float:
         """How many times the network is shown each part of a picture."""
-        views = self.steps * cast(int, self.config.training.batch_size)
-        return views * math.prod(self.crop) / (self.about.pictures * math.prod(self.frame))
+        samples = self.steps * cast(int, self.config.training.batch_size)
+        return samples * math.prod(self.crop) / (self.fingerprint.pictures * math.prod(self.frame))
 
-    def wanted_views(self, width: int) -> float:
+    def pixels(self, width: int) -> float:
+        """Return how many pixels a network of that width is shown in all."""
+        training = self.config.training
+        if training.steps is not None:
+            return training.steps * (training.batch_size or USUAL_BATCH) * float(USUAL_CROP**2)
+        if training.epochs is not None:
+            return training.epochs * self.fingerprint.pictures * float(USUAL_CROP**2)
+        return (self.seconds or 0.0) * self.machine.speed(width)
+
+    def wanted_samples(self, width: int) -> float:
         """Return how many views of pictures, or of crops, the time is to be spent on; the rest is in their size."""
-        return max(VIEWS, self.views_by_law(width))
+        return max(LEAST_SAMPLES, self.samples_by_law(width))
 
-    def views_by_law(self, width: int) -> float:
+    def samples_by_law(self, width: int) -> float:
         """Return the same as a law has it that goes through what three data sets did best with: docs/planning.md."""
-        classes = sum(facts.share > 0 for facts in self.about.classes)
+        classes = sum(stats.share > 0 for stats in self.fingerprint.classes)
         pixels = (self.seconds or 0.0) * self.machine.speed(width)
-        found: float = VIEWS_PER_ROOT * (self.about.pictures * classes) ** (2 / 3) * math.sqrt(pixels)
-        return found
+        return float(SAMPLES_PER_ROOT * (self.fingerprint.pictures * classes) ** (2 / 3) * math.sqrt(pixels))
 
-    def views_in_time(self, width: int, crop: tuple[int, int]) -> float:
+    def samples_in_time(self, width: int, crop: tuple[int, int]) -> float:
         """Return how many crops a network of that width is shown in the time."""
         return (self.seconds or 0.0) * self.machine.speed(width) / math.prod(crop)

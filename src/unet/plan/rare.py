@@ -11,24 +11,24 @@ WEIGHTED, SAMPLED = 0.1, 0.25
 """A class with less than this part of an even share of the pixels has more weight in the loss; may be looked for."""
 
 
-def rarer_than(about: Fingerprint, part: float) -> list[ClassStats]:
+def rarer_than(fingerprint: Fingerprint, part: float) -> list[ClassStats]:
     """Return the classes that occur and have less than this part of an even share of the pixels."""
-    present = [facts for facts in about.classes if facts.share > 0]
-    return [facts for facts in present if facts.share < part / len(present)]
+    present = [stats for stats in fingerprint.classes if stats.share > 0]
+    return [stats for stats in present if stats.share < part / len(present)]
 
 
-def met(draft: Draft, facts: ClassStats) -> float:
+def share_of_crops_with(draft: Draft, stats: ClassStats) -> float:
     """Return the share of random crops that meet a class, if its regions lay anywhere, each as large as a point."""
     shown = min(1.0, math.prod(draft.crop) / math.prod(draft.frame))
-    found: float = 1 - (1 - shown) ** facts.regions
-    return found * len(facts.pictures) / draft.about.pictures
+    share: float = 1 - (1 - shown) ** stats.regions
+    return share * len(stats.pictures) / draft.fingerprint.pictures
 
 
-def looked_for(about: Fingerprint) -> dict[int, tuple[int, ...]]:
+def rare_pictures(fingerprint: Fingerprint) -> dict[int, tuple[int, ...]]:
     """Return the classes that balanced sampling looks for, and their pictures; the rarest class where none is rare."""
-    present = [facts for facts in about.classes if facts.share > 0]
-    rare = rarer_than(about, SAMPLED) or [min(present, key=lambda facts: facts.share)]
-    return {index: facts.pictures for index, facts in enumerate(about.classes) if facts in rare}
+    present = [stats for stats in fingerprint.classes if stats.share > 0]
+    rare = rarer_than(fingerprint, SAMPLED) or [min(present, key=lambda stats: stats.share)]
+    return {index: stats.pictures for index, stats in enumerate(fingerprint.classes) if stats in rare}
 
 
 def class_weights(shares: tuple[float, ...]) -> tuple[float, ...]:
@@ -43,6 +43,6 @@ def class_weights(shares: tuple[float, ...]) -> tuple[float, ...]:
 
 def listed(classes: list[ClassStats]) -> str:
     """Return the rarest classes by name and share."""
-    rarest = sorted(classes, key=lambda facts: facts.share)
+    rarest = sorted(classes, key=lambda stats: stats.share)
     more = f" (and {len(rarest) - 3} more)" if len(rarest) > 3 else ""
-    return ", ".join(f"{facts.name} ({facts.share:.2%})" for facts in rarest[:3]) + more
+    return ", ".join(f"{stats.name} ({stats.share:.2%})" for stats in rarest[:3]) + more

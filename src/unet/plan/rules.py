@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable
 
 from unet import losses
 from unet.models.spec import ENCODERS, SETTINGS
-from unet.plan.draft import ENCODER_WIDTH, Draft
-from unet.plan.rare import SAMPLED, WEIGHTED, listed, met, rarer_than
+from unet.plan.draft import ENCODER_WIDTH, USUAL_BATCH, Draft
+from unet.plan.rare import SAMPLED, WEIGHTED, listed, rarer_than, share_of_crops_with
 from unet.plan.sizes import (
     BATCHES,
     GOOD_SIDE,
@@ -20,8 +21,10 @@ from unet.plan.sizes import (
     extent,
     finest,
     geometry,
+    least_batch,
     room,
     scale_for,
+    too_fine,
     view,
 )
 
@@ -39,10 +42,7 @@ ENOUGH = 100
 FEW_PICTURES = 10
 """Fewer are too few for the parameters of transposed convolutions, half of the network's."""
 
-DEFAULT_LOSS_BATCH = 4
-"""Where the number of steps is given."""
-
-MET = 0.25
+MET_OFTEN = 0.25
 """A rare class is looked for if fewer crops than this meet it by chance ..."""
 
 MOST_BALANCED = 1 / 3
@@ -87,20 +87,20 @@ def size(draft: Draft) -> Choice | None:
     Time buys pixels, which are shared out between more views and larger ones. Width up to `GOOD_WIDTH` comes before
     views larger than `GOOD_SIDE` and more than `ENOUGH`, resolution up to the pictures' own before more width.
     """
-    width, scale, about = draft.config.model.width, draft.config.data.scale, draft.about
+    width, scale, fingerprint = draft.config.model.width, draft.config.data.scale, draft.fingerprint
     if (width is not None or not draft.has("width")) and scale is not None:
         return None
-    area, side = about.height * about.width, max(about.height, about.width)
-    _, detail = finest(about)
+    area, side = fingerprint.height * fingerprint.width, max(fingerprint.height, fingerprint.width)
+    _, detail = finest(draft)
     good = scale or min(1.0, max(GOOD_SIDE / side, LEAST_DETAIL / detail))
     need = min(area * good**2, GOOD_SIDE**2)
     widths = [width] if width else [w for w in WIDTHS if room(draft, w) >= LEAST_SIDE**2] or [WIDTHS[0]]
     if draft.architecture in ENCODERS:
         widths = [width or ENCODER_WIDTH]
-    enough = ENOUGH * about.pictures
+    enough = ENOUGH * fingerprint.pictures
     good_widths = [w for w in widths if w <= GOOD_WIDTH]
     chosen = max(
-        (w for w in good_widths if view(draft, w) >= need or draft.views_by_law(w) >= enough), default=widths[0]
+        (w for w in good_widths if view(draft, w) >= need or draft.samples_by_law(w) >= enough), default=widths[0]
     )
     why = "as set"
     if scale is None:
@@ -112,13 +112,14 @@ def size(draft: Draft) -> Choice | None:
     name = "The encoder's width"
     if draft.has("width"):
         changes["model"], name = {"width": chosen}, f"Width {chosen}"
-    too_fine = [facts for facts in about.classes if facts.share and facts.detail * scale < LEAST_DETAIL]
-    if too_fine and scale < 1:
-        names = ", ".join(f"{facts.name} ({facts.detail * scale:.1f} px)" for facts in too_fine)
-        why += f"; too fine there to be learned well: {names}"
+    coarse = too_fine(fingerprint, scale)
+    if coarse:
+        names = ", ".join(f"{stats.name} ({stats.detail * scale:.1f} px)" for stats in coarse)
+        flags = " ".join(f"--keep {shlex.quote(stats.name)}" for stats in coarse)
+        why += f"; too fine there to be learned well: {names}; to keep them: {flags}"
     if draft.seconds is None:
         return changes, f"{name}, as no time limit was given to plan for; scale {scale:g}: {why}."
-    count, wanted = draft.views_in_time(chosen, crop_at(draft, chosen, scale)), draft.wanted_views(chosen)
+    count, wanted = draft.samples_in_time(chosen, crop_at(draft, chosen, scale)), draft.wanted_samples(chosen)
     return changes, (
         f"{name}: {draft.seconds:.0f} s of training at {draft.machine.speed(chosen) / 1e6:.2g} million pixels "
         f"per second buy about {count:.0f} views, and {wanted:.0f} are wanted; scale {scale:g}: {why}."
@@ -138,7 +139,7 @@ def crop(draft: Draft) -> Choice | None:
         )
     if (height, width) == draft.frame:
         return changes, f"Whole pictures: {width} x {height} px at this scale."
-    largest = extent(draft.about) * draft.scale
+    largest = extent(draft.fingerprint) * draft.scale
     if not largest:
         why = "there are no large objects that a crop would have to hold"
     elif min(height, width) >= min(largest, *draft.frame):
@@ -168,9 +169,9 @@ def upsampling(draft: Draft) -> Choice | None:
     """Fewer parameters for few pictures."""
     if draft.config.model.bilinear is not None or not draft.has("bilinear"):
         return None
-    few = draft.about.pictures < FEW_PICTURES
+    few = draft.fingerprint.pictures < FEW_PICTURES
     return {"model": {"bilinear": few}}, (
-        f"Up-sampling by interpolation: half the parameters, for {draft.about.pictures} pictures only."
+        f"Up-sampling by interpolation: half the parameters, for {draft.fingerprint.pictures} pictures only."
         if few
         else "Up-sampling by transposed convolution: it learns to sharpen edges, and there are pictures enough."
     )
@@ -196,16 +197,19 @@ def batch_size(draft: Draft) -> Choice | None:
     least = min(BATCHES)
     fitting = [b for b in BATCHES if b * math.prod(draft.crop) <= least * room(draft, draft.width)] or [least]
     if training.steps is not None:
-        batch, why = DEFAULT_LOSS_BATCH, "calm enough for batch norm, and the number of steps is given"
+        batch, why = USUAL_BATCH, "calm enough for batch norm, and the number of steps is given"
     else:
-        views = (training.epochs or 0) * draft.about.pictures
+        samples = (training.epochs or 0) * draft.fingerprint.pictures
         if draft.seconds is not None:
-            views = int(draft.views_in_time(draft.width, draft.crop))
-        batch = max(b for b, steps in BATCHES.items() if views / b >= steps)
-        why = f"about {views / batch:.0f} steps"
+            samples = int(draft.samples_in_time(draft.width, draft.crop))
+        batch = max(b for b, steps in BATCHES.items() if samples / b >= steps)
+        why = f"about {samples / batch:.0f} steps"
         larger = [b for b in BATCHES if b > batch]
         if larger:
             why += f"; the next larger one would have to leave {BATCHES[larger[0]]}"
+    if batch < least_batch(draft):
+        batch = least_batch(draft)
+        why = "the pictures are of several kinds, dark and bright, and batch norm has to see some of each"
     if batch > max(fitting):
         batch, why = max(fitting), "the memory holds no more such crops"
     return {"training": {"batch_size": batch}}, f"Batch of {batch}: {why}."
@@ -224,7 +228,7 @@ def weights(draft: Draft) -> Choice | None:
     """Weigh the cross-entropy where a class is rare."""
     if draft.config.training.class_weights is not None:
         return None
-    rare = rarer_than(draft.about, WEIGHTED)
+    rare = rarer_than(draft.fingerprint, WEIGHTED)
     return {"training": {"class_weights": bool(rare)}}, (
         f"Class weights: less than a tenth of an even share of the pixels for {listed(rare)}."
         if rare
@@ -236,16 +240,16 @@ def balance(draft: Draft) -> Choice | None:
     """Centre some crops on rare classes that random crops would seldom meet."""
     if draft.config.training.balance is not None:
         return None
-    about, rare = draft.about, rarer_than(draft.about, SAMPLED)
-    seldom = [facts for facts in rare if met(draft, facts) < MET]
+    fingerprint, rare = draft.fingerprint, rarer_than(draft.fingerprint, SAMPLED)
+    seldom = [stats for stats in rare if share_of_crops_with(draft, stats) < MET_OFTEN]
     if not seldom:
         return {
             "training": {"balance": 0.0}
         }, "No search for rare classes: at random, training meets each often enough."
-    share = round(min(MOST_BALANCED, len(rare) / len(about.classes)), 3)  # an even share for each
+    share = round(min(MOST_BALANCED, len(rare) / len(fingerprint.classes)), 3)  # an even share for each
     return {"training": {"balance": share}}, (
         f"{share:.0%} of the crops are laid over a pixel of a rare class, {listed(rare)}: "
-        f"at random places few would meet {' or '.join(facts.name for facts in seldom[:3])}."
+        f"at random places few would meet {' or '.join(stats.name for stats in seldom[:3])}."
     )
 
 
@@ -253,14 +257,14 @@ def augmentation(draft: Draft) -> Choice | None:
     """Change pictures the more, the more often they are seen."""
     if draft.config.training.augment is not None:
         return None
-    pictures, seen = draft.about.pictures, draft.seen
-    strength = next(name for name, most in AUGMENTATION if seen < most)
+    pictures, times_seen = draft.fingerprint.pictures, draft.times_seen
+    strength = next(name for name, most in AUGMENTATION if times_seen < most)
     if strength == "light" and pictures < FEW_PICTURES:
         strength = "medium"
-    if pictures >= MANY_PICTURES and seen < 2:
+    if pictures >= MANY_PICTURES and times_seen < 2:
         strength = "none"
     return {"training": {"augment": strength}}, (
-        f"Augmentation {strength}: each part of the {pictures} pictures is seen about {seen:.2g} times."
+        f"Augmentation {strength}: each part of the {pictures} pictures is seen about {times_seen:.2g} times."
     )
 
 
@@ -268,10 +272,10 @@ def upright(draft: Draft) -> Choice | None:
     """Mirror top to bottom where that gives pictures of the same kind."""
     if draft.config.training.upright is not None:
         return None
-    told = draft.about.upright
-    return {"training": {"upright": told}}, (
+    upright = draft.fingerprint.upright
+    return {"training": {"upright": upright}}, (
         "Never mirrored top to bottom: brightness or classes lie higher or lower in all pictures alike."
-        if told
+        if upright
         else "Mirrored top to bottom too: neither brightness nor classes tell up from down."
     )
 

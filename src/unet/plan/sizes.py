@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from unet.data.fingerprint import Fingerprint
+from unet.data.fingerprint import ClassStats, Fingerprint
 from unet.models.geometry import Geometry, geometry_of
-from unet.models.spec import ENCODERS, ModelSpec
+from unet.models.spec import ENCODERS, SETTINGS, ModelSpec
 from unet.plan.draft import Draft
 from unet.preprocessing import scaled_size
 
@@ -17,7 +17,13 @@ LEAST_DETAIL, GOOD_DETAIL = 2.0, 8.0
 """Thickness of lines and size of the smallest objects in scaled pixels: finer ones are lost; coarser ones are easy."""
 
 LOST_CLASSES = 1 / 3
-"""Fewer than this share of the classes may be lost: detail for a few would cost all others their views."""
+"""Fewer than this share of the classes may be lost: detail for a few would cost all others their views ..."""
+
+PLENTY = 30
+"""... unless there is time to show every picture so many times all the same."""
+
+NARROWEST = 16
+"""Width by which that is told."""
 
 NEARLY_FULL = 0.97
 """A scale from here on becomes 1."""
@@ -40,6 +46,11 @@ MOST_DEPTH, LEAST_LEVEL = 4, 4
 BATCHES = {2: 0, 4: 800, 8: 800, 16: 4000, 32: 4000, 64: 4000}
 """Sizes of a batch, and how many steps must be left for each: few steps are worth more than calm ones."""
 
+MIXED_SPREAD, MIXED_BATCH = 1.0, 8
+"""Pictures whose brightness differs by more standard deviations than that are of several kinds, some dark, some bright:
+batch norm needs so many samples at least for its statistics to be those of all of them. They are smaller ones, so that
+a step costs the same."""
+
 PAPER_OUTPUT = 388
 """Longest side of what a network without padding makes of a crop, as in the paper (of 572)."""
 
@@ -57,16 +68,24 @@ def room(draft: Draft, width: int) -> float:
     """Return how many pixels one crop may have for the memory to hold the smallest batch of them."""
     depth = draft.config.model.depth or MOST_DEPTH
     free = draft.machine.memory - parameter_bytes(width, depth, draft.architecture)
-    pixel = pixel_bytes(width, len(draft.about.classes), draft.architecture)
+    pixel = pixel_bytes(width, len(draft.fingerprint.classes), draft.architecture)
     # However little there is, a plan comes out; training then says that memory does not suffice.
     return max(LEAST_SIDE**2 / 16, free / pixel / min(BATCHES))
+
+
+def least_batch(draft: Draft) -> int:
+    """Return how many samples a batch has at least."""
+    model = draft.config.model
+    norm = model.norm or SETTINGS[draft.architecture].get("norm", "batch")
+    mixed = norm == "batch" and draft.fingerprint.brightness_spread > MIXED_SPREAD
+    return MIXED_BATCH if mixed else min(BATCHES)
 
 
 def view(draft: Draft, width: int) -> float:
     """Return how many pixels one crop may have for time and memory to suffice."""
     if draft.seconds is None:
         return room(draft, width)
-    return min(room(draft, width), draft.seconds * draft.machine.speed(width) / draft.wanted_views(width))
+    return min(room(draft, width), draft.seconds * draft.machine.speed(width) / draft.wanted_samples(width))
 
 
 def pixel_bytes(width: int, classes: int, architecture: str = "unet") -> float:
@@ -83,27 +102,43 @@ def parameter_bytes(width: int, depth: int, architecture: str = "unet") -> float
     return 16 * (ENCODER_PARAMETERS if architecture in ENCODERS else own * PARAMETERS.get(architecture, 1.0))
 
 
-def finest(about: Fingerprint) -> tuple[str, float]:
+def finest(draft: Draft) -> tuple[str, float]:
     """Return what the scale must not lose, in words and in pixels of the files.
 
-    The finest lines or smallest objects of a class, after as many finer classes as may be lost.
+    The finest lines or smallest objects of a class, after as many finer classes as may be lost: none of those that the
+    user wants to keep, and none where there is time to show every picture often enough at the scale that they need.
     """
-    found = sorted((facts for facts in about.classes if facts.share), key=lambda facts: facts.detail)
-    if not found:
+    classes = sorted((stats for stats in draft.fingerprint.classes if stats.share), key=lambda stats: stats.detail)
+    if not classes:
         return "", math.inf
-    facts = found[math.ceil(LOST_CLASSES * len(found)) - 1]
-    what = "thickness" if facts.detail == facts.thickness else "smallest objects"
-    return f"{what} of {facts.name} ({facts.detail:.1f} px in the files)", facts.detail
+    exempt = classes[: math.ceil(LOST_CLASSES * len(classes)) - 1]
+    kept = [stats for stats in exempt if stats.name in draft.config.data.keep or _is_affordable(draft, stats.detail)]
+    stats = [*kept, classes[len(exempt)]][0]
+    what = "thickness" if stats.detail == stats.thickness else "smallest objects"
+    return f"{what} of {stats.name} ({stats.detail:.1f} px in the files)", stats.detail
 
 
-def extent(about: Fingerprint) -> float:
+def _is_affordable(draft: Draft, detail: float) -> bool:
+    """Tell whether every picture can be shown often at a scale that leaves so fine a detail as large as is needed."""
+    scale = min(1.0, LEAST_DETAIL / detail)
+    wanted = PLENTY * draft.fingerprint.pictures * draft.fingerprint.height * draft.fingerprint.width * scale**2
+    return draft.pixels(draft.config.model.width or NARROWEST) >= wanted
+
+
+def too_fine(fingerprint: Fingerprint, scale: float) -> list[ClassStats]:
+    """Return the classes whose detail a scale loses."""
+    least = 0.99 * LEAST_DETAIL  # scales are rounded
+    return [stats for stats in fingerprint.classes if stats.share and scale < 1 and stats.detail * scale < least]
+
+
+def extent(fingerprint: Fingerprint) -> float:
     """Return how large the largest objects are; 0 where there are only lines and surroundings.
 
     The class with most pixels is taken for what surrounds the others.
     """
-    around = max(about.classes, key=lambda facts: facts.share)
+    around = max(fingerprint.classes, key=lambda stats: stats.share)
     return max(
-        (f.largest for f in about.classes if f is not around and f.largest <= COMPACT * f.thickness), default=0.0
+        (f.largest for f in fingerprint.classes if f is not around and f.largest <= COMPACT * f.thickness), default=0.0
     )
 
 
@@ -113,9 +148,9 @@ def scale_for(draft: Draft, width: int, good: float) -> tuple[float, str]:
     It is at least what whole pictures allow. Where these would make objects small, crops take their place: as long
     as they hold the largest objects, or whatever that loses where lines would vanish.
     """
-    about, pixels = draft.about, view(draft, width)
-    area, side = about.height * about.width, max(about.height, about.width)
-    name, detail = finest(about)
+    fingerprint, pixels = draft.fingerprint, view(draft, width)
+    area, side = fingerprint.height * fingerprint.width, max(fingerprint.height, fingerprint.width)
+    name, detail = finest(draft)
     whole = good if draft.seconds is None else math.sqrt(pixels / area)
     limit = "memory" if pixels >= room(draft, width) else "time"
     whole, why = max(whole, LEAST_SIDE / side), f"what the {limit} allows for whole pictures"
@@ -123,7 +158,7 @@ def scale_for(draft: Draft, width: int, good: float) -> tuple[float, str]:
         why = f"a longest side of {GOOD_SIDE} px is enough for most objects"
     if draft.config.data.whole:
         return _readable(whole), why
-    largest, across = extent(about), math.sqrt(max(pixels, LEAST_SIDE**2))
+    largest, across = extent(fingerprint), math.sqrt(max(pixels, LEAST_SIDE**2))
     roomy = min(GOOD_DETAIL / detail, across / (CONTEXT * largest) if largest else math.inf)
     needed = LEAST_DETAIL / detail
     if max(needed, roomy) > whole:
@@ -143,12 +178,12 @@ def geometry(draft: Draft) -> Geometry:
 def crop_at(draft: Draft, width: int, scale: float) -> tuple[int, int]:
     """Return (height, width) of a crop at a scale: of what is to be judged, and what a network needs around it."""
     judged = judged_at(draft, width, scale)
-    about = geometry(draft)
-    if not about.valid_margin or draft.config.data.whole or draft.config.data.crop is not None:
+    fingerprint = geometry(draft)
+    if not fingerprint.valid_margin or draft.config.data.whole or draft.config.data.crop is not None:
         return judged
-    sides = [about.at_least(min(side, PAPER_OUTPUT) + 2 * about.valid_margin) for side in judged]
-    while math.prod(sides) > room(draft, width) and min(sides) > about.at_least(0):
-        sides = [max(about.at_least(0), side - about.multiple) for side in sides]
+    sides = [fingerprint.at_least(min(side, PAPER_OUTPUT) + 2 * fingerprint.valid_margin) for side in judged]
+    while math.prod(sides) > room(draft, width) and min(sides) > fingerprint.at_least(0):
+        sides = [max(fingerprint.at_least(0), side - fingerprint.multiple) for side in sides]
     return sides[0], sides[1]
 
 
@@ -160,9 +195,11 @@ def judged_at(draft: Draft, width: int, scale: float) -> tuple[int, int]:
     """
     if draft.config.data.crop is not None and not draft.config.data.whole:
         return draft.config.data.crop
-    frame = scaled_size(draft.about.height, draft.about.width, scale)
+    frame = scaled_size(draft.fingerprint.height, draft.fingerprint.width, scale)
     most = max(view(draft, width), min(LEAST_SIDE**2, room(draft, width)))
-    side = max(CROP, CONTEXT * extent(draft.about) * scale)
+    if draft.config.training.batch_size is None:
+        most *= min(BATCHES) / least_batch(draft)
+    side = max(CROP, CONTEXT * extent(draft.fingerprint) * scale)
     if draft.config.data.whole or (max(frame) <= NEARLY * side and math.prod(frame) <= 1.1 * most):
         return frame
     short = min(side, math.sqrt(most), *frame)

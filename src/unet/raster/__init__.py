@@ -1,20 +1,23 @@
 """The only room that opens picture files.
 
 `read` gives a picture (H, W, C), `read_mask` a mask as it stands in its file, `probe` what the header says,
+`read_picture_file` and `read_mask_file` all of these from one reading,
 `resize` another size, `fill_polygons` the pixels in an outline, and the `write_*` functions put a file down whole
 or not at all. Every failure is a `RasterError` that names the file.
 """
 
+from unet.raster.contents import MaskFile, PictureFile, PictureInfo
 from unet.raster.filling import fill_polygons
 from unet.raster.lettering import caption
 from unet.raster.reading import (
     PICTURE_SUFFIXES,
-    PictureInfo,
     mask_palette,
     probe,
     read,
     read_bands,
     read_mask,
+    read_mask_file,
+    read_picture_file,
     upright,
 )
 from unet.raster.resizing import resize
@@ -22,6 +25,8 @@ from unet.raster.writing import as_jpeg, through_jpeg, write_grey, write_lossles
 
 __all__ = [
     "PICTURE_SUFFIXES",
+    "MaskFile",
+    "PictureFile",
     "PictureInfo",
     "as_jpeg",
     "caption",
@@ -31,6 +36,8 @@ __all__ = [
     "read",
     "read_bands",
     "read_mask",
+    "read_mask_file",
+    "read_picture_file",
     "resize",
     "through_jpeg",
     "upright",

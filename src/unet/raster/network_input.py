@@ -40,4 +40,4 @@ def network_input(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArra
     float32 array (C, h, w)
         h = int(H * scale), w = int(W * scale).
     """
-    return normalise(rescale(picture, preprocessing), preprocessing)
+    return normalise(rescale(picture, preprocessing).transpose(2, 0, 1), preprocessing)

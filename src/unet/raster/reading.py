@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from unet.errors import RasterError
+from unet.files import digest
 from unet.raster.arrays import ARRAY_SUFFIXES, as_mask, as_picture, bands_last, load_array, picture_dtype
+from unet.raster.contents import MaskFile, PictureFile, PictureInfo
 from unet.raster.faults import naming, start_of
 
 # Map sheets are far beyond Pillow's limit against "decompression bombs"; the files here are the user's own.
@@ -37,40 +38,6 @@ _FORMATS = (
 _ORIENTATION = 0x0112  # the EXIF tag
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GREY_MODES = {"1": "uint8", "L": "uint8", "LA": "uint8", "I;16": "uint16", "I": "float32", "F": "float32"}
-
-
-@dataclass(frozen=True)
-class PictureInfo:
-    """What a file's header says about the picture that `read` would give.
-
-    Attributes
-    ----------
-    height, width : int
-        In pixels, after EXIF orientation.
-    bands : int
-    dtype : str
-        "uint8", "uint16" or "float32".
-    format : str
-        "JPEG", "PNG", "TIFF", ..., "NPY", "PT".
-    frames : int
-        More than 1 for animations and multi-page files, of which only the first is read.
-    mode : str
-        Pillow's name for the kind of pixel, or the stored dtype.
-    orientation : int
-        How EXIF turns or mirrors the stored pixels: 1 not at all, 5 to 8 onto their side.
-    alpha : bool
-        True where there is transparency, which `read` drops.
-    """
-
-    height: int
-    width: int
-    bands: int
-    dtype: str
-    format: str
-    frames: int
-    mode: str
-    orientation: int
-    alpha: bool
 
 
 def read(path: str | Path) -> NDArray[Any]:
@@ -140,12 +107,7 @@ def read_bands(path: str | Path) -> NDArray[Any]:
         if path.suffix.lower() in ARRAY_SUFFIXES:
             return np.array(bands_last(load_array(path), path))
         with _opened(path) as picture:
-            if picture is None:
-                with _opened_with_rasterio(path) as source:
-                    stack: NDArray[Any] = source.read()
-                    return stack.transpose(1, 2, 0)
-            array = np.asarray(picture)
-            return array[..., None] if array.ndim == 2 else array
+            return _all_bands_with_rasterio(path) if picture is None else np.atleast_3d(np.asarray(picture))
 
 
 def mask_palette(path: str | Path) -> tuple[tuple[int, int, int], ...] | None:
@@ -155,10 +117,79 @@ def mask_palette(path: str | Path) -> tuple[tuple[int, int, int], ...] | None:
         if path.suffix.lower() in ARRAY_SUFFIXES:
             return None
         with _opened(path) as picture:
-            if picture is None or picture.mode != "P":
-                return None
-            flat = picture.getpalette("RGB") or []
-            return tuple((flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat) - 2, 3))
+            return None if picture is None else _palette(picture)
+
+
+def read_picture_file(path: str | Path) -> PictureFile:
+    """Read header, pixels and bytes of a picture, the file opened once.
+
+    Raises
+    ------
+    RasterError
+        The file cannot be read whole.
+    """
+    path = Path(path)
+    with naming(path), path.open("rb") as file:
+        content_hash = digest(file)
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            array = load_array(path)
+            return PictureFile(_array_info(array, path), as_picture(bands_last(array, path), path), content_hash)
+        picture = _open_image(file)
+        if picture is None:
+            return PictureFile(_probe_with_rasterio(path), as_picture(_read_with_rasterio(path), path), content_hash)
+        info = _image_info(picture)
+        return PictureFile(info, as_picture(upright(_pixels(picture), info.orientation), path), content_hash)
+
+
+def read_mask_file(path: str | Path) -> MaskFile:
+    """Read header, pixels, palette and bytes of a mask, the file opened once.
+
+    Raises
+    ------
+    RasterError
+        The file cannot be read whole, or does not hold whole numbers.
+    """
+    path = Path(path)
+    with naming(path), path.open("rb") as file:
+        content_hash = digest(file)
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            stack = bands_last(load_array(path), path)
+            return _mask_file(path, _array_info(stack, path), stack, lambda: np.array(stack), None, content_hash)
+        picture = _open_image(file)
+        if picture is None:
+            info, stack = _probe_with_rasterio(path), _read_with_rasterio(path)
+            return _mask_file(path, info, stack, lambda: _all_bands_with_rasterio(path), None, content_hash)
+        info, palette = _image_info(picture), _palette(picture)
+        values = np.asarray(picture)
+        stack = upright(values if picture.mode == "P" else _pixels(picture), info.orientation)
+        return _mask_file(path, info, stack, lambda: np.atleast_3d(values), palette, content_hash)
+
+
+def _mask_file(
+    path: Path,
+    info: PictureInfo,
+    stack: NDArray[Any],
+    all_bands: Callable[[], NDArray[Any]],
+    palette: tuple[tuple[int, int, int], ...] | None,
+    content_hash: str,
+) -> MaskFile:
+    pixels: NDArray[Any] | RasterError
+    try:
+        pixels = as_mask(stack, path)
+    except RasterError as error:
+        if error.kind != "mask-bands":
+            raise
+        pixels = error
+    more = isinstance(pixels, RasterError) or info.bands == 4 or info.mode == "RGBA"
+    return MaskFile(info, pixels, all_bands() if more else None, palette, content_hash)
+
+
+def _palette(picture: Image.Image) -> tuple[tuple[int, int, int], ...] | None:
+    """Return the RGB colours of a palette picture by index, None for any other kind."""
+    if picture.mode != "P":
+        return None
+    flat = picture.getpalette("RGB") or []
+    return tuple((flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat) - 2, 3))
 
 
 def probe(path: str | Path) -> PictureInfo:
@@ -172,27 +203,32 @@ def probe(path: str | Path) -> PictureInfo:
     path = Path(path)
     with naming(path):
         if path.suffix.lower() in ARRAY_SUFFIXES:
-            array = load_array(path)
-            height, width, bands = bands_last(array, path).shape
-            kind = path.suffix[1:].upper()
-            return PictureInfo(height, width, bands, picture_dtype(array.dtype), kind, 1, array.dtype.name, 1, False)
+            return _array_info(load_array(path), path)
         with _opened(path) as picture:
-            if picture is None:
-                return _probe_with_rasterio(path)
-            orientation = _orientation(picture)
-            width, height = picture.size if orientation < 5 else picture.size[::-1]
-            mode = picture.mode.partition(";")[0] if picture.mode not in ("I;16", "I;16B") else "I;16"
-            return PictureInfo(
-                height=height,
-                width=width,
-                bands=1 if mode in _GREY_MODES else 3,
-                dtype=_GREY_MODES.get(mode, "uint8"),
-                format=picture.format or "",
-                frames=getattr(picture, "n_frames", 1),
-                mode=picture.mode,
-                orientation=orientation,
-                alpha=picture.has_transparency_data,
-            )
+            return _probe_with_rasterio(path) if picture is None else _image_info(picture)
+
+
+def _array_info(array: NDArray[Any], path: Path) -> PictureInfo:
+    height, width, bands = bands_last(array, path).shape
+    kind = path.suffix[1:].upper()
+    return PictureInfo(height, width, bands, picture_dtype(array.dtype), kind, 1, array.dtype.name, 1, False)
+
+
+def _image_info(picture: Image.Image) -> PictureInfo:
+    orientation = _orientation(picture)
+    width, height = picture.size if orientation < 5 else picture.size[::-1]
+    mode = picture.mode.partition(";")[0] if picture.mode not in ("I;16", "I;16B") else "I;16"
+    return PictureInfo(
+        height=height,
+        width=width,
+        bands=1 if mode in _GREY_MODES else 3,
+        dtype=_GREY_MODES.get(mode, "uint8"),
+        format=picture.format or "",
+        frames=getattr(picture, "n_frames", 1),
+        mode=picture.mode,
+        orientation=orientation,
+        alpha=picture.has_transparency_data,
+    )
 
 
 @cache
@@ -208,16 +244,21 @@ def _opened(path: Path) -> Iterator[Image.Image | None]:
     # From an open file: a file that Pillow opens itself is mapped, and mapped TIFFs with an orientation
     # come out garbled.
     with path.open("rb") as file:
-        start = file.read(64)
-        file.seek(0)
-        try:
-            picture = Image.open(file, formats=_formats())
-        except (UnidentifiedImageError, SyntaxError):
-            if not start.startswith(_TIFF_STARTS):
-                raise
-            yield None
-            return
-        yield None if _holds_more(picture, start) else picture
+        yield _open_image(file)
+
+
+def _open_image(file: BinaryIO) -> Image.Image | None:
+    """Return the picture in an open file as Pillow opens it; None as in `_opened`."""
+    file.seek(0)
+    start = file.read(64)
+    file.seek(0)
+    try:
+        picture = Image.open(file, formats=_formats())
+    except (UnidentifiedImageError, SyntaxError):
+        if not start.startswith(_TIFF_STARTS):
+            raise
+        return None
+    return None if _holds_more(picture, start) else picture
 
 
 def _pixels(picture: Image.Image) -> NDArray[Any]:
@@ -285,6 +326,12 @@ def _read_with_rasterio(path: Path) -> NDArray[Any]:
             raise RasterError(f"{path} holds complex numbers", "real ones")
         array: NDArray[Any] = source.read(_colour_bands(source))
         return array.transpose(1, 2, 0)
+
+
+def _all_bands_with_rasterio(path: Path) -> NDArray[Any]:
+    with _opened_with_rasterio(path) as source:
+        stack: NDArray[Any] = source.read()
+        return stack.transpose(1, 2, 0)
 
 
 def _probe_with_rasterio(path: Path) -> PictureInfo:

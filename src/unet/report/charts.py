@@ -38,7 +38,7 @@ def line_chart(
     """
     xs = [x for line in series for x, _ in line.points]
     ys = [y for line in series for _, y in line.points]
-    low, high, ticks = scale(min(ys) if floor is None else min(floor, *ys), max(ys))
+    low, high, ticks = axis_ticks(min(ys) if floor is None else min(floor, *ys), max(ys))
     first, last = min(xs), max(xs)
     span = last - first
 
@@ -52,7 +52,7 @@ def line_chart(
         _, y = place(first, tick)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 7}" y="{y + 3.5:.1f}" text-anchor="end">{short(tick)}</text>')
-    for tick in [first] if span == 0 else [t for t in scale(first, last)[2] if first <= t <= last]:
+    for tick in [first] if span == 0 else [t for t in axis_ticks(first, last)[2] if first <= t <= last]:
         x, _ = place(tick, low)
         parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="middle">{short(tick)}</text>')
     for number, line in enumerate(series):
@@ -71,7 +71,7 @@ def line_chart(
     return Markup("".join([*parts, "</svg>"]))
 
 
-def scale(low: float, high: float, wanted: int = 4) -> tuple[float, float, list[float]]:
+def axis_ticks(low: float, high: float, wanted: int = 4) -> tuple[float, float, list[float]]:
     """Return an axis that holds `low` to `high`: its ends and about `wanted` round ticks."""
     if high - low <= 1e-12 * max(abs(low), abs(high), 1e-12):
         pad = abs(high) * 0.5 or 0.5

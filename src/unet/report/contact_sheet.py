@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from unet import raster
 from unet.data.class_counts import class_counts
 from unet.data.inspection.survey import Survey
-from unet.data.inspection.values import believed
 from unet.data.mask_values import MaskValues, order_of
 from unet.data.pairs import Pair
+from unet.data.true_values import find_true_values
 from unet.labels import Color, Labels, default_colors, default_names
 from unet.report.overlay import overlay, viewable
 
@@ -54,7 +54,7 @@ class SheetPicture:
 
 def contact_sheet(survey: Survey) -> list[SheetPicture]:
     """Return the pictures that a person should look at, drawn."""
-    chosen = choose(survey)
+    chosen = choose_pairs(survey)
     if not chosen:
         return []
     labels = survey.labels or colors_for(MaskValues(survey.scan))
@@ -65,7 +65,7 @@ def contact_sheet(survey: Survey) -> list[SheetPicture]:
         return list(pool.map(lambda pair: _draw(pair, chosen[pair], labels, ranges[pair]), chosen))
 
 
-def choose(survey: Survey) -> dict[Pair, str]:
+def choose_pairs(survey: Survey) -> dict[Pair, str]:
     """Return the pairs to show, and why: those with findings, then rare classes, then some of the others."""
     pairs, chosen = survey.scan.pairs, dict[Pair, str]()
     by_path = {str(path): pair for pair in pairs for path in (pair.mask, pair.image)}
@@ -94,7 +94,7 @@ def choose(survey: Survey) -> dict[Pair, str]:
 
 def colors_for(mask_values: MaskValues) -> Labels:
     """Return a class table to draw masks with that hold no classes: the values that may be true, or the commonest."""
-    values = believed(mask_values)
+    values = list(find_true_values(mask_values).values)
     if len(values) < 2:
         values = sorted((value for value, _ in mask_values.counts.most_common(_MOST_COLORS)), key=order_of)
     values = values[:_MOST_COLORS]

@@ -20,8 +20,8 @@ def write_report(run: Path) -> Path:
     Parameters
     ----------
     run : Path
-        Holds config.toml and, as far as the run got, plan.md, metrics.csv, evaluation.json, model.safetensors
-        and samples/*.png.
+        Holds config.toml and, as far as the run got, plan.md, metrics.csv, health.json, pairs.csv,
+        model.safetensors, evaluation.json with samples/*.png, and test.json with samples/test/*.png.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def render(run_files: RunFiles) -> str:
         undefined=StrictUndefined,
     )
     environment.filters |= {"score": words.score, "percent": words.percent}
-    images = run_files.scores["images"] if run_files.scores else []
+    scores = run_files.scores
     return environment.get_template("page.html.j2").render(
         name="/".join(run_files.run.resolve().parts[-2:]),
         headline=summary.headline(run_files),
@@ -57,16 +57,18 @@ def render(run_files: RunFiles) -> str:
         key_figures=summary.key_figures(run_files),
         notes=summary.notes(run_files),
         folds=run_files.folds,
-        samples=sections.samples(run_files),
-        classes=sections.classes(run_files),
+        test=sections.scores_of_test(run_files),
+        scored=scores is not None,
+        samples=sections.samples(scores, run_files.samples),
+        images=scores["images"] if scores else [],
+        most_listed=MOST_LISTED,
+        classes=sections.classes(scores, run_files.colors_of(scores)),
         matrix=sections.matrix(run_files),
         confusions=sections.confusions(run_files),
         charts=sections.charts(run_files),
         health=run_files.health,
         columns={key: title for key, title in sections.COLUMNS.items() if any(key in row for row in run_files.rows)},
         rows=run_files.rows,
-        images=images[:MOST_LISTED],
-        images_left=max(0, len(images) - MOST_LISTED),
         commands=sections.commands(run_files),
         plan=sections.plan_items(run_files.plan_text),
         settings=run_files.settings_text,

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from unet import raster
 from unet.errors import RasterError
+from unet.report.samples import PANEL_WIDTH, paint_mistakes
 
 IGNORED_COLOR = (255, 255, 255)
 """How samples show pixels that do not count."""
-
-WRONG = np.array([230, 0, 90], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -33,40 +32,42 @@ class Panels:
 
 
 def panels_of(sample: Path) -> Panels | None:
-    """Cut a sample into its three parts and add a fourth: where truth and prediction differ.
+    """Cut a sample into its four panels.
+
+    Older runs kept three; the mistakes are then where the colours of two of them differ.
 
     Returns
     -------
     Panels or None
-        None where the file is not three pictures of one size side by side, or cannot be read.
+        None where the file is not pictures of one size side by side, or cannot be read.
     """
     try:
         whole = raster.read(sample)
     except RasterError:
         return None
-    height, width = whole.shape[0], whole.shape[1] // 3
-    if whole.shape[1] % 3 or whole.shape[2] != 3 or whole.dtype != np.uint8:
+    count = 4 if whole.shape[1] == 4 * PANEL_WIDTH else 3
+    height, width = whole.shape[0], whole.shape[1] // count
+    if whole.shape[1] % count or whole.shape[2] != 3 or whole.dtype != np.uint8:
         return None
-    picture, truth, prediction = (whole[:, number * width : (number + 1) * width] for number in range(3))
+    panels = [whole[:, number * width : (number + 1) * width] for number in range(count)]
+    picture, truth, prediction = panels[:3]
+    mistakes = panels[3] if count == 4 else paint_mistakes(picture, _differences(truth, prediction))
     with TemporaryDirectory() as folder:
         return Panels(
             name=sample.stem.partition("_")[2] or sample.stem,
             picture=_uri(picture, Path(folder) / "picture.jpg"),
             truth=_uri(truth, Path(folder) / "truth.png"),
             prediction=_uri(prediction, Path(folder) / "prediction.png"),
-            mistakes=_uri(mistakes(picture, truth, prediction), Path(folder) / "mistakes.jpg"),
+            mistakes=_uri(mistakes, Path(folder) / "mistakes.png"),  # JPEG would take the red from single pixels
             width=width,
             height=height,
         )
 
 
-def mistakes(picture: NDArray[np.uint8], truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the picture in pale grey with what was predicted wrongly in red; all arrays are (H, W, 3) uint8."""
-    grey = picture.astype(np.float32).mean(axis=2, keepdims=True)
-    pale = np.repeat(0.45 * grey + 0.55 * 255, 3, axis=2)
-    wrong = (truth != prediction).any(axis=2) & (truth != IGNORED_COLOR).any(axis=2)
-    pale[wrong] = 0.2 * pale[wrong] + 0.8 * WRONG
-    return np.asarray(pale.astype(np.uint8))
+def _differences(truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return 1 where two panels (h, w, 3) differ and the first is not of the colour of what does not count."""
+    different = (truth != prediction).any(axis=2) & (truth != IGNORED_COLOR).any(axis=2)
+    return np.asarray(different, dtype=np.float32)
 
 
 def _uri(picture: NDArray[np.uint8], path: Path) -> str:

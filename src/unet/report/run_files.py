@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,14 @@ class RunFiles:
         The model file.
     health : list of dict or None
         health.json: what did not go well, oldest first.
-    samples : tuple of Path
-        Pictures side by side with truth and prediction, the worst first.
+    samples, test_samples : tuple of Path
+        Validation and test pictures side by side with truth, prediction and mistakes, the worst first.
+    test : dict or None
+        test.json: the scores of pictures that neither trained nor chose the weights.
     folds : list of dict
         The mean scores of each part, where the run is a cross-validation.
+    part_sizes : dict of str to int
+        The pictures of each part, as pairs.csv says.
     """
 
     run: Path
@@ -50,11 +55,23 @@ class RunFiles:
     health: list[dict[str, Any]] | None
     samples: tuple[Path, ...]
     folds: tuple[dict[str, Any], ...] = ()
+    test: dict[str, Any] | None = None
+    test_samples: tuple[Path, ...] = ()
+    part_sizes: dict[str, int] = field(default_factory=dict)
 
     @property
-    def colors(self) -> tuple[Color, ...]:
-        """Colours of the classes scored: the model's, or the usual ones."""
-        count = len(self.scores["classes"]) if self.scores else 0
+    def main_scores(self) -> dict[str, Any] | None:
+        """The scores to go by: those of the test pictures, or of the validation pictures where there are none."""
+        return self.scores if self.test is None else self.test
+
+    @property
+    def swings(self) -> bool:
+        """Whether the validations went up and down, so that the best of them is partly luck."""
+        return any(remark["kind"] == "swings" for remark in self.health or ())
+
+    def colors_of(self, scores: dict[str, Any] | None) -> tuple[Color, ...]:
+        """Return the colours of the classes scored: the model's, or the usual ones."""
+        count = len(scores["classes"]) if scores else 0
         known = self.model.labels.colors if self.model else ()
         return (*known, *default_colors(count)[len(known) :])[:count]
 
@@ -80,6 +97,9 @@ def read_run(run: Path) -> RunFiles:
         health=_health(run / "health.json"),
         samples=tuple(sorted((run / "samples").glob("*.png"))),
         folds=_folds(run / "folds.json"),
+        test=_scores(run / "test.json"),
+        test_samples=tuple(sorted((run / "samples" / "test").glob("*.png"))),
+        part_sizes=_part_sizes(run / "pairs.csv"),
     )
 
 
@@ -124,8 +144,11 @@ def _health(path: Path) -> list[dict[str, Any]] | None:
     if not text:
         return None
     try:
-        return [{key: remark[key] for key in ("text", "remedy", "step", "over")} for remark in json.loads(text)]
-    except (ValueError, TypeError, KeyError):
+        return [
+            {"kind": remark.get("kind", ""), **{key: remark[key] for key in ("text", "remedy", "step", "over")}}
+            for remark in json.loads(text)
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError(f"{path} holds no remarks", "those of a training", f"remove {path} to go without") from None
 
 
@@ -137,6 +160,10 @@ def _folds(path: Path) -> tuple[dict[str, Any], ...]:
         )
     except (ValueError, TypeError, KeyError):
         raise InputError(f"{path} holds no folds", "those of a cross-validation") from None
+
+
+def _part_sizes(path: Path) -> dict[str, int]:
+    return dict(Counter(row["part"] for row in csv.DictReader(_text(path).splitlines()) if row.get("part")))
 
 
 def _model(path: Path) -> Bundle | None:

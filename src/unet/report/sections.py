@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -33,14 +35,14 @@ class SamplePanels:
     rank: int | None
 
 
-def samples(run_files: RunFiles) -> list[SamplePanels]:
-    """Return the samples that can be read, the worst first."""
-    images = run_files.scores["images"] if run_files.scores else []
+def samples(scores: dict[str, Any] | None, files: Sequence[Path]) -> list[SamplePanels]:
+    """Return the samples that can be read, the worst first, with what is known of them from scores."""
+    images = scores["images"] if scores else []
     known: dict[str, tuple[int | None, dict[str, Any]]] = {
         image["name"].replace("/", "_"): (rank, image) for rank, image in enumerate(images, start=1)
     }
     result = []
-    for panels in filter(None, map(panels_of, run_files.samples)):
+    for panels in filter(None, map(panels_of, files)):
         rank, image = known.get(panels.name, (None, {}))
         result.append(SamplePanels(panels, image.get("mean_iou"), image.get("pixel_accuracy"), rank))
     return result
@@ -64,25 +66,25 @@ class ClassRow:
     predicted_share: float
 
 
-def classes(run_files: RunFiles) -> list[ClassRow]:
+def classes(scores: dict[str, Any] | None, colors: Sequence[Color]) -> list[ClassRow]:
     """Return the classes in the order of their indices."""
-    if run_files.scores is None:
+    if scores is None:
         return []
-    rows = run_files.scores["confusion"]
+    rows = scores["confusion"]
     total = max(1, sum(map(sum, rows)))
     return [
         ClassRow(
-            name=scores["name"],
+            name=of_class["name"],
             color=css(color),
-            iou=scores["iou"],
-            dice=scores["dice"],
-            precision=scores["precision"],
-            recall=scores["recall"],
-            pixels=scores["pixels"],
+            iou=of_class["iou"],
+            dice=of_class["dice"],
+            precision=of_class["precision"],
+            recall=of_class["recall"],
+            pixels=of_class["pixels"],
             share=sum(rows[index]) / total,
             predicted_share=sum(row[index] for row in rows) / total,
         )
-        for index, (scores, color) in enumerate(zip(run_files.scores["classes"], run_files.colors, strict=True))
+        for index, (of_class, color) in enumerate(zip(scores["classes"], colors, strict=True))
     ]
 
 
@@ -135,6 +137,60 @@ def confusions(run_files: RunFiles, most: int = 6) -> list[Confusion]:
         if i != j and row[j]
     ]
     return sorted(mistakes, key=lambda mistake: -mistake.share)[:most]
+
+
+# ---- test ----
+
+MEANS = {
+    "mean_iou": "mean IoU",
+    "mean_iou_foreground": "mean IoU without {first}",
+    "mean_dice": "mean Dice",
+    "mean_dice_foreground": "mean Dice without {first}",
+    "pixel_accuracy": "pixel accuracy",
+}
+"""Scores of a set of pictures, and what they are called."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A score of the test pictures, its interval, and the same of the validation pictures."""
+
+    name: str
+    value: float | None
+    interval: list[float] | None
+    validation: float | None
+
+
+@dataclass(frozen=True)
+class TestScores:
+    """What the page shows of the pictures that neither trained nor chose the weights."""
+
+    level: str
+    means: list[Mean]
+    classes: list[ClassRow]
+    samples: list[SamplePanels]
+    images: list[dict[str, Any]]
+
+
+def scores_of_test(run_files: RunFiles) -> TestScores | None:
+    """Return the scores and pictures of the test part, or None where the run has none."""
+    scores, validation = run_files.test, run_files.scores or {}
+    if scores is None:
+        return None
+    intervals = scores.get("confidence") or {}
+    first = scores["classes"][0]["name"]
+    means = [
+        Mean(name.format(first=first), scores[key], intervals.get(key), validation.get(key))
+        for key, name in MEANS.items()
+        if key in scores
+    ]
+    return TestScores(
+        level=f"{intervals['level']:.0%}" if any(mean.interval for mean in means) else "",
+        means=means,
+        classes=classes(scores, run_files.colors_of(scores)),
+        samples=samples(scores, run_files.test_samples),
+        images=scores["images"],
+    )
 
 
 # ---- curves ----
@@ -252,6 +308,8 @@ def origin(run_files: RunFiles) -> dict[str, str]:
         path = run_files.run / "model.safetensors"
         result["model file"] = f"{path.name}, {words.file_size(path.stat().st_size)}"
         result |= {title: str(provenance[key]) for key, title in PROVENANCE.items() if key in provenance}
+    if run_files.part_sizes:
+        result["pictures"] = ", ".join(f"{count:,} {part}" for part, count in run_files.part_sizes.items())
     settings = run_files.settings.training
     result["computed"] = f"{settings.precision} on {settings.device}"
     result["run folder"] = str(run_files.run)

@@ -17,11 +17,15 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 def headline(run_files: RunFiles) -> str:
     """Return the one line that says how good the model is."""
-    if run_files.scores is None:
+    scores = run_files.main_scores
+    if scores is None:
         return "This run has not been scored yet"
-    pictures = words.counted(len(run_files.scores["images"]), "picture")
-    name, value = main_score(run_files.scores)
-    return f"{name} {words.score(value)} on {pictures} held back from training"
+    pictures = words.counted(len(scores["images"]), "picture")
+    name, value = main_score(scores)
+    if run_files.test is not None:
+        return f"{name} {words.score(value)} on {pictures} that neither trained nor chose the weights"
+    luck = ", the best of validations that swing" if run_files.swings else ""
+    return f"{name} {words.score(value)} on {pictures} held back from training{luck}"
 
 
 def main_score(scores: dict[str, Any]) -> tuple[str, float | None]:
@@ -44,7 +48,8 @@ def story(run_files: RunFiles) -> str:
         network = f"A {network_name(run_files.settings.model.architecture)}"
     times = f" {len(run_files.folds)} times" if run_files.folds else ""
     sentences = [f"{network} was trained{times}"]
-    names = [scores["name"] for scores in run_files.scores["classes"]] if run_files.scores else []
+    scores, validation = run_files.main_scores, run_files.scores
+    names = [of_class["name"] for of_class in scores["classes"]] if scores else []
     if names:
         sentences[0] += f" to tell {words.listed(names)} apart"
     data = run_files.settings.data.root or run_files.settings.data.images
@@ -55,8 +60,12 @@ def story(run_files: RunFiles) -> str:
     seconds = _last(run_files, "seconds")
     if seconds:
         sentences[0] += f", for {words.duration(seconds)}"
-    if run_files.scores:
+    if run_files.test is None and validation:
         sentences.append("The pictures scored here were not trained on, but chose which weights were kept")
+    elif validation:
+        pictures = words.counted(len(validation["images"]), "validation picture")
+        value = words.score(main_score(validation)[1])
+        sentences.append(f"On the {pictures}, which chose the weights, this score is {value}")
     return ". ".join(sentences) + "."
 
 
@@ -71,7 +80,7 @@ def _last(run_files: RunFiles, key: str) -> float | None:
 
 @dataclass(frozen=True)
 class KeyFigure:
-    """A figure of the first screen: what it is, the figure, what to know detail it."""
+    """A figure of the first screen: what it is, the figure, what to know about it."""
 
     name: str
     value: str
@@ -81,16 +90,15 @@ class KeyFigure:
 def key_figures(run_files: RunFiles) -> list[KeyFigure]:
     """Return the figures of the first screen."""
     figures = []
-    if run_files.scores:
-        scores = run_files.scores
-        without = words.score(scores.get("mean_iou_foreground"))
-        dice = words.score(scores.get("mean_dice_foreground"))
+    if scores := run_files.main_scores:
+        intervals = scores.get("confidence") or {}
         first = scores["classes"][0]["name"]
-        figures += [
-            KeyFigure("mean IoU", words.score(scores["mean_iou"]), f"{without} without {first}"),
-            KeyFigure("mean Dice", words.score(scores["mean_dice"]), f"{dice} without {first}"),
-            KeyFigure("pixel accuracy", words.percent(scores["pixel_accuracy"]), "of all pixels right"),
-        ]
+        for key, name in (("mean_iou", "mean IoU"), ("mean_dice", "mean Dice")):
+            without = f"{words.score(scores.get(f'{key}_foreground'))} without {first}"
+            figures.append(KeyFigure(name, words.score(scores[key]), _interval(intervals, key) or without))
+        accuracy = words.percent(scores["pixel_accuracy"])
+        detail = _interval(intervals, "pixel_accuracy") or "of all pixels right"
+        figures.append(KeyFigure("pixel accuracy", accuracy, detail))
     steps, seconds = _last(run_files, "step"), _last(run_files, "seconds")
     if steps and seconds:
         speed = _last(run_files, "pictures_per_second")
@@ -99,18 +107,27 @@ def key_figures(run_files: RunFiles) -> list[KeyFigure]:
     return figures
 
 
+def _interval(intervals: dict[str, Any], key: str) -> str:
+    """Return an interval in words, or nothing where there is none."""
+    if not intervals.get(key):
+        return ""
+    low, high = map(words.score, intervals[key])
+    return f"{low} to {high} ({intervals['level']:.0%} interval)"
+
+
 def notes(run_files: RunFiles) -> list[str]:
     """Return what a reader of the scores has to know, in sentences."""
-    if run_files.scores is None:
+    scores = run_files.main_scores
+    if scores is None:
         return ["Scores appear here once the run has been validated."]
     sentences = []
-    rows = run_files.scores["confusion"]
+    rows = scores["confusion"]
     predicted = [sum(row[index] for row in rows) for index in range(len(rows))]
-    named = list(zip(run_files.scores["classes"], predicted, strict=True))
-    never = [scores["name"] for scores, pixels in named if scores["pixels"] and not pixels]
-    absent = [scores["name"] for scores, _ in named if not scores["pixels"]]
-    only = [scores["name"] for scores, pixels in named if pixels]
-    if len(only) == 1 and len([scores for scores, _ in named if scores["pixels"]]) > 1:
+    named = list(zip(scores["classes"], predicted, strict=True))
+    never = [of_class["name"] for of_class, pixels in named if of_class["pixels"] and not pixels]
+    absent = [of_class["name"] for of_class, _ in named if not of_class["pixels"]]
+    only = [of_class["name"] for of_class, pixels in named if pixels]
+    if len(only) == 1 and len([of_class for of_class, _ in named if of_class["pixels"]]) > 1:
         sentences.append(
             f"The model has collapsed: it answers {only[0]} for every pixel. Train longer, lower the learning "
             "rate, or turn class_weights on."
@@ -122,10 +139,15 @@ def notes(run_files: RunFiles) -> list[str]:
             f"Not in the pictures scored: {words.listed(absent)}. They have no scores ({words.DASH}) and do not "
             "enter the means."
         )
-    pictures = len(run_files.scores["images"])
+    pictures = len(scores["images"])
     if pictures < FEW:
         sentences.append(
             f"{words.counted(pictures, 'picture')} {'is' if pictures == 1 else 'are'} few to score on: expect other "
             "pictures to score differently."
+        )
+    if run_files.swings:
+        sentences.append(
+            "Validations swing from one to the next. The weights kept are those of the best one, so its scores are "
+            f"optimistic{'; those of the test pictures are not' if run_files.test is not None else ''}."
         )
     return sentences

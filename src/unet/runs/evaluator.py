@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -17,108 +19,148 @@ from torch import nn
 import unet
 from unet import bundle
 from unet.bundle import Bundle
-from unet.config import Config
 from unet.data.pairs import Pair
-from unet.devices import Compute
 from unet.files import write_json
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
-from unet.runs.finish import sample
-from unet.runs.source import Source
+from unet.plan.record import RunRecord
+from unet.runs.finish import draw_sample
+from unet.runs.folder import MODEL
 from unet.terminal.display import Display
-from unet.training.checkpoint import Progress
 from unet.training.job import Validation
+from unet.training.state import LoopState
 
-MOST_COMPARED = 8
+MAX_COMPARED = 8
 """Training pictures that are scored beside the validation pictures, to tell what was learned by heart."""
+
+EVALUATION = "evaluation.json"
 
 
 @dataclass
 class Evaluator:
-    """Scores networks as a user would be shown their masks, and keeps the last one scored when told to.
+    """Scores networks as a user would be shown their masks, and keeps the last one scored when asked to.
 
     Attributes
     ----------
-    run : Path
+    folder : Path
         The run folder.
-    template : Bundle
-        The model file but for its weights.
-    source : Source
-    resolved : Config
-    compute : Compute
+    record : RunRecord
+    train, val : sequence of Pair
     display : Display
     scores : dict
         Of the last validation, as in evaluation.json.
     """
 
-    run: Path
-    template: Bundle
-    source: Source
-    resolved: Config
-    compute: Compute
+    folder: Path
+    record: RunRecord
+    train: Sequence[Pair]
+    val: Sequence[Pair]
     display: Display
     scores: dict[str, Any] = field(default_factory=dict)
 
     @property
     def compared(self) -> Sequence[Pair]:
         """Training pictures that are scored at the end, evenly spread."""
-        train, val = self.source.train, self.source.val
-        return train[:: ceil(len(train) / min(MOST_COMPARED, len(val)))]
+        return self.train[:: ceil(len(self.train) / min(MAX_COMPARED, len(self.val)))]
 
-    def as_bundle(self, network: nn.Module, **about: Any) -> Bundle:
+    def as_bundle(self, network: nn.Module, **changes: Any) -> Bundle:
         """Return the model file of the weights as they are now."""
         state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-        return replace(self.template, state=state, **about)
+        return replace(empty_bundle(self.record), state=state, **changes)
 
     def validate(self, network: nn.Module) -> Validation:
         """Score the validation pictures."""
-        source, training = self.source, self.resolved.training
+        labels, training = self.record.labels, self.record.config.training
         predictor = self._predictor(network)
-        counts = evaluation.count(predictor, source.val, source.labels, self.display.validating)
-        scores = self.scores = evaluation.summarise(counts, source.val, source.labels)
+        counts = evaluation.count(predictor, self._validated, self.display.validating)
+        scores = self.scores = evaluation.summarise(counts, self.val, labels)
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
-        pictures = {"validation": sample(predictor, source.val[0], source.labels)} if training.trackers else {}
+        pictures = {"validation": draw_sample(predictor, self.val[0], labels)} if training.trackers else {}
         total = np.sum(counts, axis=0)
         return Validation(scores[training.best_by] or 0.0, values, pictures, total, tuple(_ious(scores)))
 
     def score_trained(self, network: nn.Module) -> list[float]:
         """Return the mean IoU of some training pictures."""
-        counts = evaluation.count(self._predictor(network), self.compared, self.source.labels, self.display.validating)
-        return _ious(evaluation.summarise(counts, self.compared, self.source.labels))
+        labels = self.record.labels
+        examples = evaluation.EvaluationSet(self.compared, labels, self.record.preprocessing, cache_bytes=0)
+        counts = evaluation.count(self._predictor(network), examples, self.display.validating)
+        return _ious(evaluation.summarise(counts, self.compared, labels))
 
-    def keep(self, network: nn.Module, progress: Progress) -> None:
-        """Write the model file of a network that has just been validated, and its scores."""
+    def keep(self, network: nn.Module, state: LoopState) -> None:
+        """Write the model file of a network that has just been validated, and its scores.
+
+        The scores of all pictures come first, under the number of the step: whichever model file is there, its
+        scores are there too.
+        """
         scores = {key: value for key, value in self.scores.items() if key not in ("images", "confusion")}
-        about = provenance(self.resolved, progress, self.source)
-        bundle.save(self.as_bundle(network, scores=scores, provenance=about), self.run / "model.safetensors")
-        write_json(self.run / "evaluation.json", self.scores)
+        write_json(evaluation_file(self.folder, state.step), self.scores, durable=True)
+        model = self.as_bundle(network, scores=scores, provenance=self._provenance(state))
+        bundle.save(model, self.folder / MODEL)
+        write_json(self.folder / EVALUATION, self.scores)
+        for path in self.folder.glob("checkpoints/evaluation-*.json"):
+            if path != evaluation_file(self.folder, state.step):
+                path.unlink(missing_ok=True)
 
     def _predictor(self, network: nn.Module) -> Predictor:
-        exact = self.compute.precision == "32-true"
-        return Predictor(self.as_bundle(network), device=str(self.compute.device), exact=exact)
+        compute = self.record.compute
+        return Predictor.from_network(
+            network,
+            empty_bundle(self.record),
+            device=str(compute.device),
+            exact=compute.precision == "32-true",
+            notify=self.display.notify,
+        )
+
+    @cached_property
+    def _validated(self) -> evaluation.EvaluationSet:
+        return evaluation.EvaluationSet(self.val, self.record.labels, self.record.preprocessing)
+
+    def _provenance(self, state: LoopState) -> dict[str, Any]:
+        """Return where a model comes from: settings, data, versions, date."""
+        return {
+            "unet": unet.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "step": state.step,
+            "seconds": round(state.seconds, 1),
+            "train_pictures": len(self.train),
+            "val_pictures": len(self.val),
+            "config": self.record.config.model_dump(mode="json", exclude_none=True),
+        }
+
+
+def empty_bundle(record: RunRecord) -> Bundle:
+    """Return the model file of a run but for its weights and scores."""
+    return Bundle(
+        record.spec, record.file_labels, record.preprocessing, threshold=None, scores={}, provenance={}, state={}
+    )
+
+
+def evaluation_file(folder: Path, step: int) -> Path:
+    """Return the file with the scores of the model of a step."""
+    return folder / "checkpoints" / f"evaluation-{step}.json"
+
+
+def kept_model(folder: Path, record: RunRecord) -> tuple[float, int]:
+    """Return the score of the best weights of a run so far and their step, -1 and 0 where it has none."""
+    if not (folder / MODEL).exists():
+        return -1.0, 0
+    model = bundle.load(folder / MODEL)
+    return float(model.scores.get(record.config.training.best_by) or 0.0), int(model.provenance.get("step", 0))
+
+
+def read_evaluation(folder: Path, model: Bundle) -> dict[str, Any] | None:
+    """Return the scores of all pictures that belong to a model file, None where they are lost."""
+    for path in (evaluation_file(folder, int(model.provenance.get("step", -1))), folder / EVALUATION):
+        try:
+            scores = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+        if all(scores.get(key) == value for key, value in model.scores.items()):
+            return scores
+    return None
 
 
 def _ious(scores: dict[str, Any]) -> list[float]:
     return [image["mean_iou"] for image in scores["images"] if image["mean_iou"] is not None]
-
-
-def kept_score(run: Path, resolved: Config) -> float:
-    """Return the score of the best weights of a run so far, -1 where it has none."""
-    path = run / "model.safetensors"
-    scores = bundle.load(path).scores if path.exists() else {}
-    return float(scores.get(resolved.training.best_by) or -1.0)
-
-
-def provenance(resolved: Config, progress: Progress, source: Source) -> dict[str, Any]:
-    """Return where a model comes from: settings, data, versions, date."""
-    return {
-        "unet": unet.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "step": progress.step,
-        "seconds": round(progress.seconds, 1),
-        "train_pictures": len(source.train),
-        "val_pictures": len(source.val),
-        "config": resolved.model_dump(mode="json", exclude_none=True),
-    }

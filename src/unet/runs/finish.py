@@ -1,68 +1,66 @@
-"""The end of a run: pictures to look at, and the report."""
+"""The end of a run: the scores of the kept model, of the test part, pictures to look at, and the report."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unet import bundle, raster
+from unet import raster
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
+from unet.files import write_json
+from unet.inference import evaluation
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
-from unet.preprocessing import match_bands
-from unet.report.page import write_report
-from unet.runs.source import Source
+from unet.metrics.resampling import confidence
+from unet.report.samples import sample_panels
+from unet.runs.folder import DRAWN
 
-SAMPLES = 6
+MAX_SAMPLES = 6
 """Pictures shown in the report, from the worst to the best."""
 
-SAMPLE_WIDTH = 480
-"""Pixels of one picture of a sample."""
+TEST = "test.json"
 
 
-def finish_run(run: Path, source: Source, device: str) -> tuple[Path, dict[str, Any]]:
-    """Draw samples with the best model of a run and write the report.
+def score_test_part(
+    folder: Path, predictor: Predictor, pairs: Sequence[Pair], labels: Labels, progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Score the pictures that neither trained a model nor chose its weights; write test.json and pictures of them."""
+    examples = evaluation.EvaluationSet(pairs, labels, predictor.bundle.preprocessing, cache_bytes=0)
+    counts = evaluation.count(predictor, examples, progress)
+    scores = {**evaluation.summarise(counts, pairs, labels), "confidence": confidence(counts)}
+    write_json(folder / TEST, scores)
+    draw_samples(folder / "samples" / "test", predictor, pairs, labels, scores)
+    return scores
 
-    Returns
-    -------
-    Path, dict
-        The report, and the scores of evaluation.json.
-    """
-    scores = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
-    best = bundle.load(run / "model.safetensors")
-    predictor = Predictor(best, device=device)
-    pairs = {pair.name: pair for pair in source.val}
-    ranked = [image["name"] for image in scores["images"]]
-    places = sorted({round(place) for place in np.linspace(0, len(ranked) - 1, min(SAMPLES, len(ranked)))})
+
+def clear_test_part(folder: Path) -> None:
+    """Delete what `score_test_part` has written of an earlier model."""
+    for path in (folder / TEST, *folder.glob(f"samples/test/{DRAWN}")):
+        path.unlink(missing_ok=True)
+
+
+def draw_samples(
+    folder: Path, predictor: Predictor, pairs: Sequence[Pair], labels: Labels, scores: dict[str, Any]
+) -> None:
+    """Draw some pictures that were scored, from the worst to the best; those of earlier sessions go."""
+    for old in folder.glob(DRAWN):
+        old.unlink()
+    by_name = {pair.name: pair for pair in pairs}
+    ranked = [image["name"] for image in scores["images"] if image["name"] in by_name]
+    places = sorted({round(place) for place in np.linspace(0, len(ranked) - 1, min(MAX_SAMPLES, len(ranked)))})
     for rank, place in enumerate(places):
         name = ranked[place].replace("/", "_")
-        raster.write_picture(
-            run / "samples" / f"{rank:02d}_{name}.png", sample(predictor, pairs[ranked[place]], source.labels)
-        )
-    page = write_report(run)
-    return page, scores
+        picture = draw_sample(predictor, by_name[ranked[place]], labels)
+        raster.write_picture(folder / f"{rank:02d}_{name}.png", picture)
 
 
-def sample(predictor: Predictor, pair: Pair, labels: Labels) -> NDArray[np.uint8]:
-    """Return picture, truth and prediction side by side, as one picture (H, W, 3)."""
-    data_range = predictor.bundle.preprocessing.data_range
+def draw_sample(predictor: Predictor, pair: Pair, labels: Labels) -> NDArray[np.uint8]:
+    """Return picture, truth, prediction and mistakes side by side, as `sample_panels` draws them."""
     picture, target = read_pair(pair, labels)
     predicted = predictor.predict(picture).indices
-    panels = (_viewable(picture, data_range), labels.colorize(target), labels.colorize(predicted))
-    return np.asarray(np.hstack([_reduced(panel) for panel in panels]), dtype=np.uint8)
-
-
-def _viewable(picture: NDArray[Any], data_range: float) -> NDArray[np.uint8]:
-    rgb = match_bands(picture[..., :1] if picture.shape[2] not in (1, 2, 3, 4) else picture, 3)
-    return np.asarray(np.clip(rgb.astype(np.float32) / data_range * 255, 0, 255), dtype=np.uint8)
-
-
-def _reduced(panel: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height = max(1, round(panel.shape[0] * SAMPLE_WIDTH / panel.shape[1]))
-    how = "area" if panel.shape[1] > SAMPLE_WIDTH else "nearest"
-    return np.asarray(raster.resize(panel, height, SAMPLE_WIDTH, how), dtype=np.uint8)
+    return sample_panels(picture, target, predicted, labels, predictor.bundle.preprocessing.data_range)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from unet import config, devices, losses, models, trackers
 from unet.config import Config, DataConfig, ModelConfig
-from unet.errors import ConfigError, InputError
+from unet.errors import ConfigError
 from unet.models import ModelSpec
 from unet.models.backbones import description
 from unet.models.spec import ENCODERS, require
@@ -31,6 +31,10 @@ class DataFlags(TypedDict, total=False):
         What a mask's name has more than its picture's; found out if left out.
     val : str
         Share of the pictures ("0.15"), a folder or a list file to validate on.
+    test : str
+        The same for pictures that are scored once, at the end: they neither train nor choose the weights.
+    keep : sequence of str
+        Classes whose finest detail the scale must not lose.
     group : str
         Regular expression; pictures with the same match stay on one side of the split.
     classes : Path
@@ -47,6 +51,8 @@ class DataFlags(TypedDict, total=False):
     masks: Path | None
     mask_suffix: str | None
     val: str | None
+    test: str | None
+    keep: Sequence[str]
     group: str | None
     classes: Path | None
     mask_values: Sequence[Any] | None
@@ -78,7 +84,7 @@ class TrainFlags(DataFlags, total=False):
     trackers: Sequence[str]
 
 
-def from_flags(data: Path | None = None, **said: Unpack[TrainFlags]) -> dict[str, dict[str, Any]]:
+def from_flags(data: Path | None = None, **flags: Unpack[TrainFlags]) -> dict[str, dict[str, Any]]:
     """Return what flags say, as {section: {key: value}}; what they leave open is left out.
 
     Raises
@@ -88,11 +94,11 @@ def from_flags(data: Path | None = None, **said: Unpack[TrainFlags]) -> dict[str
     TypeError
         There is no such flag.
     """
-    if unknown := said.keys() - TrainFlags.__optional_keys__:
+    if unknown := flags.keys() - TrainFlags.__optional_keys__:
         raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))}")
     given: dict[str, dict[str, Any]] = {"data": {}, "training": {}}
-    for key, value in {"root": data, **said}.items():
-        if value is None or value is False:
+    for key, value in {"root": data, **flags}.items():
+        if value is None or value is False or value == ():
             continue
         if key == "time":
             given["training"]["seconds"] = config.parse_duration(str(value))
@@ -119,21 +125,20 @@ def gather(given: Mapping[str, Mapping[str, Any]], config_file: Path | None, ass
     return settings.updated(changes)
 
 
-def settings_of_run(run: Path, said: Mapping[str, Any]) -> Config:
-    """Return the settings of a run that is to go on, beside which nothing else may be said.
+def refuse_beside_resume(given: Mapping[str, Mapping[str, Any]], others: Mapping[str, Any]) -> None:
+    """Make sure that nothing is said beside --resume: the run was decided when it began.
 
     Raises
     ------
-    InputError
-        The folder holds no run, or something else was said.
+    ConfigError
+        Something is.
     """
-    path = run / "config.toml"
-    if not path.is_file():
-        raise InputError(f"{run} {'holds no config.toml' if run.is_dir() else 'is no folder'}", "the folder of a run")
-    more = [key for key, value in said.items() if value is not None]
+    values = {key: value for section in given.values() for key, value in section.items()} | dict(others)
+    more = [key for key, value in values.items() if value is not None]
     if more:
-        raise ConfigError(f"--resume together with {', '.join(more)}", "--resume RUN alone", f"change {path} instead")
-    return config.load_toml(path)
+        raise ConfigError(
+            f"--resume together with {', '.join(more)}", "--resume RUN alone", "change config.toml in the run instead"
+        )
 
 
 def of_model(wanted: Config, spec: ModelSpec, path: Path) -> Config:
@@ -147,10 +152,10 @@ def of_model(wanted: Config, spec: ModelSpec, path: Path) -> Config:
     have = {key: getattr(spec, key) for key in ("architecture", *models.SETTINGS[spec.architecture])}
     usual = ModelConfig()
     for key, value in have.items():
-        said = getattr(wanted.model, key)
-        if said not in (value, getattr(usual, key)):
+        wish = getattr(wanted.model, key)
+        if wish not in (value, getattr(usual, key)):
             known = "the one" if key == "encoder" else value
-            raise ConfigError(f"{key} = {said}", f"{known}, as in {path}", f"leave out {key}, or --load")
+            raise ConfigError(f"{key} = {wish}", f"{known}, as in {path}", f"leave out {key}, or --load")
     return wanted.updated({"model": have})
 
 
@@ -166,10 +171,10 @@ def check(wanted: Config) -> None:
     """
     losses.parse(wanted.training.loss or losses.DEFAULT_LOSS)
     trackers.require(wanted.training.trackers)
-    devices.candidates(devices.pick(wanted.training.device), wanted.training.precision)
+    devices.choose(devices.pick(wanted.training.device), wanted.training.precision)
     architecture = wanted.model.architecture
-    said = wanted.model.model_dump(exclude_none=True, exclude={"architecture", "outputs"})
-    require(architecture, said)
+    given = wanted.model.model_dump(exclude_none=True, exclude={"architecture", "outputs"})
+    require(architecture, given)
     if architecture in ENCODERS:
         description(wanted.model.encoder or "", architecture)
     else:

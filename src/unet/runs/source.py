@@ -2,46 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from unet.config import Config, DataConfig
+from unet.data.class_counts import class_counts
+from unet.data.duplicates import alike_groups
 from unet.data.finding import Finding, stop_on_errors
 from unet.data.fingerprint import Fingerprint, fingerprint
+from unet.data.hashing import RecordedFile, stamp
 from unet.data.inspection.files import unpaired
 from unet.data.inspection.survey import Survey, survey
 from unet.data.manifest import DEFAULT_VAL, Description, describe
 from unet.data.pairs import Pair, pair_up
 from unet.data.parts import in_parts
 from unet.data.prepared import index_labels, prepare_pairs
-from unet.data.scan import scan
-from unet.data.splitting import split
+from unet.data.scan import Scan, scan
+from unet.data.splitting import Split, split
 from unet.errors import ConfigError, DataError, InputError
 from unet.labels import Labels, default_colors, default_names
 from unet.terminal.display import Display
 
+Parts = dict[str, tuple[Pair, ...]]
+"""Pairs by part: "train", "val" and "test" as far as folders or lists say them, or "all"."""
+
 
 @dataclass(frozen=True)
 class Source:
-    """Pairs to train and to validate on, the class table, and what the training pictures are like.
+    """Pairs to train, validate and test on, the class table, and what the training pictures are like.
 
-    `labels` says how the pairs' masks are read, `own_labels` how the masks of the data set itself are: the values
-    that the model file must know. They differ where the data set was prepared.
+    Attributes
+    ----------
+    train, val, test : tuple of Pair
+        As training reads them; there may be none to test on.
+    labels : Labels
+        How their masks are read.
+    file_labels : Labels
+        How the masks of the data set itself are: the values that the model file must know. They differ where the
+        data set was prepared.
+    fingerprint : Fingerprint
+        Of the training pictures: a plan must not know those that it is checked on.
+    files : mapping of Path to RecordedFile
+        The user's pictures and masks.
+    origins : mapping of Pair to Pair
+        What each prepared pair was made from.
+    prepared : {"", "parts", "all"}
+        As in `unet.plan.record.RunRecord`.
+    tile : (int, int) or None
     """
 
     train: tuple[Pair, ...]
     val: tuple[Pair, ...]
+    test: tuple[Pair, ...]
     labels: Labels
-    own_labels: Labels
+    file_labels: Labels
     fingerprint: Fingerprint
+    files: Mapping[Path, RecordedFile]
+    origins: Mapping[Pair, Pair]
+    prepared: str = ""
+    tile: tuple[int, int] | None = None
 
 
-def read_source(settings: DataConfig, classes: int | None, seed: int, display: Display, prepared: Path) -> Source:
+def read_source(
+    settings: DataConfig, classes: int | None, seed: int, display: Display, folder: Path, *, stratified: bool = True
+) -> Source:
     """Find, check, prepare and split the pairs that the settings or a `dataset.toml` name.
 
-    The folder `prepared` is used where masks or pictures have to be made ready first.
+    Parameters
+    ----------
+    settings : DataConfig
+    classes : int or None
+        How many outputs the network is to have.
+    seed : int
+    display : Display
+    folder : Path
+        For masks and pictures that have to be made ready first.
+    stratified : bool
+        A random split puts every class on both sides, and pictures that look alike on one.
 
     Raises
     ------
@@ -50,29 +89,49 @@ def read_source(settings: DataConfig, classes: int | None, seed: int, display: D
     DataError
         Pictures or masks that cannot be used, all of them in one message.
     """
-    found = survey_of(settings, seed, display)
-    labels = own_labels = with_classes(found.usable_labels(place(settings)), classes)
-    for finding in found.findings:
+    surveyed = survey_of(settings, seed, display, stratified=stratified)
+    labels = file_labels = with_classes(surveyed.usable_labels(place(settings)), classes)
+    for finding in surveyed.findings:
         if finding.severity == "warning":
-            display.say(f"warning: {finding.line()}")
-    about, train, val, seen = found.description, found.train, found.val, found.scan
-    if about.roi or about.tile or (about.file and labels.is_rgb):
-        labels = index_labels(own_labels)
-        parts = {"train": train, "val": val} if val else {"all": train}
-        parts = prepare_parts(parts, own_labels, prepared, about.tile, display)
-        train, val = held_out(parts, about, seed)
+            display.notify(f"warning: {finding.line()}")
+    description, scanned = surveyed.description, surveyed.scan
+    held = Split(surveyed.train, surveyed.val, surveyed.test)
+    files = {**_recorded_files(scanned)}
+    origins: dict[Pair, Pair] = {}
+    prepared = ""
+    if description.roi or description.tile or (description.file and labels.is_rgb):
+        labels = index_labels(file_labels)
+        prepared = "parts" if held.val else "all"
+        parts = {"train": held.train, "val": held.val, "test": held.test} if held.val else {"all": held.train}
+        ready, origins = prepare_parts(
+            {part: pairs for part, pairs in parts.items() if pairs}, file_labels, folder, description.tile, display
+        )
+        held = held_out(ready, description, seed) if "all" in ready else _as_split(ready)
         with display.counting("reading prepared masks") as progress:
-            seen = scan((*train, *val), progress=progress)
-    figures = fingerprint(seen.part(train), labels)  # a plan must not know the pictures it is checked on
+            scanned = scan((*held.train, *held.val), progress=progress)
+    figures = fingerprint(scanned.part(held.train), labels)
     shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, figures.class_shares, strict=True))
-    display.say(f"{len(train)} pairs to train on, {len(val)} to validate on, {len(labels)} classes: {shares}")
-    return Source(train, val, labels, own_labels, figures)
+    tested = f", {len(held.test)} to test on" if held.test else ""
+    display.notify(
+        f"{len(held.train)} pairs to train on, {len(held.val)} to validate on{tested}, {len(labels)} classes: {shares}"
+    )
+    return Source(
+        held.train, held.val, held.test, labels, file_labels, figures, files, origins, prepared, description.tile
+    )
+
+
+def _recorded_files(scanned: Scan) -> dict[Path, RecordedFile]:
+    files: dict[Path, RecordedFile] = {}
+    for pair, picture, mask in zip(scanned.pairs, scanned.pictures, scanned.masks, strict=True):
+        for path, stats in ((pair.image, picture), (pair.mask, mask)):
+            files[path] = RecordedFile(path.absolute(), stats.content_hash, stamp(path))
+    return files
 
 
 def prepare_parts(
-    parts: Mapping[str, tuple[Pair, ...]], labels: Labels, folder: Path, tile: tuple[int, int] | None, display: Display
-) -> dict[str, tuple[Pair, ...]]:
-    """Return the prepared pairs of the parts that are trained and validated on; see `unet.data.prepared`."""
+    parts: Parts, labels: Labels, folder: Path, tile: tuple[int, int] | None, display: Display
+) -> tuple[Parts, dict[Pair, Pair]]:
+    """Return the prepared pairs of all parts, and what each was made from; see `unet.data.prepared`."""
     with display.counting("preparing masks") as progress:
         made = prepare_pairs(parts, labels, folder, tile=tile, progress=progress)
     if not any(made.parts.values()):
@@ -80,79 +139,132 @@ def prepare_parts(
     pictures, count = (sum(map(len, some.values())) for some in (parts, made.parts))
     what = f"{pictures} cut into {count} blocks of about {tile[0]} x {tile[1]} pixels" if tile else f"{count} prepared"
     rest = f"; {made.left_out} in which no pixel counts left out" if made.left_out else ""
-    display.say(f"pictures: {what}, in {folder}{rest}")
-    return made.parts
+    display.notify(f"pictures: {what}, in {folder}{rest}")
+    origins: dict[Pair, Pair] = {}
+    for part, pairs in made.parts.items():
+        sources = {pair.name: pair for pair in parts[part]}
+        origins |= {pair: sources.get(pair.name) or sources[pair.name.rpartition("@")[0]] for pair in pairs}
+    return made.parts, origins
+
+
+def _as_split(parts: Parts) -> Split:
+    train, val = parts.get("train", ()), parts.get("val", ())
+    if not train or not val:
+        raise DataError(f"{len(train)} pictures to train on and {len(val)} held out", "at least one of each")
+    return Split(train, val, parts.get("test", ()))
 
 
 def held_out(
-    parts: Mapping[str, tuple[Pair, ...]], about: Description, seed: int
-) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
-    """Return the pairs to train and to validate on: as folders or lists say, or a share.
+    parts: Parts,
+    description: Description,
+    seed: int,
+    classes: Mapping[Pair, frozenset[int]] | None = None,
+    alike: Sequence[Collection[Pair]] = (),
+) -> Split:
+    """Return the pairs to train, validate and test on: as folders or lists say, or shares.
+
+    Parameters
+    ----------
+    parts : dict of str to tuple of Pair
+    description : Description
+    seed : int
+    classes, alike
+        As in `unet.data.splitting.split`.
 
     Raises
     ------
     DataError
         Nothing is left on one side.
     """
+    shares = {part: share for part in ("val", "test") if isinstance(share := getattr(description, part), float)}
     if {"train", "val"} <= parts.keys():
-        train, val = parts["train"], parts["val"]
-        if not train or not val:
-            raise DataError(f"{len(train)} pictures to train on and {len(val)} held out", "at least one of each")
-        return train, val
+        parted = _as_split(parts)
+        if "test" not in shares:
+            return parted
+        held = split(parted.train, val=shares["test"], group=description.group, seed=seed, classes=classes, alike=alike)
+        return Split(held.train, parted.val, held.val)
     pairs = parts.get("all") or parts.get("train") or ()
     if not pairs:
         raise ConfigError(f"only {', '.join(parts)} pairs", "pairs to train on")
-    share = about.val if isinstance(about.val, float) else DEFAULT_VAL
-    return split(pairs, val=share, group=about.group, seed=seed)
+    held = split(
+        pairs, val=shares.get("val", DEFAULT_VAL), test=shares.get("test", 0.0), group=description.group, seed=seed,
+        classes=classes, alike=alike,
+    )  # fmt: skip
+    return held if held.test else replace(held, test=parts.get("test", ()))
 
 
-def survey_of(settings: DataConfig, seed: int, display: Display, *, patient: bool = False) -> Survey:
-    """Find, split, read and check the pairs of a data set.
+def survey_of(
+    settings: DataConfig, seed: int, display: Display, *, patient: bool = False, stratified: bool = True
+) -> Survey:
+    """Find, read, check and split the pairs of a data set.
 
     Parameters
     ----------
     patient : bool
         Go on where the pairs cannot be split as the settings say; that is then one of the findings.
+    stratified : bool
+        As in `read_source`.
 
     Raises
     ------
     ConfigError, DataError
         There are no such folders, or no pairs, or no such split.
     """
-    about = describe(settings)
-    if about.file is not None:
-        display.say(f"the data set is as {about.file} says")
-    paired = pair_up(about.root, images=about.images, masks=about.masks, mask_suffix=about.mask_suffix)
+    description = describe(settings)
+    if description.file is not None:
+        display.notify(f"the data set is as {description.file} says")
+    paired = pair_up(
+        description.root, images=description.images, masks=description.masks, mask_suffix=description.mask_suffix
+    )
     known = unpaired(paired, Path(place(settings)))
-    everything = tuple(pair for pairs in paired.parts.values() for pair in pairs)
-    if not everything:
+    if not any(paired.parts.values()):
         stop_on_errors(known, place(settings))
-    train: tuple[Pair, ...] = everything
-    val: tuple[Pair, ...] = ()
+    parts: Parts = dict(paired.parts)
     try:
-        parts = in_parts(paired.parts, about, display.say)
-        if about.tile and "val" not in parts:  # a share of the blocks is held out, once they are cut
-            train = parts.get("all") or parts["train"]
-        else:
-            train, val = held_out(parts, about, seed)
+        parts = in_parts(paired.parts, description, display.notify)
     except InputError as error:
         if not patient:
             raise
         known.append(Finding.of(error, "split"))
+    read = {part: pairs for part, pairs in parts.items() if part != "test" or settings.test is not None}
     with display.counting("reading masks and pictures") as progress:
-        seen = scan((*train, *val), progress=progress)
-    return survey(seen, train, val, about, settings, known)
+        scanned = scan(tuple(pair for pairs in read.values() for pair in pairs), progress=progress)
+
+    def hold_out(labels: Labels | None) -> tuple[Split, list[Finding]]:
+        pairs = tuple(pair for held in read.values() for pair in held)
+        if description.tile and "val" not in read:  # shares of the blocks are held out, once they are cut
+            return Split(read.get("all") or read.get("train") or pairs, (), ()), []
+        classes: dict[Pair, frozenset[int]] | None = None
+        alike: Sequence[Collection[Pair]] = ()
+        if stratified and labels is not None:
+            classes, alike = classes_of(scanned, labels), alike_groups(scanned)
+        try:
+            return held_out(read, description, seed, classes, alike), []
+        except InputError as error:
+            if not patient:
+                raise
+            return Split(pairs, (), ()), [Finding.of(error, "split")]
+
+    return survey(scanned, description, settings, hold_out, known)
 
 
-def data_config(**said: Any) -> DataConfig:
-    """Return the settings of the data that a command was given, by their names in `DataConfig`; None: not said.
+def classes_of(scanned: Scan, labels: Labels) -> dict[Pair, frozenset[int]]:
+    """Return the classes that occur in each mask."""
+    return {
+        pair: frozenset(index for index, count in enumerate(class_counts(mask, labels)[: len(labels)]) if count)
+        for pair, mask in zip(scanned.pairs, scanned.masks, strict=True)
+    }
+
+
+def data_config(**flags: Any) -> DataConfig:
+    """Return the settings of the data that a command was given, by their names in `DataConfig`; None: not given.
 
     Raises
     ------
     ConfigError
         They do not hold.
     """
-    plain = {key: str(value) if isinstance(value, Path) else value for key, value in said.items() if value is not None}
+    plain = {key: str(value) if isinstance(value, Path) else value for key, value in flags.items() if value is not None}
     return Config().updated({"data": plain}).data
 
 

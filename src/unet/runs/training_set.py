@@ -1,68 +1,60 @@
-"""What a training sees, as the settings say: samples, how they are changed, and how much their pixels count."""
+"""What a training sees, as the record of the run says: samples, how they are changed, how much their pixels count."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-import psutil
-import torch
-from torch import Tensor
-
-from unet import plan
+from unet import models
 from unet.config import Config
 from unet.data.augment import PRESETS, Augmentation
 from unet.data.dataset import Balance, Borders, SegmentationDataset
-from unet.preprocessing import Preprocessing
-from unet.runs.source import Source
-
-CACHE_SHARE = 0.4
-"""Share of the free memory that decoded training pictures may take."""
+from unet.data.pairs import Pair
+from unet.data.sample_store import SampleStore
+from unet.plan.record import RunRecord
 
 
-def training_set(
-    resolved: Config, source: Source, preprocessing: Preprocessing, valid_margin: int = 0
-) -> SegmentationDataset:
-    """Return the samples to train on, of which a network without padding loses the rim."""
+def training_set(record: RunRecord, pairs: Sequence[Pair], store: SampleStore | None = None) -> SegmentationDataset:
+    """Return the samples to train on."""
+    config = record.config
     return SegmentationDataset(
-        source.train,
-        source.labels,
-        preprocessing,
-        crop=None if resolved.data.whole else resolved.data.crop,
-        augmentation=augmentation_of(resolved),
-        balance=balance_of(resolved, source),
-        borders=borders_of(resolved, source),
-        valid_margin=valid_margin,
-        seed=resolved.training.seed,
-        cache_bytes=int(CACHE_SHARE * psutil.virtual_memory().available / ((resolved.training.workers or 0) + 1)),
+        pairs,
+        record.labels,
+        record.preprocessing,
+        crop=None if config.data.whole else config.data.crop,
+        augmentation=augmentation_of(config),
+        balance=balance_of(record, pairs),
+        borders=borders_of(record),
+        valid_margin=models.geometry_of(record.spec).valid_margin,
+        seed=config.training.seed,
+        store=store,
     )
 
 
-def augmentation_of(resolved: Config) -> Augmentation:
+def augmentation_of(config: Config) -> Augmentation:
     """Return how samples are changed; only pictures without up and down are mirrored top to bottom."""
-    preset, said = PRESETS[resolved.training.augment or "none"], resolved.augmentation.model_dump(exclude_none=True)
-    if "elastic" in said:
-        said["elastic_share"] = 0.0
-    wanted = replace(preset, **said)
-    return replace(wanted, flip_rows=wanted.flip and resolved.training.upright is False)
+    strengths = config.augmentation.model_dump(exclude_none=True)
+    if "elastic" in strengths:
+        strengths["elastic_share"] = 0.0
+    augmentation = replace(PRESETS[config.training.augment or "none"], **strengths)
+    return replace(augmentation, flip_rows=augmentation.flip and config.training.upright is False)
 
 
-def balance_of(resolved: Config, source: Source) -> Balance | None:
+def balance_of(record: RunRecord, pairs: Sequence[Pair]) -> Balance | None:
     """Return how rare classes are looked for, or None where they are not."""
-    share = resolved.training.balance
-    return Balance(share, plan.looked_for(source.fingerprint)) if share else None
+    places = {pair.name: place for place, pair in enumerate(pairs)}
+    rare = {
+        index: holders
+        for index, names in record.rare_pictures.items()
+        if (holders := tuple(places[name] for name in names if name in places))
+    }
+    share = record.config.training.balance
+    return Balance(share, rare) if share and rare else None
 
 
-def weights_of(resolved: Config, source: Source) -> Tensor | None:
-    """Return the class weights, or None where all count the same."""
-    if not resolved.training.class_weights or len(source.labels) == 1:
-        return None
-    return torch.tensor(plan.class_weights(source.fingerprint.class_shares))
-
-
-def borders_of(resolved: Config, source: Source) -> Borders | None:
+def borders_of(record: RunRecord) -> Borders | None:
     """Return how much pixels between objects count, class weights included, or None where all count the same."""
-    training = resolved.training
+    training = record.config.training
     if not training.border_weight:
         return None
-    weights = weights_of(resolved, source)
-    return Borders(training.border_weight, training.border_sigma, () if weights is None else tuple(weights.tolist()))
+    return Borders(training.border_weight, training.border_sigma, record.class_weights)

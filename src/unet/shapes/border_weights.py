@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, find_objects
 
-from unet.labels import IGNORED
-
 CUTOFF = 5.0
 """Where the two distances add up to more than so many sigmas, what the border adds is left out: w0 * 4e-6 at most."""
 
@@ -42,10 +40,20 @@ def border_weights(
 
     Notes
     -----
-    Equation 2 of Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation",
-    MICCAI 2015. The distance to an object is that to the centre of its nearest pixel. It is computed in a window
+    Equation 2 of [1]_. The distance to an object is that to the centre of its nearest pixel. It is computed in a window
     around each object that has another one near it, so that the cost follows the size of the objects, not their
     number times the size of the picture.
+
+    References
+    ----------
+    .. [1] Ronneberger, Fischer, Brox: "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015,
+       arXiv:1505.04597.
+
+    Examples
+    --------
+    >>> objects = np.array([[1, 1, 0, 0, 2, 2]])
+    >>> border_weights(objects, w0=10, sigma=5)[0].round(2)  # 1 + 10 * exp(-(1 + 2)^2 / 50) in the gap
+    array([1.  , 1.  , 9.35, 9.35, 1.  , 1.  ], dtype=float32)
     """
     weights = np.empty(objects.shape, dtype=np.float32)
     weights[...] = base
@@ -67,25 +75,16 @@ def border_weights(
     return weights
 
 
-def components(target: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Return numbers for the connected regions (diagonals included) of all classes but the first, which is 0.
-
-    Parameters
-    ----------
-    target : uint8 array (H, W)
-        Class indices; the first class is the background, and ignored pixels count as such.
-    """
-    from skimage.measure import label  # slow to import, and most trainings do without it
-
-    classes = np.where(target == IGNORED, 0, target).astype(np.int32)
-    numbers: NDArray[np.int32] = label(classes, background=0, connectivity=2)  # type: ignore[no-untyped-call]
-    return numbers.astype(np.int32, copy=False)
-
-
 def separate_touching(objects: NDArray[Any]) -> NDArray[Any]:
     """Return the objects with a line of zeros, one or two pixels wide, between those that touch.
 
     Without it a network that tells object from background could not keep them apart; the paper separates them too.
+
+    Examples
+    --------
+    >>> separate_touching(np.array([[1, 1, 2, 2], [1, 1, 0, 2]]))
+    array([[1, 0, 0, 2],
+           [1, 1, 0, 2]])
     """
     touching = np.zeros(objects.shape, dtype=bool)
     for first, second in (

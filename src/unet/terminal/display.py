@@ -61,7 +61,7 @@ class Display:
             self._bars.stop()
         self._bars = self._training = self._checking = None
 
-    def say(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Show a line that stays."""
         self.console.print(text, markup=False)
 

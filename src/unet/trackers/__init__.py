@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unet import files
 from unet.errors import InputError, MissingExtraError
 
 COLUMNS = (
@@ -46,24 +48,26 @@ class Tracker(Protocol):
 
 
 class CsvTracker:
-    """Rows of `metrics.csv`; a resumed run goes on in the same file after the step it resumes from."""
+    """Rows of `metrics.csv`, which is replaced as a whole at each, so that there always is a table that is whole."""
 
     wants_histograms = False
 
-    def __init__(self, path: Path, resume_step: int = 0) -> None:
-        rows = []
-        if resume_step and path.exists():
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = [row for row in csv.DictReader(file) if _is_whole(row) and int(row["step"]) <= resume_step]
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._writer = csv.DictWriter(self._file, COLUMNS, extrasaction="ignore")
-        self._writer.writeheader()
-        self._writer.writerows(rows)
+    def __init__(self, path: Path, rows: Sequence[Mapping[str, float]] = ()) -> None:
+        self._path = path
+        self._rows = [_plain_row(row) for row in rows]
+        self._write()
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Write a row."""
-        self._writer.writerow({"step": step, **{key: f"{value:.6g}" for key, value in values.items()}})
-        self._file.flush()
+        """Add a row."""
+        self._rows.append(_plain_row({"step": step, **values}))
+        self._write()
+
+    def _write(self) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        files.write_text(self._path, text.getvalue())
 
     def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Do nothing: a table holds no pictures."""
@@ -72,8 +76,7 @@ class CsvTracker:
         """Do nothing: a table holds no distributions."""
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Do nothing: all is written."""
 
 
 class TensorBoardTracker:
@@ -139,9 +142,23 @@ class WandbTracker:
         self._run.finish()
 
 
-def _is_whole(row: Mapping[str | None, str | None]) -> bool:
-    # A power cut may leave half a line.
-    return None not in row and None not in row.values() and (row["step"] or "").isdigit()
+def _plain_row(row: Mapping[str, float]) -> dict[str, str]:
+    return {key: f"{value:.6g}" if key != "step" else str(int(value)) for key, value in row.items()}
+
+
+def read_rows(path: Path, last_step: int) -> list[dict[str, float]]:
+    """Return the rows of a `metrics.csv` up to a step; half a line, as a power cut may leave it, is left out."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        whole = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+    rows = []
+    for row in whole:
+        try:
+            rows.append({key: int(value) if key == "step" else float(value) for key, value in row.items() if value})
+        except ValueError:
+            continue
+    return [row for row in rows if row.get("step", last_step + 1) <= last_step]
 
 
 def require(names: Sequence[str]) -> None:
@@ -157,8 +174,18 @@ def require(names: Sequence[str]) -> None:
             raise MissingExtraError(f"tracking by {name}", "track")
 
 
-def open_trackers(run: Path, names: Sequence[str], settings: Mapping[str, Any], resume_step: int = 0) -> list[Tracker]:
+def open_trackers(
+    run: Path, names: Sequence[str], settings: Mapping[str, Any], rows: Sequence[Mapping[str, float]] = ()
+) -> list[Tracker]:
     """Return the CSV tracker of a run folder and those asked for by name.
+
+    Parameters
+    ----------
+    run : Path
+    names : sequence of str
+    settings : mapping
+    rows : sequence of mapping
+        What was logged before, in a run that is gone on with.
 
     Raises
     ------
@@ -172,5 +199,5 @@ def open_trackers(run: Path, names: Sequence[str], settings: Mapping[str, Any], 
     if "wandb" in names:  # first: what may fail leaves nothing open
         trackers.append(WandbTracker(run, settings))
     if "tensorboard" in names:
-        trackers.append(TensorBoardTracker(run / "tensorboard", resume_step))
-    return [CsvTracker(run / "metrics.csv", resume_step), *trackers]
+        trackers.append(TensorBoardTracker(run / "tensorboard", int(rows[-1]["step"]) if rows else 0))
+    return [CsvTracker(run / "metrics.csv", rows), *trackers]

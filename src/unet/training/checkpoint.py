@@ -1,131 +1,167 @@
 """The state of a training in one file: written whole or not at all, read without running any code.
 
-Tensors of network and optimiser lie in a safetensors file, everything else as JSON in its metadata.
+Tensors lie in a safetensors file, everything else as JSON in its metadata. Three names are kept in a folder: the last
+state, the one before, and the last good one, to which a training that is lost goes back. The latter two are links to
+files that were the last state once, so that each state is written once.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
+from unet import files
 from unet.bundle import write_safetensors
 from unet.errors import ModelFileError
+from unet.training.engine import Engine
+from unet.training.state import LoopState
+
+LAST, BEFORE, GOOD = "last.safetensors", "before.safetensors", "good.safetensors"
+
+_KEY = "checkpoint"
 
 
-@dataclass
-class Progress:
-    """How far a training has come.
+def save_state(folder: Path, engine: Engine, state: LoopState) -> None:
+    """Write everything that going on needs; the state that was the last one becomes the one before.
 
-    Attributes
-    ----------
-    step : int
-        Optimiser steps done.
-    samples : int
-        Samples drawn; together with the seed it decides all samples that follow.
-    seconds : float
-        Training time spent, of all sessions together.
-    validated_at : float
-        Share of the training done at the last validation.
-    best, best_step : float, int
-        Best validation score so far (-1: none) and its step.
-    plateau : dict
-        State of the plateau schedule.
-    returns : int
-        How often the run went back to its last good state ...
-    precision, rate_factor : str, float
-        ... and what it changed for that: the precision (empty: as the settings say), the factor on learning rates.
-    health : dict
-        What was seen of the training, see `Health`.
+    Raises
+    ------
+    InputError
+        It cannot be written; the last state is still there then.
     """
-
-    step: int = 0
-    samples: int = 0
-    seconds: float = 0.0
-    validated_at: float = 0.0
-    best: float = -1.0
-    best_step: int = 0
-    plateau: dict[str, Any] = field(default_factory=dict)
-    returns: int = 0
-    precision: str = ""
-    rate_factor: float = 1.0
-    health: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = {}
+    plain = {"engine": _flatten(engine.state_dict(), "", tensors), "loop": state.to_dict()}
+    link(folder / LAST, folder / BEFORE)
+    write_safetensors(folder / LAST, tensors, {_KEY: json.dumps(plain)})
 
 
-def save_checkpoint(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, scaler: dict[str, Any]
-) -> None:
-    """Write everything that going on needs; an existing file is replaced in one instant."""
-    tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
-    state = optimizer.state_dict()
-    plain: dict[str, dict[str, Any]] = {}
-    for index, entries in state["state"].items():
-        for key, value in entries.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer.{index}.{key}"] = value
-            else:
-                plain.setdefault(str(index), {})[key] = value
-    tensors["rng.torch"] = torch.get_rng_state()
-    about = {
-        "progress": asdict(progress),
-        "groups": state["param_groups"],
-        "plain": plain,
-        "scaler": scaler,
-    }
-    write_safetensors(path, tensors, {"checkpoint": json.dumps(about)})
+def link(source: Path, target: Path) -> None:
+    """Let a file be found under a second name, without a second copy of what it holds where the disk can do that."""
+    if not source.exists():
+        return
+    with suppress(OSError), files.replacing(target) as draft:  # where the disk is full the states there are stay
+        draft.unlink()
+        try:
+            os.link(source, draft)
+        except OSError:  # a disk that cannot link
+            shutil.copyfile(source, draft)
 
 
-def read_progress(path: Path) -> Progress:
-    """Return how far a checkpoint's training has come, without reading its tensors.
+def find_state(folder: Path, notify: Callable[[str], None]) -> Path | None:
+    """Return the file of the last state that can be read, None where there never was one.
+
+    The state before the last takes the place of a last one that is damaged.
 
     Raises
     ------
     ModelFileError
-        The file is missing or is no checkpoint.
+        There are states, but none can be read.
     """
-    return _open(path)[0]
+    damaged: ModelFileError | None = None
+    for path in (folder / LAST, folder / BEFORE):
+        if not path.exists():
+            continue
+        try:
+            read_loop_state(path)
+        except ModelFileError as error:
+            damaged = damaged or error
+            continue
+        if damaged is not None:
+            notify(f"warning: {damaged.found}; going on from the state before it")
+            link(path, folder / LAST)  # else the next state would make the damaged one the one before
+        return path
+    if damaged is not None:
+        raise damaged
+    return None
 
 
-def load_checkpoint(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[Progress, dict[str, Any]]:
-    """Fill network and optimiser from a checkpoint; return the progress and the state of the loss scaler.
+def read_loop_state(path: Path) -> LoopState:
+    """Return how far a state's training had come, without reading its tensors.
 
     Raises
     ------
     ModelFileError
-        The file is missing, is no checkpoint, or is one of another network.
+        The file is missing, damaged, or no state.
     """
-    progress, about, tensors = _open(path, with_tensors=True)
-    states: dict[int, dict[str, Any]] = {}
+    return _read(path)[0]
+
+
+def load_state(path: Path, engine: Engine) -> LoopState:
+    """Give the engine the state that a file holds, and return the loop's.
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, damaged, no state, or one of another network.
+    """
+    state, engine_state = _read(path, with_tensors=True)
+    try:
+        engine.load_state_dict(engine_state)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ModelFileError(f"{path}: of another network ({error})", "the state of this run") from None
+    return state
+
+
+def _read(path: Path, with_tensors: bool = False) -> tuple[LoopState, dict[str, Any]]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            plain = json.loads((file.metadata() or {})[_KEY])
+            names = file.keys() if with_tensors else ()
+            tensors = {name: file.get_tensor(name) for name in names}
+        if "loop" not in plain:
+            return _of_version_0_1(plain, tensors)
+        return LoopState.from_dict(plain["loop"]), _unflatten(plain["engine"], tensors) if with_tensors else {}
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
+        raise ModelFileError(f"{path}: not a state ({type(error).__name__})", "the state of a training") from None
+
+
+def _of_version_0_1(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> tuple[LoopState, dict[str, Any]]:
+    """Return what the states of version 0.1 hold."""
+    progress = plain["progress"]
+    entries: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
-            states.setdefault(int(index), {})[key] = tensor
-    for index_text, entries in about["plain"].items():
-        states.setdefault(int(index_text), {}).update(entries)
-    weights = {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}
-    try:
-        network.load_state_dict(weights)
-        optimizer.load_state_dict({"state": states, "param_groups": about["groups"]})
-    except (RuntimeError, ValueError) as error:
-        raise ModelFileError(f"{path}: of another network ({error})", "the checkpoint of this run") from None
-    torch.set_rng_state(tensors["rng.torch"])
-    return progress, about["scaler"]
+            entries.setdefault(int(index), {})[key] = tensor
+    for number, values in plain["plain"].items():
+        entries.setdefault(int(number), {}).update(values)
+    engine = {
+        "network": {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")},
+        "optimizer": {"state": entries, "param_groups": plain["groups"]},
+        "plateau": progress["plateau"],
+        "scaler": plain["scaler"],
+        "precision": progress["precision"],
+        "rate_scale": progress["rate_factor"],
+        "random": {"torch": tensors.get("rng.torch")},
+    }
+    return LoopState.from_dict(progress), engine
 
 
-def _open(path: Path, with_tensors: bool = False) -> tuple[Progress, dict[str, Any], dict[str, Tensor]]:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {})["checkpoint"])
-            names = file.keys() if with_tensors else ()
-            return Progress(**about["progress"]), about, {name: file.get_tensor(name) for name in names}
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise ModelFileError(
-            f"{path}: not a checkpoint ({type(error).__name__})", "checkpoints/last.safetensors of a run"
-        ) from None
+def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """Return plain data for JSON; tensors go into the dictionary, by the way that leads to them."""
+    if isinstance(value, Tensor):
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, Mapping):  # as a list: the keys may be numbers
+        return {"items": [[key, _flatten(each, f"{name}.{key}", tensors)] for key, each in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return [_flatten(each, f"{name}.{place}", tensors) for place, each in enumerate(value)]
+    return value
+
+
+def _unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if "tensor" in value:
+            return tensors[value["tensor"]]
+        return {key: _unflatten(each, tensors) for key, each in value["items"]}
+    if isinstance(value, list):
+        return [_unflatten(each, tensors) for each in value]
+    return value

@@ -1,4 +1,4 @@
-"""What a training needs, put together by the command, and what it tells."""
+"""What a training needs, put together by `unet.runs`, and what it tells."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from unet.config import TrainingConfig
 from unet.data.dataset import SegmentationDataset
-from unet.devices import Compute
+from unet.plan.timing import TimeBudget
 from unet.trackers import Tracker
-from unet.training.checkpoint import Progress
+from unet.training.diagnosis import TrainingContext
+from unet.training.engine import Engine
+from unet.training.state import LoopState
 
 
 @dataclass(frozen=True)
 class Tick:
-    """What there is to say after a step, for progress displays."""
+    """What there is to show after a step."""
 
     step: int
     epoch: float
@@ -33,13 +34,13 @@ class Tick:
     seconds_left: float | None
 
 
-class Display(Protocol):
+class ProgressDisplay(Protocol):
     """Shows a person how the training goes."""
 
     def tick(self, tick: Tick) -> None:
         """Show a step."""
 
-    def say(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Show a line that stays."""
 
 
@@ -57,72 +58,78 @@ class Validation:
     images: tuple[float, ...] = ()
 
 
+class Scorer(Protocol):
+    """Scores the network under training, and keeps it where it is the best so far."""
+
+    def validate(self, network: nn.Module) -> Validation:
+        """Score the validation pictures."""
+
+    def keep(self, network: nn.Module, state: LoopState) -> None:
+        """Keep the network, which has just been validated, as the best one."""
+
+    def score_trained(self, network: nn.Module) -> Sequence[float]:
+        """Return the mean IoU of some training pictures."""
+
+
 @dataclass
-class Training:
-    """What the loop needs, put together by the command.
+class TrainingJob:
+    """What the loop works with.
 
     Attributes
     ----------
-    network : nn.Module
+    engine : Engine
     dataset : SegmentationDataset
-    settings : TrainingConfig
-        With nothing left open: batch size, learning rate and one of seconds, steps or epochs are set.
-    compute : Compute
-    validate : callable
-        Scores the network as it is.
-    keep : callable
-        Keeps the network as it is, which has just been validated as the best.
+    scorer : Scorer
     trackers : sequence of Tracker
-    display : Display
-    checkpoint : Path
-        Where the state is kept; resumed from when `resume` is set.
-    class_weights : float Tensor (K,) or None
-    kept : float
-        Score of the weights that an earlier session kept: later than its checkpoint, perhaps, and not to be replaced
-        by something worse.
-    seconds : float or None
-        Time for the training, its validations included and earlier sessions counted in.
+    display : ProgressDisplay
+    checkpoints : Path
+        The folder of the states.
+    remarks : Path
+        The file for what does not go well.
+    restart : callable
+        Gives the network the weights that it had at first.
+    budget : TimeBudget
+    context : Circumstances
+    state : LoopState
+        Where to begin; the loop goes on with it.
     epoch_ended : callable, optional
         Called with the network and the number of the epoch that has ended.
-    class_shares : tuple of float
-        Share of each class in the training pictures, where it is known.
-    score_trained : callable, optional
-        Returns the mean IoU of some training pictures, as `validate` does of validation pictures; called at the end.
-    score_share : float
-        How long that takes, as a share of a validation.
-    remarks : Path, optional
-        File for what does not go well.
     """
 
-    network: nn.Module
+    engine: Engine
     dataset: SegmentationDataset
-    settings: TrainingConfig
-    compute: Compute
-    validate: Callable[[nn.Module], Validation]
-    keep: Callable[[nn.Module, Progress], None]
+    scorer: Scorer
     trackers: Sequence[Tracker]
-    display: Display
-    checkpoint: Path
-    class_weights: Tensor | None = None
-    seconds: float | None = None
-    resume: bool = False
-    kept: float = -1.0
+    display: ProgressDisplay
+    checkpoints: Path
+    remarks: Path
+    restart: Callable[[], None]
+    budget: TimeBudget
+    context: TrainingContext
+    state: LoopState = field(default_factory=LoopState)
     epoch_ended: Callable[[nn.Module, int], None] | None = None
-    class_shares: tuple[float, ...] = ()
-    score_trained: Callable[[nn.Module], Sequence[float]] | None = None
-    score_share: float = 0.0
-    remarks: Path | None = None
-    progress: Progress = field(default_factory=Progress)
-    validation_seconds: float = 0.0
 
-    def total_steps(self) -> int | None:
-        """Return the number of steps of the whole run, None where time decides."""
-        if self.settings.steps is not None:
-            return self.settings.steps
-        if self.settings.epochs is not None:
-            return self.settings.epochs * self.steps_per_epoch()
-        return None
+    @property
+    def epochs(self) -> float:
+        """Passes over the data so far."""
+        return self.state.samples / len(self.dataset)
 
+    @property
     def steps_per_epoch(self) -> int:
-        """Return how many steps see every picture once."""
-        return max(1, math.ceil(len(self.dataset) / (self.settings.batch_size or 1)))
+        """How many steps see every picture once."""
+        return max(1, math.ceil(len(self.dataset) / (self.engine.settings.batch_size or 1)))
+
+    @property
+    def total_steps(self) -> int | None:
+        """The number of steps of the whole run, None where time decides."""
+        settings = self.engine.settings
+        if settings.steps is None and settings.epochs is not None:
+            return settings.epochs * self.steps_per_epoch
+        return settings.steps
+
+    @property
+    def share_done(self) -> float:
+        """How much of the training is done, 0..1."""
+        if self.total_steps is not None:
+            return min(1.0, self.state.step / self.total_steps)
+        return self.budget.share_done(self.state.seconds, self.state.validation_seconds)

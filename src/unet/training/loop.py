@@ -1,39 +1,31 @@
-"""The training loop: plain, for one recipe, on whatever device Lightning Fabric was told to use."""
+"""The training loop: read `train_loop` from top to bottom."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from unet import plan
-from unet.data.dataset import Batch, Numbers, collate
+from unet.data.dataset import Batch
+from unet.data.loading import sample_batches
 from unet.errors import TrainingError
-from unet.training.checkpoint import load_checkpoint, save_checkpoint
-from unet.training.health import Check, Circumstances, Health, Remark, write_remarks
-from unet.training.job import Tick, Training, Validation
-from unet.training.optim import build_optimizer, set_rate
-from unet.training.schedule import plateau, rate_factor
-from unet.training.stopping import graceful_stop, leave_to_the_parent
-from unet.training.update import Updater
+from unet.training.checkpoint import GOOD, LAST, link, load_state, save_state
+from unet.training.diagnosis import Check, Remark
+from unet.training.health import write_remarks
+from unet.training.job import Tick, TrainingJob, Validation
+from unet.training.stopping import graceful_stop
 
-CHECKPOINT_SECONDS = (10.0, 300.0)
-"""A killed run loses at most so much work: the less, the faster a checkpoint is written ..."""
+SAVE_SECONDS = (10.0, 300.0)
+"""A killed run loses at most so much work: the less, the faster a state is written ..."""
 
-CHECKPOINT_SHARE = 0.03
+SAVE_SHARE = 0.03
 """... which takes at most this share of the time."""
 
 MOST_RETURNS = 4
 """A run that is lost goes back to its last good state so often, each time with half the learning rate."""
-
-COMPARISON_SHARE = 0.03
-"""Training pictures are scored at the end if that takes at most this share of the time that a run was given."""
 
 COLD_SHARE = 0.25
 """The first epoch, in which files are read for the first time, does not tell how fast samples come, up to this share
@@ -42,303 +34,282 @@ of the training."""
 VALIDATIONS = 10
 """As a rule, evenly spread over the run."""
 
-VALIDATION_SHARE = 0.1
-"""Validations take at most this share of a run that was given a time."""
 
-
-def train_loop(training: Training) -> bool:
-    """Train until the steps, the epochs or the time are used up; `training.progress` tells how far it came.
+def train_loop(job: TrainingJob) -> bool:
+    """Train until the steps, the epochs or the time are used up; `job.state` tells how far it came.
 
     Returns
     -------
     bool
-        False where the user stopped it; the checkpoint then holds all that going on needs.
+        False where the user stopped it; the last state then holds all that going on needs.
 
     Raises
     ------
     TrainingError
         The loss is not finite any more and going back does not help, or memory does not suffice.
+    InputError
+        A picture cannot be read, or the disk is full.
     """
-    session = _Session(training)
-    per_epoch = training.steps_per_epoch()
-    progress = session.progress
-    with graceful_stop(training.display.say) as stop:
-        for batch, waited in _timed(_batches(training)):
-            if session.share_done() >= 1 and progress.step > 0:
+    engine, state, settings = job.engine, job.state, job.engine.settings
+    state.validated_at = min(state.validated_at, job.share_done)  # a finished run may have been given more time since
+    clock, saver = _Clock(state.seconds), _Saver(job)
+    report_remarks(job, [])
+    batches = sample_batches(
+        job.dataset,
+        batch_size=settings.batch_size or 1,
+        first=state.samples,
+        workers=settings.workers or 0,
+        pin_memory=engine.compute.device.type == "cuda",
+    )
+    with graceful_stop(job.display.notify) as stop, closing(batches):
+        for batch, waited in timed(batches):
+            share = job.share_done
+            if share >= 1 and state.step > 0:
                 break
-            session.step(batch, waited)
-            if session.validation_is_due(per_epoch):
-                session.validate()
-            if training.epoch_ended is not None and progress.step % per_epoch == 0:
-                training.epoch_ended(training.network, progress.step // per_epoch)
+            begin = time.monotonic()
+            loss = engine.step(batch, share, job.epochs)
+            state.count(len(batch.names), loss)
+            state.seconds = clock.seconds()
+            watch_step(job, batch, loss)
+            clock.count(len(batch.names))
+            if is_warm(job) and clock.batches > 1:  # the first batch also waits for the processes to start
+                state.health.count_seconds(waited, time.monotonic() - begin)
+            show(job, clock)
+            if validation_is_due(job):
+                validate(job, clock, saver)
+            if job.epoch_ended is not None and state.step % job.steps_per_epoch == 0:
+                job.epoch_ended(engine.network, state.step // job.steps_per_epoch)
             if stop.requested:
-                session.save()
+                saver.save()
                 return False
-            if session.save_is_due():
-                session.save()
-        if progress.validated_at < 1:
-            session.validate(last=True)
-        progress.validated_at = 1.0
-        session.save()
-        session.good.unlink(missing_ok=True)
+            if saver.is_due():
+                saver.save()
+        if state.validated_at < 1:
+            validate(job, clock, saver, last=True)
+        state.validated_at = 1.0
+        saver.save()
+        (job.checkpoints / GOOD).unlink(missing_ok=True)
     return True
 
 
-class _Session:
-    """A training under way: network, optimiser and schedule on their device, and the counts since the last line."""
+# ---- after a step ----
 
-    def __init__(self, training: Training) -> None:
-        self.training, self.settings = training, training.settings
-        self.peak = training.settings.learning_rate or 1e-3
-        compute = training.compute
-        self.network = training.network.to(compute.device)
-        self.network.to(memory_format=compute.memory_format)  # type: ignore[call-overload]
-        encoder = getattr(self.network, "encoder", None)
-        self.encoder: nn.Module = nn.Identity() if encoder is None else encoder
-        self.optimizer = build_optimizer(self.network.parameters(), self.settings, self.encoder.parameters())
-        self.plateau = plateau(self.optimizer, self.settings)
-        scaler: dict[str, Any] = {}
-        if training.resume:
-            training.progress, scaler = load_checkpoint(training.checkpoint, self.network, self.optimizer)
-            if training.progress.plateau:
-                self.plateau.load_state_dict(training.progress.plateau)
-        self.progress = training.progress
-        self.progress.best = max(self.progress.best, training.kept)
-        self.health = Health.of(self.progress.health)
-        compute = replace(compute, precision=self.progress.precision or compute.precision)
-        weights, say = training.class_weights, training.display.say
-        self.updater = Updater(self.network, self.optimizer, self.settings, compute, weights, say)
-        self.updater.load_state_dict(scaler)
-        self.total = training.total_steps()
-        self.losses: list[float] = []  # since the last validation
-        self.seen = 0
-        self.started = time.monotonic()
-        self.saved = self.good_saved = -math.inf
-        self.save_seconds = 0.0
-        self.before = self.progress.seconds
-        # A finished run may have been given more time or steps since.
-        self.progress.validated_at = min(self.progress.validated_at, self.share_done())
-        self.about = Circumstances(
-            names=training.dataset.labels.names,
-            pictures=len(training.dataset),
-            shares=training.class_shares,
-            weighted=weights is not None or bool(training.settings.class_weights),
-            usual_rate=plan.RATES[training.settings.optimizer],
-            workers=training.settings.workers or 0,
-            device=compute.device.type,
+
+def watch_step(job: TrainingJob, batch: Batch, loss: float | None) -> None:
+    """Look at the loss of a step, None where it was not finite; go back to the last good state where all is lost.
+
+    Raises
+    ------
+    TrainingError
+        Going back does not help.
+    """
+    state = job.state
+    if loss is None:
+        report_remarks(job, state.health.leave_out(state.step, batch.names, job.context))
+    if why := state.health.count_loss(loss):
+        go_back(job, f"{why}, the last with {', '.join(batch.names)}")
+
+
+def go_back(job: TrainingJob, why: str) -> None:
+    """Go on from the last good state, in float32, or with half the learning rate if that is in use already.
+
+    Steps, samples and time go on: the same pictures do not come again at once, and the run ends when it was to.
+
+    Raises
+    ------
+    TrainingError
+        It was tried often enough, or would change nothing.
+    """
+    engine, state = job.engine, job.state
+    shorter = engine.compute.precision != "32-true"
+    unchanged = not (shorter or state.health.updates)  # the weights are those of the last good state
+    rate, rate_scale = engine.rate, engine.rate_scale  # a plateau may have lowered the rate since
+    good = job.checkpoints / GOOD
+    if good.exists():
+        load_state(good, engine)
+    else:
+        job.restart()
+    engine.rate_scale = rate_scale
+    if unchanged or state.returns >= MOST_RETURNS:
+        lower = f"set learning_rate far below {engine.highest_rate:.3g}"
+        mend = "look for values in these files that are huge or no numbers, or lower learning_rate"
+        remedy = mend if unchanged and not state.returns else lower
+        remark = Remark("lost", why, f"{remedy}; the best model so far is kept", state.step)
+        report_remarks(job, state.health.go_on(remark))
+        # Whoever resumes will have changed something: a new run from here.
+        state.returns, engine.rate_scale = 0, 1.0
+        save_state(job.checkpoints, engine, state)
+        raise TrainingError(why, remedy=remark.remedy)
+    state.returns += 1
+    if shorter:
+        engine.use_float32()
+        change = "in float32"
+    else:
+        engine.rate_scale, rate = rate_scale / 2, rate / 2
+        change = f"with the learning rate halved to {engine.highest_rate:.3g}"
+    engine.set_rate(rate)
+    back = f"going on from the last good state {change}"
+    report_remarks(job, state.health.go_on(Remark("went back", why, back, state.step)))
+
+
+def report_remarks(job: TrainingJob, remarks: Sequence[Remark]) -> None:
+    """Show what is new, and write all remarks down."""
+    for remark in remarks:
+        job.display.notify(str(remark))
+    write_remarks(job.remarks, job.state.health.remarks)
+
+
+def is_warm(job: TrainingJob) -> bool:
+    """Tell whether samples come as fast now as they will."""
+    return job.state.samples > len(job.dataset) or job.share_done > COLD_SHARE
+
+
+def show(job: TrainingJob, clock: _Clock) -> None:
+    """Show how far the training is."""
+    state, share, elapsed = job.state, job.share_done, clock.elapsed()
+    left = elapsed * (1 - share) / max(share, 1e-9)
+    if job.budget.seconds is not None:
+        left = max(0.0, job.budget.seconds - state.seconds)
+    job.display.tick(
+        Tick(
+            step=state.step,
+            epoch=job.epochs,
+            share=share,
+            loss=state.mean_loss,
+            best=state.best if state.best >= 0 else None,
+            rate=job.engine.rate,
+            pictures_per_second=clock.samples / max(elapsed, 1e-9),
+            seconds_left=left,
         )
-        self.good = training.checkpoint.with_name("good.safetensors")
-        if not training.resume or not self.good.exists():
-            self.save_good()
-        self.tell([])
-        self.network.train()
+    )
 
-    def share_done(self) -> float:
-        """Return how much of the training is done, 0..1."""
-        if self.total is not None:
-            return min(1.0, self.progress.step / self.total)
-        # The validation that ends the run is part of the time, and takes about as long as the last one.
-        training = self.training
-        last = 1.1 * (training.validation_seconds + self.comparison_seconds())
-        return min(1.0, self.progress.seconds / max(1e-3, (training.seconds or 0) - last))
 
-    def comparison_seconds(self) -> float:
-        """Return how long it takes to score training pictures, 0 where it is not done."""
-        seconds = self.training.score_share * self.training.validation_seconds
-        dear = self.training.seconds is not None and seconds > COMPARISON_SHARE * self.training.seconds
-        return 0.0 if dear else seconds
+# ---- validations ----
 
-    def step(self, batch: Batch, waited: float) -> None:
-        """Do one step, on a batch that took so many seconds to come, and tell of it.
 
-        Raises
-        ------
-        TrainingError
-            The loss is lost, and going back to the last good state does not help.
-        """
-        begin = time.monotonic()
-        if self.settings.schedule != "plateau":  # which lowers the rate itself
-            epochs = self.progress.samples / len(self.training.dataset)
-            set_rate(self.optimizer, self.rate_peak() * rate_factor(self.settings, self.share_done(), epochs))
-        self._freeze()
-        loss = self.updater.update(batch)
-        self.progress.step += 1
-        self.progress.samples += len(batch.names)
-        self.seen += len(batch.names)
-        self.progress.seconds = self.before + time.monotonic() - self.started
-        if loss is None:
-            self.tell(self.health.leave_out(self.progress.step, batch.names, self.about))
-        else:
-            self.losses.append(loss)
-        if why := self.health.take(loss):
-            self._go_back(f"{why}, the last with {', '.join(batch.names)}")
-        warm = self.progress.samples > len(self.training.dataset) or self.share_done() > COLD_SHARE
-        if warm and self.seen > len(batch.names):  # the first batch also waits for the processes to start
-            self.health.time(waited, time.monotonic() - begin)
-        share, elapsed = self.share_done(), time.monotonic() - self.started
-        left = elapsed * (1 - share) / max(share, 1e-9)
-        if self.training.seconds is not None:
-            left = max(0.0, self.training.seconds - self.progress.seconds)
-        self.training.display.tick(
-            Tick(
-                step=self.progress.step,
-                epoch=self.progress.samples / len(self.training.dataset),
-                share=share,
-                loss=_mean(self.losses),
-                best=self.progress.best if self.progress.best >= 0 else None,
-                rate=self.optimizer.param_groups[0]["lr"],
-                pictures_per_second=self.seen / max(elapsed, 1e-9),
-                seconds_left=left,
-            )
-        )
+def validation_is_due(job: TrainingJob) -> bool:
+    """Tell whether to validate after this step; the validation that ends the run is not meant."""
+    settings, state = job.engine.settings, job.state
+    if settings.validations_per_epoch or settings.validate_every:
+        every = settings.validate_every or job.steps_per_epoch // (settings.validations_per_epoch or 1)
+        return every > 0 and state.step % every == 0
+    gap = job.budget.validation_gap(1 / (settings.validations or VALIDATIONS), state.validation_seconds)
+    share = job.share_done
+    return share - state.validated_at >= gap - 1e-9 and share < 1 - gap / 2
 
-    def _freeze(self) -> None:
-        """Keep an encoder that was trained before as it is, its statistics too, in the first part of the training."""
-        thawed = self.share_done() >= (self.settings.freeze or 0.0)
-        self.encoder.train(thawed).requires_grad_(thawed)
 
-    def rate_peak(self) -> float:
-        """Return the highest learning rate, as the run had to change it."""
-        return self.peak * self.progress.rate_factor
-
-    def tell(self, remarks: Sequence[Remark]) -> None:
-        """Say what is new, and write all remarks down."""
-        for remark in remarks:
-            self.training.display.say(str(remark))
-        if self.training.remarks is not None:
-            write_remarks(self.training.remarks, self.health.remarks)
-
-    def _go_back(self, why: str) -> None:
-        """Go on from the last good state, in float32, or with half the learning rate if that is in use already.
-
-        Steps, samples and time go on: the same pictures do not come again at once, and the run ends when it was to.
-
-        Raises
-        ------
-        TrainingError
-            It was tried often enough, or would change nothing.
-        """
-        progress, shorter = self.progress, self.updater.compute.precision != "32-true"
-        useless = not (shorter or self.health.updates)  # the weights are those of the last good state
-        rate = self.optimizer.param_groups[0]["lr"]  # a plateau may have lowered it since
-        load_checkpoint(self.good, self.network, self.optimizer)
-        if useless or progress.returns >= MOST_RETURNS:
-            lower = f"set learning_rate far below {self.rate_peak():.3g}"
-            files = "look for values in these files that are huge or no numbers, or lower learning_rate"
-            remedy = files if useless and not progress.returns else lower
-            remark = Remark("lost", why, f"{remedy}; the best model so far is kept", progress.step)
-            self.tell(self.health.go_on(remark))
-            # Whoever resumes will have changed something: a new run from here.
-            progress.returns, progress.rate_factor, progress.precision = 0, 1.0, ""
-            self.save()
-            raise TrainingError(why, remedy=remark.remedy)
-        progress.returns += 1
-        if shorter:
-            progress.precision, remedy = "32-true", "in float32"
-        else:
-            progress.rate_factor /= 2
-            rate, remedy = rate / 2, f"with the learning rate halved to {self.rate_peak():.3g}"
-        set_rate(self.optimizer, rate)
-        if shorter:
-            self.updater.use_float32()
-        back = f"going on from the last good state {remedy}"
-        self.tell(self.health.go_on(Remark("went back", why, back, progress.step)))
-
-    def validation_is_due(self, per_epoch: int) -> bool:
-        """Tell whether to validate after this step; the validation that ends the run is not meant."""
-        if self.settings.validations_per_epoch or self.settings.validate_every:
-            every = self.settings.validate_every or per_epoch // (self.settings.validations_per_epoch or 1)
-            return every > 0 and self.progress.step % every == 0
-        share, gap = self.share_done(), 1 / (self.settings.validations or VALIDATIONS)
-        if self.training.seconds is not None:
-            gap = max(gap, self.training.validation_seconds / (VALIDATION_SHARE * max(self.training.seconds, 1)))
-        return share - self.progress.validated_at >= gap - 1e-9 and share < 1 - gap / 2
-
-    def validate(self, last: bool = False) -> None:
-        """Validate, keep the weights if they are the best so far, log, judge."""
-        training, progress = self.training, self.progress
-        begin = time.monotonic()
-        self.network.eval()
-        result = training.validate(self.network)
-        training.validation_seconds = time.monotonic() - begin
-        progress.seconds = self.before + time.monotonic() - self.started
-        progress.validated_at = self.share_done()
-        loss = _mean(self.losses)
-        if self.settings.schedule == "plateau":
-            self.plateau.step(result.score if self.settings.plateau_by == "score" else loss)
-        best = result.score > progress.best
-        if best:
-            progress.best, progress.best_step = result.score, progress.step
-            training.keep(self.network, progress)
-        values = {
-            "epoch": progress.samples / len(training.dataset),
-            "seconds": progress.seconds,
-            "lr": self.optimizer.param_groups[0]["lr"],
+def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False) -> None:
+    """Score the validation pictures, keep the weights if they are the best so far, log."""
+    engine, state = job.engine, job.state
+    begin = time.monotonic()
+    with engine.evaluating() as network:
+        result = job.scorer.validate(network)
+        state.validation_seconds = time.monotonic() - begin
+        state.seconds, state.validated_at = clock.seconds(), job.share_done
+        loss = state.mean_loss
+        engine.validated(result.score, loss)
+        is_best = result.score > state.best
+        row = {
+            "step": state.step,
+            "epoch": job.epochs,
+            "seconds": state.seconds,
+            "lr": engine.rate,
             "train_loss": loss,
-            "pictures_per_second": self.seen / max(time.monotonic() - self.started, 1e-9),
+            "pictures_per_second": clock.samples / max(clock.elapsed(), 1e-9),
             **result.values,
         }
-        self.losses.clear()
-        for tracker in training.trackers:
-            tracker.log(progress.step, values)
-            for name, picture in result.pictures.items():
-                tracker.picture(progress.step, name, picture)
-            tracker.histograms(progress.step, _distributions(self.network) if tracker.wants_histograms else {})
-        training.display.say(_line(progress.step, values, best))
-        self._check(result, loss, last)
-        self.network.train()
+        state.rows.append(row)
+        state.loss_sum, state.loss_count = 0.0, 0
+        if is_best:
+            state.best, state.best_step = result.score, state.step
+            job.scorer.keep(network, state)
+        log(job, row, result)
+        job.display.notify(_line(row, is_best))
+        diagnose(job, network, result, loss, last)
+    if not last and state.health.is_good:
+        saver.save_good()
 
-    def _check(self, result: Validation, loss: float, last: bool) -> None:
-        """Judge from a validation how the training goes, and keep the state if it is a good one."""
-        now = Check(
-            step=self.progress.step,
-            share=1.0 if last else self.share_done(),
-            loss=loss,
-            score=result.score,
-            rate=self.optimizer.param_groups[0]["lr"],
-            peak=self.rate_peak(),
-            counts=result.counts,
-        )
-        self.tell(self.health.check(now, self.about))
-        if last and self.training.score_trained is not None and self.comparison_seconds():
-            self.tell(self.health.compare(now.step, self.training.score_trained(self.network), result.images))
-        since = time.monotonic() - self.good_saved
-        if not last and self.health.is_good and since > self.save_seconds / CHECKPOINT_SHARE:
-            self.save_good()
 
-    def save_good(self) -> None:
-        """Keep the state to go back to: in a file, as a resumed run has to go back to the same one."""
-        save_checkpoint(self.good, self.network, self.optimizer, self.progress, {})
-        self.good_saved = time.monotonic()
-        self.health.updates = 0
+def log(job: TrainingJob, row: dict[str, float], result: Validation) -> None:
+    """Hand the numbers and pictures of a validation to the trackers."""
+    values = {name: value for name, value in row.items() if name != "step"}
+    for tracker in job.trackers:
+        tracker.log(job.state.step, values)
+        for name, picture in result.pictures.items():
+            tracker.picture(job.state.step, name, picture)
+        tracker.histograms(job.state.step, _distributions(job.engine.network) if tracker.wants_histograms else {})
 
-    def save_is_due(self) -> bool:
-        """Tell whether to write a checkpoint; the first one is due at once, and tells how long it takes."""
-        least, most = CHECKPOINT_SECONDS
-        return time.monotonic() - self.saved > min(most, max(least, self.save_seconds / CHECKPOINT_SHARE))
+
+def diagnose(job: TrainingJob, network: nn.Module, result: Validation, loss: float, last: bool) -> None:
+    """Say what a validation shows of how the training goes."""
+    state = job.state
+    check = Check(
+        step=state.step,
+        share=1.0 if last else job.share_done,
+        loss=loss,
+        score=result.score,
+        rate=job.engine.rate,
+        peak=job.engine.highest_rate,
+        counts=result.counts,
+    )
+    report_remarks(job, state.health.check(check, job.context))
+    if last and job.budget.compares(state.validation_seconds):
+        report_remarks(job, state.health.compare(state.step, job.scorer.score_trained(network), result.images))
+
+
+# ---- helpers ----
+
+
+class _Clock:
+    """Times a session of a training, which goes on from earlier ones."""
+
+    def __init__(self, before: float) -> None:
+        self.before, self.started = before, time.monotonic()
+        self.samples = self.batches = 0
+
+    def elapsed(self) -> float:
+        """Seconds of this session."""
+        return time.monotonic() - self.started
+
+    def seconds(self) -> float:
+        """Seconds of all sessions."""
+        return self.before + self.elapsed()
+
+    def count(self, samples: int) -> None:
+        """Take note of a batch."""
+        self.samples += samples
+        self.batches += 1
+
+
+class _Saver:
+    """Writes states, the more often the faster that goes."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        self.job, self.cost = job, 0.0
+        self.saved = self.good_saved = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Tell whether to write a state."""
+        least, most = SAVE_SECONDS
+        return time.monotonic() - self.saved > min(most, max(least, self.cost / SAVE_SHARE))
 
     def save(self) -> None:
-        """Write the checkpoint."""
+        """Write a state."""
         begin = time.monotonic()
-        self.progress.plateau = self.plateau.state_dict() if self.settings.schedule == "plateau" else {}
-        self.progress.health = asdict(self.health)
-        state = self.updater.state_dict()
-        save_checkpoint(self.training.checkpoint, self.network, self.optimizer, self.progress, state)
+        save_state(self.job.checkpoints, self.job.engine, self.job.state)
         self.saved = time.monotonic()
-        self.save_seconds = self.saved - begin
+        self.cost = self.saved - begin
+
+    def save_good(self) -> None:
+        """Keep a state to go back to, in a file, as a resumed run has to go back to the same one; not too often."""
+        if time.monotonic() - self.good_saved > self.cost / SAVE_SHARE:
+            self.job.state.health.updates = 0
+            self.save()
+            self.good_saved = self.saved
+            link(self.job.checkpoints / LAST, self.job.checkpoints / GOOD)
 
 
-def _distributions(network: nn.Module) -> dict[str, Tensor]:
-    """Return weights and gradients by name, for histograms."""
-    found = {}
-    for name, parameter in network.named_parameters():
-        found[f"weights/{name}"] = parameter.detach().float().cpu()
-        if parameter.grad is not None:
-            found[f"gradients/{name}"] = parameter.grad.float().cpu()
-    return {name: tensor for name, tensor in found.items() if bool(torch.isfinite(tensor).all())}
-
-
-def _timed(batches: DataLoader[Any]) -> Iterator[tuple[Batch, float]]:
+def timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
     """Give each batch with the seconds that it was waited for."""
     begin = time.monotonic()
     for batch in batches:
@@ -346,29 +317,20 @@ def _timed(batches: DataLoader[Any]) -> Iterator[tuple[Batch, float]]:
         begin = time.monotonic()
 
 
-def _batches(training: Training) -> DataLoader[Any]:
-    workers = training.settings.workers or 0
-    return DataLoader(
-        training.dataset,
-        batch_size=training.settings.batch_size or 1,
-        sampler=Numbers(training.progress.samples, 2**62),
-        num_workers=workers,
-        collate_fn=collate,
-        generator=torch.Generator(),  # or each session would draw from the one that the checkpoint holds
-        worker_init_fn=leave_to_the_parent,
-        pin_memory=training.compute.device.type == "cuda",
-        prefetch_factor=4 if workers else None,
-    )
+def _distributions(network: nn.Module) -> dict[str, Tensor]:
+    """Return weights and gradients by name, for histograms."""
+    tensors = {}
+    for name, parameter in network.named_parameters():
+        tensors[f"weights/{name}"] = parameter.detach().float().cpu()
+        if parameter.grad is not None:
+            tensors[f"gradients/{name}"] = parameter.grad.float().cpu()
+    return {name: tensor for name, tensor in tensors.items() if bool(torch.isfinite(tensor).all())}
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
-
-
-def _line(step: int, values: dict[str, float], best: bool) -> str:
-    scores = {name.removeprefix("val_"): value for name, value in values.items() if name.startswith("val_")}
-    score = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+def _line(row: dict[str, float], is_best: bool) -> str:
+    scores = {name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")}
+    listing = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
     return (
-        f"step {step:5d}  epoch {values['epoch']:.1f}  {values['seconds']:.0f} s  loss {values['train_loss']:.4f}  "
-        f"{score}{'  best so far' if best else ''}"
+        f"step {row['step']:5d}  epoch {row['epoch']:.1f}  {row['seconds']:.0f} s  loss {row['train_loss']:.4f}  "
+        f"{listing}{'  best so far' if is_best else ''}"
     )

@@ -35,12 +35,12 @@ def loss_of_outputs(
     float32 Tensor ()
     """
     levels = (outputs,) if isinstance(outputs, Tensor) else outputs
-    found, shares = [], []
+    terms, shares = [], []
     for level, logits in enumerate(levels):
         pixels = [None if plane is None else _reduced(plane, level, logits) for plane in pixel_weights]
         shares.append(0.5**level)
-        found.append(shares[-1] * loss(logits, _reduced(target, level, logits), class_weights, *pixels))
-    return torch.stack(found).sum() / sum(shares)
+        terms.append(shares[-1] * loss(logits, _reduced(target, level, logits), class_weights, *pixels))
+    return torch.stack(terms).sum() / sum(shares)
 
 
 def _reduced(plane: Tensor, level: int, logits: Tensor) -> Tensor:

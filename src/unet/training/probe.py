@@ -1,22 +1,22 @@
-"""How fast this machine trains and with how much memory: a few real steps on random numbers, seconds in all."""
+"""How fast this machine trains and with how much memory: a few real steps of the engine on random numbers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cache, partial
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 import psutil
 import torch
 
-from unet import devices, losses, models
+from unet import models
+from unet.config import TrainingConfig
+from unet.data.dataset import Batch
 from unet.devices import Compute
 from unet.models import ModelSpec
-from unet.training.outputs import loss_of_outputs
-
-SIDE = 128
-"""Of the two pictures by which precisions and layouts are compared: small, as only the order counts."""
+from unet.training.engine import Engine
 
 SPEED_SIDE = 256
 """Of the pictures by which speed is measured. Fixed costs of a step weigh far more on smaller ones than in training."""
@@ -26,51 +26,14 @@ CPU_BATCH, GPU_BATCH = 1, 8
 
 NARROW, WIDE = 16, 32
 
+ENOUGH_SECONDS = 1.5
+"""After so long no further round of a measurement begins."""
+
 MEMORY_SHARE = {"cpu": 0.4, "cuda": 0.8, "mps": 0.5}
 """Of the free memory that a step may take. On a CPU decoded pictures lie in the same memory."""
 
 
-def _step(spec: ModelSpec, batch: int = 2, side: int = SIDE) -> Callable[[Compute], None]:
-    network = models.build(spec).train()
-    side = least_side(spec, side)
-    images = torch.randn(batch, spec.bands, side, side)
-    targets = torch.zeros(batch, side, side, dtype=torch.int64)
-
-    def run(compute: Compute) -> None:
-        network.to(compute.device)
-        network.to(memory_format=compute.memory_format)  # type: ignore[call-overload]
-        with compute.autocast():
-            logits = network(images.to(compute.device, memory_format=compute.memory_format))
-        loss = loss_of_outputs(losses.cross_entropy, logits, targets.to(compute.device), None)
-        torch.autograd.backward(loss)
-        if compute.device.type == "cuda":
-            torch.cuda.synchronize(compute.device)
-
-    return run
-
-
-def least_side(spec: ModelSpec, side: int) -> int:
-    """Return a side, not smaller, of which a network without padding leaves about as much as it takes away."""
-    geometry = models.geometry_of(spec)
-    return geometry.at_least(max(side, 4 * geometry.valid_margin))
-
-
-def best_compute(spec: ModelSpec, device: torch.device, precision: str, channels_last: bool | None) -> Compute:
-    """Return the fastest precision and memory layout for training this network on this device.
-
-    With both given there is nothing to measure.
-    """
-    options = devices.candidates(device, precision)
-    if channels_last is not None:
-        options = list(
-            dict.fromkeys(
-                replace(option, channels_last=channels_last, why=option.why or "as set") for option in options
-            )
-        )
-    return devices.fastest(options, _step(spec))
-
-
-def speed_model(spec: ModelSpec, compute: Compute) -> Callable[[int], float]:
+def speed_model(spec: ModelSpec, compute: Compute, settings: TrainingConfig) -> Callable[[int], float]:
     """Return training speed (pixels per second) by width: measured at two widths, a power law between and beyond.
 
     Of a network that has no width it is the same for all.
@@ -79,8 +42,7 @@ def speed_model(spec: ModelSpec, compute: Compute) -> Callable[[int], float]:
     @cache
     def measured() -> tuple[float, float]:
         batch = CPU_BATCH if compute.device.type == "cpu" else GPU_BATCH
-        steps = [_step(spec.of_width(width), batch, SPEED_SIDE) for width in (NARROW, WIDE)]
-        seconds = devices.shortest([partial(step, compute) for step in steps])
+        seconds = shortest([_step(spec.of_width(width), compute, settings, batch) for width in (NARROW, WIDE)])
         narrow, wide = (batch * least_side(spec, SPEED_SIDE) ** 2 / each for each in seconds)
         return narrow, wide
 
@@ -92,6 +54,47 @@ def speed_model(spec: ModelSpec, compute: Compute) -> Callable[[int], float]:
         return narrow * math.exp(slope * math.log(width / NARROW))
 
     return speed
+
+
+def _step(spec: ModelSpec, compute: Compute, settings: TrainingConfig, count: int) -> Callable[[], Any]:
+    """Return what does one step of training on random pictures."""
+    # Of the settings only what makes a step dearer: it is to run without those that are still open.
+    engine = Engine(models.build(spec), TrainingConfig(optimizer=settings.optimizer, loss=settings.loss), compute)
+    side = least_side(spec, SPEED_SIDE)
+    batch = Batch(torch.randn(count, spec.bands, side, side), torch.zeros(count, side, side, dtype=torch.int64), ())
+
+    def step() -> None:
+        engine.step(batch)
+        if compute.device.type == "cuda":
+            torch.cuda.synchronize(compute.device)
+
+    return step
+
+
+def least_side(spec: ModelSpec, side: int) -> int:
+    """Return a side, not smaller, of which a network without padding leaves about as much as it takes away."""
+    geometry = models.geometry_of(spec)
+    return geometry.at_least(max(side, 4 * geometry.valid_margin))
+
+
+def shortest(tasks: Sequence[Callable[[], Any]], rounds: int = 3) -> list[float]:
+    """Return the least seconds of each task, run in turns.
+
+    The first run of each pays for set-up and is not counted. Turns, and the least of several: a moment in which
+    the machine is busy with something else must not decide a whole training. A busy or slow machine does fewer
+    rounds, at least one: measuring must not use up the time that it is for.
+    """
+    least = [math.inf] * len(tasks)
+    begin = time.perf_counter()
+    for number in range(rounds + 1):
+        if number > 1 and time.perf_counter() - begin > ENOUGH_SECONDS:
+            break
+        for place, task in enumerate(tasks):
+            start = time.perf_counter()
+            task()
+            if number:
+                least[place] = min(least[place], time.perf_counter() - start)
+    return least
 
 
 def free_memory(device: torch.device) -> float:

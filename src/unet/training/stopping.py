@@ -18,29 +18,22 @@ class Stop:
 
 
 @contextmanager
-def graceful_stop(say: Callable[[str], None]) -> Iterator[Stop]:
+def graceful_stop(notify: Callable[[str], None]) -> Iterator[Stop]:
     """Turn the first Ctrl-C (or SIGTERM) into a request, so that the step under way ends and state is saved."""
     stop = Stop()
 
-    def ask(signum: int, frame: FrameType | None) -> None:
+    def request(signum: int, frame: FrameType | None) -> None:
         if stop.requested:
             raise KeyboardInterrupt
         stop.requested = True
-        say("stopping after this step and saving what was reached (once more: stop at once)")
+        notify("stopping after this step and saving what was reached (once more: stop at once)")
 
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def leave_to_the_parent(worker: int) -> None:
-    """Ignore both signals in a process that reads samples."""
-    # Ctrl-C reaches every process of the terminal; the parent still wants a few samples while it saves.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)

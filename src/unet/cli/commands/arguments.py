@@ -51,6 +51,12 @@ def add_split(parser: Parser) -> Any:
     split = parser.add_argument_group("what it is checked on")
     split.add_argument("--val", metavar="V", help="a share such as 0.1, a folder, or a file of names (default: 0.15)")
     split.add_argument(
+        "--test",
+        metavar="V",
+        default=argparse.SUPPRESS,
+        help="the same, kept for one score at the end: neither trained on nor used to choose the weights",
+    )
+    split.add_argument(
         "--group", metavar="REGEX", help="pictures with the same match in their name stay together: '^[^_]+'"
     )
     return split
@@ -82,7 +88,7 @@ def add_mask_values(parser: Parser) -> Any:
 
 
 def add_settings(group: Any) -> None:
-    """Add settings: files, recipes, single ones."""
+    """Add settings: files, recipes, single ones, and what a plan must keep."""
     files = group.add_mutually_exclusive_group()
     files.add_argument(
         "--config", dest="config_file", type=Path, metavar="FILE", help="settings, such as a run's config.toml"
@@ -107,6 +113,13 @@ def add_settings(group: Any) -> None:
         metavar="SUM",
         help="the same as --set loss=SUM: 'ce + dice', '0.5*focal + tversky(beta=2)'",
     )
+    group.add_argument(
+        "--keep",
+        action="append",
+        default=argparse.SUPPRESS,
+        metavar="NAME",
+        help="a class whose finest detail the scale must not lose; may be repeated",
+    )
 
 
 def add_compute(group: Any) -> None:
@@ -125,10 +138,16 @@ def add_device(parser: Any, default: str | None = "auto") -> None:
     parser.add_argument("--device", default=default, metavar="D", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
 
 
-def require_data(parser: Parser, args: argparse.Namespace) -> None:
-    """Stop with an error where no data are named."""
+def require_data(parser: Parser, args: argparse.Namespace, other: str = "") -> None:
+    """Stop with an error where no data are named; `other` is what else may be given."""
     if args.data is None and (args.images is None or args.masks is None):
-        parser.error("no data; give DATA, or both --images and --masks")
+        parser.error(", ".join(filter(None, ["no data; give DATA", "or both --images and --masks", other])))
+
+
+def given_with_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of a command to which `add_settings` has added some, as `given_in` does."""
+    given = given_in(args) | {"settings": dict(args.settings)}
+    return given | {"keep": tuple(given["keep"])} if "keep" in given else given
 
 
 def given_in(args: argparse.Namespace) -> dict[str, Any]:

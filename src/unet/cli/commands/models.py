@@ -20,18 +20,19 @@ def add_evaluate(commands: Any) -> Added:
         "score a model on pictures with masks",
         "Scores are counted over the whole set at the pictures' own resolution: IoU,\n"
         "Dice, precision and recall of each class, and means over the classes that occur,\n"
-        "with 95 % intervals from drawing the pictures again.",
+        "with 95 % intervals from drawing the pictures again. Where MODEL is the folder of\n"
+        "a run, DATA may be left out: a part of the run's own data is scored.",
+        "  unet evaluate runs/cars --split test\n"
         "  unet evaluate runs/cars/model.safetensors data\n"
         "  unet evaluate model.safetensors data --split test --json scores.json\n"
         "  unet evaluate model.safetensors data --boundary --tolerance 2",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument("model", type=Path, metavar="MODEL", help=f"{MODEL_HELP}, or the folder of a run")
     add_data(parser)
     parser.add_argument(
         "--split",
         choices=("all", "train", "val", "test"),
-        default="all",
-        help="which part, where DATA has parts (default: all)",
+        help="which part, where DATA has parts (default: all), or of the run's own data (default: val)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is already there")
@@ -50,10 +51,12 @@ def add_evaluate(commands: Any) -> Added:
     add_device(parser)
 
     def run(args: argparse.Namespace) -> object:
-        require_data(parser, args)
+        of_run = args.model.is_dir() and args.data is None and args.images is None and args.masks is None
+        if not of_run:
+            require_data(parser, args, "or the folder of a run as MODEL")
         from unet.commands.evaluate import evaluate
 
-        return evaluate(**given_in(args))
+        return evaluate(**given_in(args) | {"split": args.split or ("val" if of_run else "all")})
 
     return parser, run
 
@@ -93,7 +96,9 @@ def add_predict(commands: Any) -> Added:
     what.add_argument("--probabilities", action="store_true", help="also each class's probability, as .npy")
     what.add_argument("--raw-values", action="store_true", help="write the values of the training masks")
     what.add_argument("--no-save", "-n", dest="save", action="store_false", help="write nothing")
-    what.add_argument("--viz", "-v", action="store_true", help="show each picture and its mask in a window")
+    what.add_argument(
+        "--viz", "-v", action="store_true", help="show each picture and its mask in a window (matplotlib)"
+    )
     what.add_argument("--overwrite", action="store_true", help="replace files that are already there")
     how = parser.add_argument_group("how it is computed")
     how.add_argument(

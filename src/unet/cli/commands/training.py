@@ -17,13 +17,14 @@ from unet.cli.commands.arguments import (
     add_settings,
     add_split,
     given_in,
+    given_with_settings,
     new_command,
     require_data,
 )
 
 if TYPE_CHECKING:
     from unet.commands.folds import CrossValidation
-    from unet.commands.train import TrainResult
+    from unet.runs.train_run import TrainResult
 
 
 def add_demo(commands: Any) -> Added:
@@ -86,7 +87,7 @@ def add_plan(commands: Any) -> Added:
             require_data(parser, args)
         from unet.commands.plan import plan
 
-        return plan(**given_in(args) | {"settings": dict(args.settings)})
+        return plan(**given_with_settings(args))
 
     return parser, run
 
@@ -119,7 +120,7 @@ def add_augment_preview(commands: Any) -> Added:
             require_data(parser, args)
         from unet.commands.augment_preview import augment_preview
 
-        return augment_preview(**given_in(args) | {"settings": dict(args.settings)})
+        return augment_preview(**given_with_settings(args))
 
     return parser, run
 
@@ -139,7 +140,9 @@ def add_train(commands: Any) -> Added:
         "  unet train --images scans --masks drawn --mask-suffix _GT --val 0.2\n"
         "  unet train data --set learning_rate=0.001 --set model.width=48\n"
         "  unet train data --folds 5 --time 1h\n"
-        "  unet train --resume runs/cars",
+        "  unet train data --val 0.15 --test 0.15 --keep hairline\n"
+        "  unet train --resume runs/cars\n"
+        "  unet train --resume runs/cars --data /mnt/data",
     )
     add_data(parser)
     add_length(parser)
@@ -153,6 +156,14 @@ def add_train(commands: Any) -> Added:
     run_group.add_argument("--overwrite", action="store_true", help="use the folder even if it holds a run")
     add_settings(run_group)
     run_group.add_argument("--resume", type=Path, metavar="RUN", help="go on where that run stopped")
+    run_group.add_argument(
+        "--data",
+        dest="moved_data",
+        type=Path,
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="with --resume: where its data are now, if they were moved",
+    )
     run_group.add_argument("--load", type=Path, metavar="MODEL", help="start from the weights of a model")
     run_group.add_argument(
         "--track",
@@ -164,12 +175,14 @@ def add_train(commands: Any) -> Added:
     add_compute(run_group)
 
     def run(args: argparse.Namespace) -> object:
+        if args.resume is None and "moved_data" in args:
+            parser.error("--data says where the data of --resume RUN are now; data to train on go without a flag")
         if args.resume is None and args.config_file is None:
             require_data(parser, args)
         started = monotonic()  # importing torch is part of the user's time
         from unet.runs.folder import FOLDS
 
-        given = given_in(args) | {"settings": dict(args.settings), "started": started}
+        given = given_with_settings(args) | {"started": started}
         result: TrainResult | CrossValidation
         if args.folds or (args.resume and (args.resume / FOLDS).exists()):
             from unet.commands.folds import cross_validate

@@ -94,3 +94,8 @@ def _values(scan: Scan) -> list[dict[str, Any]]:
         {"value": value, "pixels": count / mask_values.pixels, "masks": masks[value]}
         for value, count in mask_values.counts.most_common(MOST_VALUES)
     ]
+
+
+def percentage(share: float) -> str:
+    """Return a share in percent, small ones with two decimals."""
+    return f"{share:.2%}" if share < 0.1 else f"{share:.1%}"

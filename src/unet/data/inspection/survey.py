@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from unet.config import DataConfig
@@ -15,6 +15,7 @@ from unet.data.inspection.splits import split_findings
 from unet.data.manifest import Description
 from unet.data.pairs import Pair
 from unet.data.scan import Scan, size_faults
+from unet.data.splitting import Split
 from unet.errors import DataError
 from unet.labels import Labels
 
@@ -29,8 +30,8 @@ class Survey:
         What the settings and a `dataset.toml` say.
     scan : Scan
         Of all pairs.
-    train, val : tuple of Pair
-        The split.
+    train, val, test : tuple of Pair
+        The split; the test part only where one was asked for.
     labels : Labels or None
         None where the masks hold no classes; an error among the findings says why.
     findings : tuple of Finding
@@ -43,6 +44,7 @@ class Survey:
     val: tuple[Pair, ...]
     labels: Labels | None
     findings: tuple[Finding, ...]
+    test: tuple[Pair, ...] = ()
 
     def usable_labels(self, what: str) -> Labels:
         """Return the class table of a data set, called `what`, that can be trained on.
@@ -60,10 +62,9 @@ class Survey:
 
 def survey(
     scan: Scan,
-    train: Sequence[Pair],
-    val: Sequence[Pair],
     description: Description,
     settings: DataConfig,
+    hold_out: Callable[[Labels | None], tuple[Split, list[Finding]]],
     known: Sequence[Finding] = (),
 ) -> Survey:
     """Run all checks on what a scan has found.
@@ -71,12 +72,14 @@ def survey(
     Parameters
     ----------
     scan : Scan
-        Of the pairs to train and to validate on.
+        Of all pairs.
     description : Description
     settings : DataConfig
         What the user says about the masks.
+    hold_out : callable
+        Splits the pairs, when the classes are known (or that there are none), and says what is wrong with the split.
     known : sequence of Finding
-        What pairing and splitting have found already.
+        What pairing has found already.
     """
     findings = [*known, *faulty((*scan.faults, *size_faults(scan)))]
     labels = None
@@ -92,8 +95,11 @@ def survey(
         )
         findings += strange
         findings += mask_findings(scan, labels)
-        findings += split_findings(scan.part(train), scan.part(val), labels)
     elif not findings:
         findings.append(Finding("no-pairs", "error", "no pair of picture and mask", "at least two"))
+    parts, faults = hold_out(labels)
+    findings += faults
+    if scan.pairs:
+        findings += split_findings(scan.part(parts.train), scan.part(parts.val), labels)
     order = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
-    return Survey(description, scan, tuple(train), tuple(val), labels, tuple(order))
+    return Survey(description, scan, parts.train, parts.val, labels, tuple(order), parts.test)

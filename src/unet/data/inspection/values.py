@@ -10,18 +10,15 @@ import numpy as np
 from unet.data.finding import Finding, counted
 from unet.data.mask_values import MaskValues, listed, option, order_of
 from unet.data.stats import MaskStats, PictureStats
+from unet.data.true_values import TrueValues, edge_only_values
+from unet.data.value_peaks import MOST_CLASSES
 from unet.labels import IGNORED, Color, Value
-
-MOST_CLASSES = 64
-"""More values than this are taken as classes only where a class file names them."""
 
 REPAIR = "mend them by: unet repair DATA --out CLEAN"
 
 _NEAR = 8  # grey levels (of 255) within which a rare value beside a frequent one is taken for a blurred edge
-_APART = 24  # grey levels between two values that may both be true
 _RARE = 20  # times fewer pixels
-_SHARE = 0.01  # of all pixels, that a true value has at least
-_EDGE = 0.05  # share of the pixels of a blended value that lie among their like, at most
+_SOLID = 0.5  # share of the pixels of a mask of areas that lie among their like, at least: photographs have fewer
 _EDGES = 0.25  # share of all pixels that are edges, at most
 _FEW = 32  # values of a mask that was given as a picture, at most
 
@@ -30,7 +27,7 @@ def swapped(mask_values: MaskValues) -> Finding | None:
     """Masks where the pictures should be, and the reverse: few values in the picture, many in the mask."""
     rows = list(zip(mask_values.scan.pairs, mask_values.scan.pictures, mask_values.scan.masks, strict=True))
     files = tuple(
-        f"{pair.mask} holds {_many(mask)}, its picture {pair.image} {picture.n_values}"
+        f"{pair.mask} holds {_value_count(mask)}, its picture {pair.image} {picture.n_values}"
         for pair, picture, mask in rows
         if seems_swapped(picture, mask)
     )
@@ -155,7 +152,9 @@ def instances(mask_values: MaskValues) -> Finding | None:
     if not (wide or len(numbers) > MOST_CLASSES or (len(numbers) >= 8 and differ)):
         return None
     files = tuple(
-        f"{pair.mask}: {_many(mask)}" for pair, mask in zip(mask_values.scan.pairs, masks, strict=True) if mask.objects
+        f"{pair.mask}: {_value_count(mask)}"
+        for pair, mask in zip(mask_values.scan.pairs, masks, strict=True)
+        if mask.objects
     )
     return Finding.of_files(
         "instances",
@@ -183,34 +182,39 @@ def one_hot(mask_values: MaskValues) -> Finding | None:
     )
 
 
-def damage(mask_values: MaskValues) -> list[Finding]:
+def damage(mask_values: MaskValues, truth: TrueValues) -> list[Finding]:
     """Values between the true ones, or far too many for classes: by JPEG, by blending, or in a photograph."""
-    if not _is_damaged(mask_values):
-        return []
-    true = believed(mask_values)
-    known = set(true)
+    known = set() if truth.doubt else set(truth.values)
     lossy: list[str] = []
     blurred: list[str] = []
-    unrecoverable: list[str] = []
+    doubtful: list[str] = []
+    foreign: list[str] = []
     pictures: list[str] = []
     for pair, mask in zip(mask_values.scan.pairs, mask_values.scan.masks, strict=True):
-        exact = sum(count for value, count in mask.values if mask_values.in_common_form(value) in known)
-        share = exact / (mask.height * mask.width)
-        line = f"{pair.mask}: {_many(mask)}"
+        pixels = mask.height * mask.width
+        share = sum(count for value, count in mask.values if mask_values.in_common_form(value) in known) / pixels
+        line = f"{pair.mask}: {_value_count(mask)}"
         if share == 1:
             continue
-        if share >= 0.5 and 2 <= len(true) <= MOST_CLASSES:
+        if known and pair not in truth.foreign:
             (lossy if mask.lossy else blurred).append(f"{line}, {share:.1%} of the pixels are true")
+        elif mask.n_values > MOST_CLASSES and not (truth.too_near and sum(mask.inner) >= _SOLID * pixels):
+            pictures.append(line)
+        elif truth.doubt:
+            doubtful.append(line)
         else:
-            (pictures if mask.n_values > MOST_CLASSES else unrecoverable).append(line)
+            foreign.append(f"{line}; it {truth.foreign[pair]}")
+    true = truth.values
     exactly = f"{mask_values.share(true):.1%} of all pixels are {listed(true)}"
-    nearest = f"{REPAIR}, or take every pixel as the nearest of these by {option(true)}" if true else ""
+    nearest = f"{REPAIR}, or take every pixel as the nearest of these by {option(true)}" if known else ""
+    kind = "lossy-mask" if mask_values.lossy else "blended-mask"
+    anew = "save them as PNG from their source, or name the true ones with --mask-values"
     findings = (
         Finding.of_files(
             "lossy-mask",
             "error",
             lossy,
-            f"{_masks(lossy)} up to {mask_values.many()}, but {exactly}: JPEG changes values",
+            f"{_masks(lossy)} up to {mask_values.value_count()}, but {exactly}: JPEG changes values",
             "one value for each class",
             nearest,
         ),
@@ -218,23 +222,31 @@ def damage(mask_values: MaskValues) -> list[Finding]:
             "blended-mask",
             "error",
             blurred,
-            f"{_masks(blurred)} up to {mask_values.many()}, but {exactly}: edges were blended",
+            f"{_masks(blurred)} up to {mask_values.value_count()}, but {exactly}: edges were blended",
             "one value for each class",
             nearest,
         ),
         Finding.of_files(
-            "lossy-mask" if mask_values.lossy else "blended-mask",
+            kind,
             "error",
-            unrecoverable,
-            f"{_masks(unrecoverable)} up to {mask_values.many()}, and which are true is lost",
-            "one value for each class",
-            "save them as PNG from their source, or name the true ones with --mask-values",
+            doubtful,
+            f"{_masks(doubtful)} up to {mask_values.value_count()}, and which are true cannot be told: {truth.doubt}",
+            "areas of a few values that are far apart",
+            anew,
+        ),
+        Finding.of_files(
+            kind,
+            "error",
+            foreign,
+            f"{_masks(foreign)} other values than the {listed(true)} of the others",
+            "the same values in all masks",
+            anew,
         ),
         Finding.of_files(
             "photo-mask",
             "error",
             pictures,
-            f"{_masks(pictures)} up to {mask_values.many()}",
+            f"{_masks(pictures)} up to {mask_values.value_count()}",
             f"one for each class, at most {MOST_CLASSES} without a class file",
             "if they are photographs the files are the wrong ones; if they are classes name them in classes.csv",
         ),
@@ -248,7 +260,7 @@ def _masks(files: Sequence[str]) -> str:
 
 def edge_values(mask_values: MaskValues) -> Finding | None:
     """Class numbers that occur only where two others meet, as they do in a mask that was resized with blending."""
-    edges = sorted(blended(mask_values), key=order_of)
+    edges = sorted(edge_only_values(mask_values), key=order_of)
     share = mask_values.share(edges)
     if mask_values.is_rgb or len(edges) < 2 or share > _EDGES:
         return None
@@ -267,7 +279,8 @@ def edge_values(mask_values: MaskValues) -> Finding | None:
     )
 
 
-def _is_damaged(mask_values: MaskValues) -> bool:
+def is_damaged(mask_values: MaskValues) -> bool:
+    """Tell whether some of the values are none that somebody drew."""
     if mask_values.lossy and mask_values.n_values > 2:
         return True
     if mask_values.n_values > MOST_CLASSES:
@@ -275,7 +288,7 @@ def _is_damaged(mask_values: MaskValues) -> bool:
     values = list(mask_values.counts)
     if not mask_values.is_rgb and all(value in (IGNORED, -1) or order_of(value) < (MOST_CLASSES,) for value in values):
         return False  # plain class numbers
-    if len(blended(mask_values)) >= 2:
+    if len(edge_only_values(mask_values)) >= 2:
         return True
     points = np.array([np.atleast_1d(value) for value in values], dtype=np.int64)
     counts = np.array([mask_values.counts[value] for value in values])
@@ -283,32 +296,5 @@ def _is_damaged(mask_values: MaskValues) -> bool:
     return bool((near & (counts[:, None] >= _RARE * counts[None])).any())
 
 
-def blended(mask_values: MaskValues) -> list[Value]:
-    """Return the values that lie between others and occur at edges only, where two others meet."""
-    values = list(mask_values.counts)
-    points = np.array([order_of(value) for value in values])
-    counts, inner = (
-        np.array([counter[value] for value in values]) for counter in (mask_values.counts, mask_values.inner)
-    )
-    solid = inner > _EDGE * counts
-    if solid.sum() < 2:
-        return []
-    low, high = points[solid].min(axis=0), points[solid].max(axis=0)
-    between = ((points >= low) & (points <= high)).all(axis=1) & ~solid
-    return [values[place] for place in np.flatnonzero(between)]
-
-
-def believed(mask_values: MaskValues) -> list[Value]:
-    """Return the values that are probably true, sorted: frequent, apart from one another, and not of edges only."""
-    true: list[Value] = []
-    edges = set(blended(mask_values))
-    for value, count in mask_values.counts.most_common():
-        if count < _SHARE * mask_values.pixels or len(true) > MOST_CLASSES:
-            break
-        if value not in edges and all(np.abs(np.subtract(value, other)).max() > _APART for other in true):
-            true.append(value)
-    return sorted(true, key=order_of)
-
-
-def _many(mask: MaskStats) -> str:
+def _value_count(mask: MaskStats) -> str:
     return f"{mask.n_values} {'colours' if mask.is_rgb else 'values'}"

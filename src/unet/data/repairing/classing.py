@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unet.config import DataConfig
 from unet.data.class_table import ClassTable
-from unet.data.classes import resolve_labels, table_of, values_by
+from unet.data.classes import ignored_values, resolve_labels, table_of, true_values_of, values_by
 from unet.data.finding import Finding, errors_in
 from unet.data.inspection import values as checks
 from unet.data.mask_values import MaskValues, listed
@@ -19,7 +19,7 @@ from unet.data.repairing.objects import BORDER_RADIUS, objects, objects_and_bord
 from unet.data.repairing.palettes import common_palette, translated, translation
 from unet.data.repairing.snapping import nearest, snap
 from unet.data.repairing.stacks import indices_of
-from unet.data.repairing.truth import stranger, true_values, unexplained
+from unet.data.true_values import TrueValues, unexplained, with_known
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels, Value, default_colors
 
@@ -29,13 +29,15 @@ _BENT = ("lossy-mask", "blended-mask", "photo-mask", "colors-not-in-table", "val
 _UNEXPLAINED = 1e-4  # share of the pixels that is worth a word; at most 1e-5 where no class was missed
 
 
-def numbered(jobs: list[FileRepair], kind: str) -> tuple[list[FileRepair], Labels]:
+def numbered(jobs: list[FileRepair], kind: str, ignore: Sequence[Value] = ()) -> tuple[list[FileRepair], Labels]:
     """Make classes of masks that number objects.
 
     Parameters
     ----------
     jobs : list of FileRepair
     kind : {"objects", "borders"}
+    ignore : sequence of int or of (int, int, int)
+        Values that do not count.
 
     Raises
     ------
@@ -43,22 +45,22 @@ def numbered(jobs: list[FileRepair], kind: str) -> tuple[list[FileRepair], Label
         The masks hold colours, or no objects.
     """
     present = MaskValues(scan_of(jobs))
-    if (
-        present.is_rgb
-        or set(present.counts) <= {0}
-        or min(value for value in present.counts if isinstance(value, int)) < 0
-    ):
+    skipped = ignored_values(ignore, present.is_rgb, scan_of(jobs))
+    numbers = [value for value in present.counts if isinstance(value, int) and value not in skipped]
+    if present.is_rgb or set(numbers) <= {0} or min(numbers) < 0:
         what = "colours" if present.is_rgb else f"the values {listed(sorted(present.counts, key=str), 3)}"
         raise DataError(f"the masks hold {what}", "numbers of objects, 0 for none", "leave out --instances")
     names: tuple[str, ...]
     if kind == "objects":
-        step, names = Step("numbers of objects to classes", objects), ("background", "object")
+        step, names = Step("numbers of objects to classes", partial(objects, ignored=skipped)), ("background", "object")
         jobs = [job.then(step) for job in jobs]
     else:
         what = f"numbers of objects to classes, with borders {2 * BORDER_RADIUS} pixels wide between those that touch"
-        step, names = Step(what, objects_and_borders), ("background", "object", "border")
-        jobs = [job.then(step, objects) for job in jobs]
-    return jobs, Labels(names, default_colors(len(names)), tuple(range(len(names))))
+        step = Step(what, partial(objects_and_borders, ignored=skipped))
+        names = ("background", "object", "border")
+        jobs = [job.then(step, partial(objects, ignored=skipped)) for job in jobs]
+    ignored = (IGNORED,) if skipped else ()
+    return jobs, Labels(names, default_colors(len(names)), tuple(range(len(names))), ignored)
 
 
 def classed(jobs: list[FileRepair], settings: DataConfig) -> tuple[list[FileRepair], Labels, list[LeftOut], list[str]]:
@@ -123,11 +125,11 @@ def _mended(jobs: list[FileRepair], settings: DataConfig) -> tuple[list[FileRepa
     if labels is not None:
         return jobs, [], []
     errors = errors_in(findings)
-    true = _truth(jobs, settings, errors)
-    foreign = {job.pair: why for job in jobs if (why := stranger(job.mask, true))}
-    if len(foreign) == len(jobs):
+    truth = _truth(jobs, settings, errors)
+    true, foreign = truth.values, truth.foreign
+    if truth.doubt or len(foreign) == len(jobs):
         raise errors[0].error()
-    if foreign:  # what is true may show more clearly without them
+    if foreign:  # the others may be as they should be
         rest, left_out, notes = _mended([job for job in jobs if job.pair not in foreign], settings)
         return rest, [*(LeftOut(str(pair.mask), why) for pair, why in foreign.items()), *left_out], notes
     share = unexplained(MaskValues(scan_of(jobs)), true)
@@ -138,13 +140,13 @@ def _mended(jobs: list[FileRepair], settings: DataConfig) -> tuple[list[FileRepa
     return _snapped(jobs, true), [], [note] if share > _UNEXPLAINED else []
 
 
-def _truth(jobs: list[FileRepair], settings: DataConfig, errors: Sequence[Finding]) -> list[Value]:
-    """Return the values that masks hold which have the faults named.
+def _truth(jobs: list[FileRepair], settings: DataConfig, errors: Sequence[Finding]) -> TrueValues:
+    """Return the true values of masks that have the faults named.
 
     Raises
     ------
     DataError
-        Faults of another kind, or no telling.
+        Faults of another kind.
     """
     for error in errors:
         if error.kind == "instances":
@@ -153,12 +155,10 @@ def _truth(jobs: list[FileRepair], settings: DataConfig, errors: Sequence[Findin
         if error.kind not in _BENT or (error.kind == "photo-mask" and error.count == len(jobs)):
             raise error.error()
     present, table, skipped = MaskValues(scan_of(jobs)), _table(jobs, settings), settings.ignore or ()
-    if table is not None and present.is_rgb:
-        return [*(row.color for row in table.rows if row.color is not None), *skipped]
-    if table is not None and (table.has_values or errors[0].kind == "values-not-in-table"):
+    if table is not None and errors[0].kind == "values-not-in-table":
         values, ignored = values_by(present, skipped, table)
-        return [*dict.fromkeys((*values, *ignored))]
-    return true_values(present)
+        return with_known(present, tuple(dict.fromkeys((*values, *ignored))))
+    return true_values_of(present, skipped, table)
 
 
 def _snapped(jobs: list[FileRepair], true: Sequence[Value]) -> list[FileRepair]:

@@ -90,7 +90,7 @@ def make_plan(
         jobs, twice = [job for job in jobs if job.pair not in dropped], []
     notes: list[str] = []
     if instances is not None:
-        jobs, labels = numbered(jobs, instances)
+        jobs, labels = numbered(jobs, instances, settings.ignore or ())
     else:
         jobs, labels, more, notes = classed(jobs, settings)
         left_out += more

@@ -1,0 +1,102 @@
+"""A run, decided: what training, validation, report, resume and re-evaluation read, and do not decide again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unet.config import Config
+from unet.data.hashing import RecordedFile
+from unet.data.pairs import Pair
+from unet.devices import Compute
+from unet.labels import Labels
+from unet.models import ModelSpec
+from unet.preprocessing import Preprocessing
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class RecordedPair:
+    """A picture of a run, its mask, and the part that it belongs to.
+
+    Attributes
+    ----------
+    part : {"train", "val", "test"}
+    name : str
+        Unique within the part; that of a block (NAME@ROW,COLUMN) where pictures were cut.
+    image, mask : RecordedFile
+    roi : Path or None
+    """
+
+    part: str
+    name: str
+    image: RecordedFile
+    mask: RecordedFile
+    roi: Path | None = None
+
+    @property
+    def source_name(self) -> str:
+        """The name of the whole picture, of which this may be a block."""
+        name, _, block = self.name.rpartition("@")
+        return name if name and re.fullmatch(r"\d+,\d+", block) else self.name
+
+    @property
+    def source(self) -> Pair:
+        """The user's files."""
+        return Pair(self.source_name, self.image.path, self.mask.path, self.roi)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that was decided.
+
+    Attributes
+    ----------
+    config : Config
+        Nothing in it is left open.
+    reasons : tuple of str
+        A sentence for each choice.
+    pairs : tuple of RecordedPair
+    root : Path or None
+        The folder of the data, absolute; None where pictures and masks were named one by one.
+    labels : Labels
+        How the masks that training reads are read.
+    file_labels : Labels
+        How the masks of the data set itself are read: what the model file must know.
+    tile : (int, int) or None
+        Height and width of the blocks that pictures were cut into.
+    prepared : {"", "parts", "all"}
+        Masks, or blocks, were made ready in RUN/prepared, and are read instead of the user's files: part by part, or
+        all together, of which blocks were then held out.
+    preprocessing : Preprocessing
+    spec : ModelSpec
+    compute : Compute
+    class_shares : tuple of float
+        Share of each class in the training pictures.
+    class_weights : tuple of float
+        Of each class in the loss; empty: all count the same.
+    rare_pictures : mapping of int to tuple of str
+        The classes that balanced sampling looks for, and the training pictures that hold each.
+    """
+
+    config: Config
+    reasons: tuple[str, ...]
+    pairs: tuple[RecordedPair, ...]
+    root: Path | None
+    labels: Labels
+    file_labels: Labels
+    tile: tuple[int, int] | None
+    prepared: str
+    preprocessing: Preprocessing
+    spec: ModelSpec
+    compute: Compute
+    class_shares: tuple[float, ...] = ()
+    class_weights: tuple[float, ...] = ()
+    rare_pictures: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def part(self, name: str) -> tuple[RecordedPair, ...]:
+        """Return the pairs of a part."""
+        return tuple(pair for pair in self.pairs if pair.part == name)
