@@ -24,10 +24,12 @@ from torch.utils.data import DataLoader
 
 from unet import devices, losses, models
 from unet.config import DataConfig, TrainingConfig
+from unet.data.augment import PRESETS
 from unet.data.dataset import SegmentationDataset, collate
 from unet.devices import Compute
 from unet.models import ModelSpec
 from unet.plan.timing import TimeBudget
+from unet.preprocessing import Preprocessing
 from unet.runs.source import read_source
 from unet.terminal.display import open_display
 from unet.training.diagnosis import TrainingContext
@@ -125,7 +127,9 @@ def main() -> None:
     args = parser.parse_args()
     source = read_source(DataConfig(root=args.pictures), None, 0, open_display(), Path("unused"))
     settings = TrainingConfig(steps=args.steps, batch_size=args.batch, learning_rate=1e-3, validations=1)
-    samples = SegmentationDataset(source.train, source.labels, source.preprocessing, crop=(args.side, args.side))
+    samples = SegmentationDataset(
+        source.train, source.labels, Preprocessing(), crop=(args.side, args.side), augmentation=PRESETS["light"]
+    )
     spec = ModelSpec(bands=3, classes=len(source.labels.names), width=args.width)
     compute = devices.choose(devices.pick("auto"))
     ratios = []
