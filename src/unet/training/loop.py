@@ -21,8 +21,11 @@ from unet.training.stopping import graceful_stop
 SAVE_SECONDS = (10.0, 300.0)
 """A killed run loses at most so much work: the less, the faster a state is written ..."""
 
-SAVE_SHARE = 0.03
-"""... which takes at most this share of the time."""
+SAVE_SHARE = 0.01
+"""... which takes at most this share of the time ..."""
+
+SAVE_SPEED = 2e8
+"""... and is taken to go at so many bytes per second before it was measured."""
 
 MOST_RETURNS = 4
 """A run that is lost goes back to its last good state so often, each time with half the learning rate."""
@@ -285,7 +288,8 @@ class _Saver:
     """Writes states, the more often the faster that goes."""
 
     def __init__(self, job: TrainingJob) -> None:
-        self.job, self.cost = job, 0.0
+        # Most optimisers hold two more numbers for each weight.
+        self.job, self.cost = job, 3 * _bytes_of_weights(job.engine.network) / SAVE_SPEED
         self.saved = self.good_saved = time.monotonic()
 
     def is_due(self) -> bool:
@@ -315,6 +319,10 @@ def timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
     for batch in batches:
         yield batch, time.monotonic() - begin
         begin = time.monotonic()
+
+
+def _bytes_of_weights(network: nn.Module) -> int:
+    return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
 
 
 def _distributions(network: nn.Module) -> dict[str, Tensor]:
