@@ -46,6 +46,16 @@ def test_a_sound_set(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -
     assert shares == pytest.approx([1 - truth, truth])
 
 
+def test_each_part_is_counted(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
+    make_data(count=10)
+    assert cli.main(["inspect", "data", "--val", "0.2", "--test", "0.3", "--json", "facts.json"]) == 0
+    summary = json.loads(Path("facts.json").read_text())
+    assert {row["name"]: row["pairs"] for row in summary["parts"]} == {"train": 5, "val": 2, "test": 3}
+    for row in summary["classes"]:
+        assert (row["train"], row["val"], row["test"]) == (5, 2, 3)
+    assert capsys.readouterr().out.count("test") == 2, "a row of the parts, a column of the classes"
+
+
 def test_a_broken_set_is_shown_and_ends_with_2(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_data(count=6, suffix="")
     for path in (data / "masks").iterdir():

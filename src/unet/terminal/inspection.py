@@ -27,7 +27,8 @@ def print_inspection(summary: dict[str, Any]) -> None:
     if summary["parts"]:
         _print_table(console, ("name", "pairs", "sizes", "bands", "depth", "pictures", "masks"), summary["parts"])
     if summary["classes"]:
-        _print_table(console, ("name", "value", "pixels", "pictures", "train", "val"), summary["classes"])
+        columns = ("name", "value", "pixels", "pictures", *(part["name"] for part in summary["parts"]))
+        _print_table(console, columns, summary["classes"])
     if summary["values"]:
         _print_table(console, ("value", "pixels", "masks"), summary["values"])
     for finding in summary["findings"]:

@@ -39,7 +39,7 @@ FALLEN, LEARNED = 0.03, 0.1
 FAR = 3.0
 """A rate within this factor of the usual one is not to blame for a loss that does not fall."""
 
-JUDGED_FROM = 0.25
+ONE_CLASS_FROM = 0.25
 """Share of the training from which on one class everywhere is no beginner's fault: it often is one before."""
 
 NEARLY = 0.05
@@ -166,7 +166,7 @@ def diagnose_classes(now: Check, context: TrainingContext) -> list[Remark]:
     truth, predicted = now.counts.sum(axis=1) / now.counts.sum(), now.counts.sum(axis=0) / now.counts.sum()
     main = int(predicted.argmax())
     rest = 1 - truth[main]
-    if now.share >= JUDGED_FROM and rest > 0 and 1 - predicted[main] < NEARLY * rest:
+    if now.share >= ONE_CLASS_FROM and rest > 0 and 1 - predicted[main] < NEARLY * rest:
         others = _listed(context.names, truth, [k for k in range(len(truth)) if k != main and truth[k] > 0], 3)
         text = f"nearly every pixel is predicted as {context.names[main]}, and hardly any as {others}"
         remedy = _more_of_rare(context)

@@ -12,6 +12,7 @@ import numpy as np
 from unet.data.class_counts import class_counts
 from unet.data.inspection.survey import Survey
 from unet.data.mask_values import MaskValues
+from unet.data.pairs import Pair
 from unet.data.scan import Scan
 from unet.labels import IGNORED, Labels
 
@@ -25,11 +26,10 @@ def summarise_survey(survey: Survey, data: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        data: the folder. parts: what pairs there are on each side. classes: with their shares (or none, and values
-        instead). findings: as in `Finding`.
+        data: the folder. parts: what pairs there are in each. classes: with their shares (or none, and values instead),
+        and in how many pictures of each part they are. findings: as in `Finding`.
     """
-    sides = {"train": survey.train, "val": survey.val}
-    parts = [_part(name, survey.scan.part(pairs)) for name, pairs in sides.items() if pairs]
+    parts = [_part(name, survey.scan.part(pairs)) for name, pairs in _pairs(survey).items()]
     return {
         "data": data,
         "parts": parts,
@@ -37,6 +37,12 @@ def summarise_survey(survey: Survey, data: str) -> dict[str, Any]:
         "values": _values(survey.scan) if survey.labels is None and survey.scan.masks else [],
         "findings": [asdict(finding) for finding in survey.findings],
     }
+
+
+def _pairs(survey: Survey) -> dict[str, tuple[Pair, ...]]:
+    """Return the pairs of each part that has any."""
+    parts = {"train": survey.train, "val": survey.val, "test": survey.test}
+    return {part: pairs for part, pairs in parts.items() if pairs}
 
 
 def _part(name: str, scan: Scan) -> dict[str, Any]:
@@ -67,9 +73,10 @@ def _kinds(kinds: Iterable[Any]) -> str:
 
 def _classes(survey: Survey, labels: Labels) -> list[dict[str, Any]]:
     """Return a row for each class and one for what does not count."""
-    scan, val = survey.scan, set(survey.val)
+    scan = survey.scan
     counts = np.array([class_counts(mask, labels) for mask in scan.masks])
-    held = np.array([pair in val for pair in scan.pairs])
+    place = {pair: number for number, pair in enumerate(scan.pairs)}
+    parts = {part: [place[pair] for pair in pairs] for part, pairs in _pairs(survey).items()}
     rows = [(name, labels.values[index], labels.colors[index], index) for index, name in enumerate(labels.names)]
     if counts[:, IGNORED].any():
         rows.append(("(ignored)", labels.ignored[0], (255, 255, 255), IGNORED))
@@ -80,8 +87,7 @@ def _classes(survey: Survey, labels: Labels) -> list[dict[str, Any]]:
             "color": color,
             "pixels": counts[:, index].sum() / counts.sum(),
             "pictures": float((counts[:, index] > 0).mean()),
-            "train": int((counts[~held, index] > 0).sum()),
-            "val": int((counts[held, index] > 0).sum()),
+            **{part: int((counts[places, index] > 0).sum()) for part, places in parts.items()},
         }
         for name, value, color, index in rows
     ]
