@@ -38,17 +38,19 @@ Floats = NDArray[np.float64]
 
 def draw_nuclei(rng: np.random.Generator, height: int, width: int) -> tuple[NDArray[np.uint8], Floats]:
     """Return the mask (H, W) of some nuclei, and how bright each pixel of them is, 0..1."""
-    rows, columns = np.mgrid[:height, :width]
     mask, brightness = np.zeros((height, width), np.uint8), np.zeros((height, width))
     scale = rng.uniform(0.7, 1.8)
     for _ in range(int(rng.integers(12, 60) * height * width / 65536)):
-        y, x = rows - rng.uniform(0, height), columns - rng.uniform(0, width)
+        row, column = rng.uniform(0, height), rng.uniform(0, width)
         long = rng.uniform(5, 11) * scale
         short, turn = long * rng.uniform(0.6, 1), rng.uniform(0, np.pi)
+        box = tuple(slice(max(0, int(at - 2 * long)), int(at + 2 * long)) for at in (row, column))
+        y, x = np.ogrid[: mask[box].shape[0], : mask[box].shape[1]]
+        y, x = y + box[0].start - row, x + box[1].start - column
         u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
         wobble = 1 + 0.08 * np.sin(3 * np.arctan2(v, u) + rng.uniform(0, 6))
         inside = (u / long) ** 2 + (v / short) ** 2 < wobble
-        mask[inside], brightness[inside] = 1, rng.uniform(0.35, 1)
+        mask[box][inside], brightness[box][inside] = 1, rng.uniform(0.35, 1)
     return mask, gaussian_filter(brightness, 1)
 
 
