@@ -176,18 +176,18 @@ def geometry(draft: Draft) -> Geometry:
 
 
 def crop_at(draft: Draft, width: int, scale: float) -> tuple[int, int]:
-    """Return (height, width) of a crop at a scale: of what is to be judged, and what a network needs around it."""
-    judged = judged_at(draft, width, scale)
-    fingerprint = geometry(draft)
-    if not fingerprint.valid_margin or draft.config.data.whole or draft.config.data.crop is not None:
-        return judged
-    sides = [fingerprint.at_least(min(side, PAPER_OUTPUT) + 2 * fingerprint.valid_margin) for side in judged]
-    while math.prod(sides) > room(draft, width) and min(sides) > fingerprint.at_least(0):
-        sides = [max(fingerprint.at_least(0), side - fingerprint.multiple) for side in sides]
+    """Return (height, width) of a crop at a scale: of what is to be learned, and what a network needs around it."""
+    target = target_size(draft, width, scale)
+    network = geometry(draft)
+    if not network.valid_margin or draft.config.data.whole or draft.config.data.crop is not None:
+        return target
+    sides = [network.at_least(min(side, PAPER_OUTPUT) + 2 * network.valid_margin) for side in target]
+    while math.prod(sides) > room(draft, width) and min(sides) > network.at_least(0):
+        sides = [max(network.at_least(0), side - network.multiple) for side in sides]
     return sides[0], sides[1]
 
 
-def judged_at(draft: Draft, width: int, scale: float) -> tuple[int, int]:
+def target_size(draft: Draft, width: int, scale: float) -> tuple[int, int]:
     """Return (height, width) of a crop as a network with padding is shown it.
 
     Never larger than the picture: the borders of a picture would then always lie inside the crop, and the network
