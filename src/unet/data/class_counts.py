@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from unet.data.pairs import Pair
 from unet.data.scan import Scan
 from unet.data.stats import MaskStats
-from unet.labels import IGNORED, Labels
+from unet.labels import IGNORED, Labels, Value
 
 
 def class_counts(mask: MaskStats, labels: Labels) -> NDArray[np.int64]:
@@ -19,10 +21,25 @@ def class_counts(mask: MaskStats, labels: Labels) -> NDArray[np.int64]:
     DataError
         The mask holds a value that is of no class.
     """
-    values = np.array([value for value, _ in mask.values])
-    indices = labels.encode(values[:, None])[:, 0]
-    counts = np.bincount(indices, weights=[count for _, count in mask.values], minlength=256)
-    return counts.astype(np.int64)
+    counts = np.zeros(256, np.int64)
+    indices = class_indices(tuple([value for value, _ in mask.values]), labels)
+    for index, (_, count) in zip(indices, mask.values, strict=True):
+        counts[index] += count
+    return counts
+
+
+@lru_cache(maxsize=4096)
+def class_indices(values: tuple[Value, ...], labels: Labels) -> tuple[int, ...]:
+    """Return the class index of each value; most masks of a data set hold the same few.
+
+    Raises
+    ------
+    DataError
+        A value that is of no class.
+    """
+    if not values:
+        return ()
+    return tuple(labels.encode(np.array(values)[:, None])[:, 0].tolist())
 
 
 def classes_shown(scan: Scan, labels: Labels) -> dict[Pair, frozenset[int]]:

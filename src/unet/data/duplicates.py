@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,5 +127,5 @@ def _features(
         bits.astype(np.float32) * 2 - 1,
         np.array([picture.width / picture.height for picture in pictures]),
         np.array([max(*picture.high, 1e-9) for picture in pictures]),
-        np.array([(np.mean(picture.mean), np.mean(picture.std)) for picture in pictures]),
+        np.array([(fmean(picture.mean), fmean(picture.std)) for picture in pictures]),
     )

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unet.data.class_counts import class_counts, class_indices
 from unet.data.scan import Scan
-from unet.labels import IGNORED, Labels, Value
+from unet.data.stats import MaskStats
+from unet.labels import IGNORED, Labels
 from unet.shapes.measure import RegionProps, thickness
 
 SMALLEST, LARGEST = 0.05, 0.95
@@ -131,10 +133,9 @@ def _classes(scan: Scan, labels: Labels) -> tuple[ClassStats, ...]:
     areas, perimeters, holders = np.zeros(256), np.zeros(256), np.zeros(256)
     regions = np.zeros((256, 64, 2))  # class, power of two of the area; number and area of all
     for place, mask in enumerate(scan.masks):
-        indices = _encode([value for value, _ in mask.values], labels)
-        counts[place] = np.bincount(indices, weights=[count for _, count in mask.values], minlength=256)
-        classes = _encode([shape.value for shape in mask.shapes], labels)
-        holders[np.unique(classes)] += 1
+        counts[place] = class_counts(mask, labels)
+        classes = _classes_of_shapes(mask, labels)
+        holders[list(set(classes))] += 1
         for shape, index in zip(mask.shapes, classes, strict=True):
             areas[index] += shape.area
             perimeters[index] += shape.perimeter_crofton
@@ -156,12 +157,8 @@ def _classes(scan: Scan, labels: Labels) -> tuple[ClassStats, ...]:
     )
 
 
-def _encode(values: Sequence[Value], labels: Labels) -> NDArray[np.uint8]:
-    """Return the class of each value."""
-    if not values:
-        return np.zeros(0, np.uint8)
-    array = np.array(values)
-    return labels.encode(array[:, None] if array.ndim == 1 else array[:, None, :])[:, 0]
+def _classes_of_shapes(mask: MaskStats, labels: Labels) -> tuple[int, ...]:
+    return class_indices(tuple([shape.value for shape in mask.shapes]), labels)
 
 
 def _size(regions: NDArray[np.float64], share: float) -> float:
@@ -176,8 +173,8 @@ def _size(regions: NDArray[np.float64], share: float) -> float:
 def _upright(scan: Scan, labels: Labels) -> bool:
     leaning: list[list[float]] = [[] for _ in labels.names]
     for mask in scan.masks:
-        indices = _encode([shape.value for shape in mask.shapes], labels)
-        for index in set(indices.tolist()) - {IGNORED}:
+        indices = _classes_of_shapes(mask, labels)
+        for index in set(indices) - {IGNORED}:
             shapes = [shape for shape, other in zip(mask.shapes, indices, strict=True) if other == index]
             leaning[index].append(_mean_row(shapes) - 0.5)
     return any(map(_is_systematic, [*leaning, [picture.lean for picture in scan.pictures]]))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -143,22 +145,29 @@ def _holds_pictures(folder: Path) -> bool:
 
 def pictures_in(folder: Path, deep: bool) -> list[Path]:
     """Return the picture files of a folder, sorted; hidden ones, other kinds and our own output are left out."""
-    files = folder.rglob("*") if deep else folder.iterdir()
-    pictures = [
-        path
-        for path in files
-        if path.suffix.lower() in PICTURE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    ]
-    stems = {path.with_suffix("") for path in pictures}
-    return sorted(path for path in pictures if not _is_output(path.with_suffix(""), stems))
+    pictures = list(_pictures_in(folder, deep))
+    stems = {os.path.splitext(path)[0] for path in pictures}
+    kept = [path for path in pictures if not _is_output(os.path.splitext(path)[0], stems)]
+    return [Path(path) for path in sorted(kept, key=lambda path: path.split(os.sep))]
 
 
-def _is_output(stem: Path, stems: set[Path]) -> bool:
+def _pictures_in(folder: Path | str, deep: bool) -> Iterator[str]:
+    # With the system's own listing, which knows what is a file: there may be very many.
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if deep and entry.is_dir(follow_symlinks=False):
+                with suppress(PermissionError):
+                    yield from _pictures_in(entry.path, deep)
+            elif os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and entry.is_file():
+                yield entry.path
+
+
+def _is_output(stem: str, stems: set[str]) -> bool:
     """Tell whether `unet predict` wrote a file: it lies beside the picture NAME and is called NAME_OUT or so."""
-    name, ending = stem.name, next((ending for ending in OUTPUT_ENDINGS if stem.name.endswith(ending)), "")
-    return bool(ending) and stem.with_name(name.removesuffix(ending)) in stems
+    ending = next((ending for ending in OUTPUT_ENDINGS if stem.endswith(ending)), "")
+    return bool(ending) and stem.removesuffix(ending) in stems
 
 
 def split_part(name: str) -> tuple[str, str]:

@@ -15,7 +15,9 @@ _MOST_COMPARED = 50  # names of one number that a near name is looked for in
 def name_in(path: Path, folder: Path) -> str:
     """Return a file's path below a folder without its ending, with "/"."""
     # Composed characters, because macOS hands out decomposed ones.
-    return unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
+    text, start = path.as_posix(), f"{folder.as_posix()}/"  # as text, because there may be very many
+    inside = text[len(start) :] if text.startswith(start) else path.relative_to(folder).as_posix()
+    return unicodedata.normalize("NFC", inside.removesuffix(path.suffix))
 
 
 def count_suffixes(images: Sequence[str], masks: Sequence[str]) -> Counter[str]:

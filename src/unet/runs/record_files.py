@@ -248,8 +248,8 @@ def _relative(path: Path | None, root: Path | None) -> str:
     """Return a path as the table has it: below the data's folder without that, so that the folder can move."""
     if path is None:
         return ""
-    path = path.absolute()
-    return (path.relative_to(root) if root is not None and path.is_relative_to(root) else path).as_posix()
+    text = path.absolute().as_posix()
+    return text if root is None else text.removeprefix(f"{root.as_posix()}/")
 
 
 def _absolute(text: str, root: Path | None) -> Path:
