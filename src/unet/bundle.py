@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from unet import files, models
 from unet.errors import ConfigError, InputError, ModelFileError
+from unet.files import StrPath
 from unet.labels import Labels, as_value, default_colors, default_names
 from unet.models import ModelSpec, legacy
 from unet.preprocessing import Preprocessing
@@ -56,7 +57,7 @@ class Bundle:
     Examples
     --------
     >>> import unet
-    >>> model = unet.load(Path("model.safetensors"))
+    >>> model = unet.load("model.safetensors")
     >>> network = model.network()
     >>> network(torch.zeros(1, model.spec.bands, 32, 48)).shape
     torch.Size([1, 2, 32, 48])
@@ -79,7 +80,7 @@ class Bundle:
         return network.eval()
 
 
-def save(bundle: Bundle, path: Path) -> None:
+def save(bundle: Bundle, path: StrPath) -> None:
     """Write a model file, whole or not at all.
 
     Raises
@@ -90,9 +91,9 @@ def save(bundle: Bundle, path: Path) -> None:
     Examples
     --------
     >>> import unet
-    >>> model = unet.load(Path("model.safetensors"), scale=0.5)
-    >>> unet.save(model, Path("half.safetensors"))
-    >>> unet.load(Path("half.safetensors")).preprocessing.scale
+    >>> model = unet.load("model.safetensors", scale=0.5)
+    >>> unet.save(model, "half.safetensors")
+    >>> unet.load("half.safetensors").preprocessing.scale
     0.5
     """
     description = {
@@ -104,15 +105,15 @@ def save(bundle: Bundle, path: Path) -> None:
         "scores": bundle.scores,
         "provenance": bundle.provenance,
     }
-    write_safetensors(path, bundle.state, {"format": "pt", _KEY: json.dumps(description)})
+    write_safetensors(Path(path), bundle.state, {"format": "pt", _KEY: json.dumps(description)})
 
 
-def load(path: Path, *, scale: float | None = None) -> Bundle:
+def load(path: StrPath, *, scale: float | None = None) -> Bundle:
     """Read a model file, of ours or of the Carvana U-Net; what it is, is told from its content.
 
     Parameters
     ----------
-    path : Path
+    path : str or path
     scale : float, optional
         Replaces the scale that the file holds; files of the Carvana U-Net hold none, 0.5 is meant there.
 
@@ -126,7 +127,7 @@ def load(path: Path, *, scale: float | None = None) -> Bundle:
     Examples
     --------
     >>> import unet
-    >>> model = unet.load(Path("model.safetensors"))
+    >>> model = unet.load("model.safetensors")
     >>> model.spec.architecture, model.labels.names
     ('unet', ('background', 'foreground'))
     """

@@ -16,7 +16,15 @@ from typing import Any, BinaryIO
 
 from unet.errors import InputError
 
+StrPath = str | os.PathLike[str]
+"""What a path may be given as by those who call us from Python."""
+
 _CHUNK = 1 << 18  # bytes that are hashed at a time
+
+
+def as_path(path: StrPath | None) -> Path | None:
+    """Return a path that was given as text or as a path, if one was."""
+    return None if path is None else Path(path)
 
 
 @contextmanager

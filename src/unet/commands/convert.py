@@ -6,18 +6,19 @@ from pathlib import Path
 
 from unet import bundle
 from unet.errors import InputError
+from unet.files import StrPath
 
 TARGETS = (".safetensors", ".pth")
 
 
-def convert(source: Path, target: Path, *, overwrite: bool = False, scale: float | None = None) -> Path:
+def convert(source: StrPath, target: StrPath, *, overwrite: bool = False, scale: float | None = None) -> Path:
     """Write a model in the other format; the ending of `target` says which.
 
     Parameters
     ----------
-    source : Path
+    source : str or path
         A model file of either kind.
-    target : Path
+    target : str or path
         MODEL.safetensors, or MODEL.pth for the original Carvana program. A .pth holds weights and mask
         values: names, colours, scale and scores stay behind, a normalisation goes into the first convolution.
     overwrite : bool
@@ -38,7 +39,7 @@ def convert(source: Path, target: Path, *, overwrite: bool = False, scale: float
     Examples
     --------
     >>> import unet
-    >>> unet.convert(Path("model.safetensors"), Path("model.pth")).as_posix()
+    >>> unet.convert("model.safetensors", "model.pth").as_posix()
     'model.pth'
     """
     source, target = Path(source), Path(target)

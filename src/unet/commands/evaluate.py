@@ -21,7 +21,7 @@ from unet.data.parts import find_parts
 from unet.data.scan import Scan, scan, size_faults
 from unet.data.stats import MaskStats
 from unet.errors import ConfigError, DataError, InputError
-from unet.files import write_json
+from unet.files import StrPath, as_path, write_json
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
@@ -36,14 +36,14 @@ from unet.terminal.tables import print_scores
 
 
 def evaluate(
-    model: Path,
-    data: Path | None = None,
+    model: StrPath,
+    data: StrPath | None = None,
     *,
-    images: Path | None = None,
-    masks: Path | None = None,
+    images: StrPath | None = None,
+    masks: StrPath | None = None,
     mask_suffix: str | None = None,
     split: str | None = None,
-    json: Path | None = None,
+    json: StrPath | None = None,
     scale: float | None = None,
     exact: bool = False,
     boundary: bool = False,
@@ -55,14 +55,14 @@ def evaluate(
 
     Parameters
     ----------
-    model : Path
+    model : str or path
         A model file, .safetensors or the Carvana system's .pth; or the folder of a run.
-    data : Path, optional
+    data : str or path, optional
         Folder with pictures and masks; or give `images` and `masks`. Of a run the data may be left out: a part of its
         own pictures is scored, as they were split when it was decided.
     split : {"all", "train", "val", "test"}, optional
         Which part, where the folder has parts: all by default, and of a run's own pictures those of "val".
-    json : Path, optional
+    json : str or path, optional
         File to write the scores to.
     scale : float, optional
         Overrides the scale that the model file holds.
@@ -89,7 +89,7 @@ def evaluate(
     Examples
     --------
     >>> import unet
-    >>> scores = unet.evaluate(Path("model.safetensors"), Path("data"))
+    >>> scores = unet.evaluate("model.safetensors", "data")
     Scores on 4 pictures
     ...
     >>> 0 <= scores["mean_iou"] <= 1
@@ -97,6 +97,8 @@ def evaluate(
     >>> [row["name"] for row in scores["classes"]]
     ['background', 'foreground']
     """
+    model = Path(model)
+    json = as_path(json)
     if tolerance is not None and not boundary:
         raise ConfigError(f"tolerance {tolerance!r}", "boundaries to score", "add --boundary, or leave it out")
     allowed = Tolerance.read(tolerance) if tolerance is not None else Tolerance()

@@ -11,7 +11,7 @@ from unet.data.inspection.summary import summarise_survey
 from unet.data.inspection.survey import Survey
 from unet.data.manifest import to_toml
 from unet.errors import InputError
-from unet.files import write_json, write_text
+from unet.files import StrPath, as_path, write_json, write_text
 from unet.report.contact_sheet import contact_sheet, write_contact_sheet
 from unet.report.inspection_page import is_inspection_page, write_inspection_page
 from unet.runs.source import data_config, place, survey_of
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    data: Path | None = None,
+    data: StrPath | None = None,
     *,
-    json: Path | None = None,
-    out: Path | None = None,
-    init: Path | None = None,
+    json: StrPath | None = None,
+    out: StrPath | None = None,
+    init: StrPath | None = None,
     overwrite: bool = False,
     **flags: Unpack[DataFlags],
 ) -> Survey:
@@ -40,11 +40,11 @@ def inspect(
     ----------
     data, **flags
         As in `unet.commands.train.train`.
-    json : Path, optional
+    json : str or path, optional
         A file for all facts and findings, with all files.
-    out : Path, optional
+    out : str or path, optional
         The folder for contact.png and inspect.html; by default inspect-NAME where the command is run.
-    init : Path, optional
+    init : str or path, optional
         A `dataset.toml` to write there, which says what was found: to edit, and to train from.
     overwrite : bool
         Replace the JSON file, the `dataset.toml`, and pages that `inspect` has not written.
@@ -62,12 +62,13 @@ def inspect(
     Examples
     --------
     >>> import unet
-    >>> survey = unet.inspect(Path("data"))
+    >>> survey = unet.inspect("data")
     ┏...
     0 errors, 0 warnings, 0 notes
     >>> len(survey.train), len(survey.val), survey.findings
     (3, 1, ())
     """
+    json, out, init = as_path(json), as_path(out), as_path(init)
     settings = data_config(root=data, **flags)
     where = place(settings)
     folder = out or Path(f"inspect-{Path(where).resolve().name}")

@@ -16,6 +16,7 @@ from unet import bundle, files, raster
 from unet.bundle import Bundle
 from unet.data.pairs import find_images
 from unet.errors import InputError, RasterError
+from unet.files import StrPath
 from unet.inference.predictor import Prediction, Predictor
 from unet.labels import Labels
 from unet.report.overlay import overlay as draw_overlay
@@ -39,7 +40,7 @@ class PictureTask:
 
 
 def predict(
-    model: Path,
+    model: StrPath,
     inputs: Sequence[str | Path],
     *,
     outputs: Sequence[str | Path] | None = None,
@@ -62,7 +63,7 @@ def predict(
 
     Parameters
     ----------
-    model : Path
+    model : str or path
         A model file, .safetensors or the Carvana system's .pth.
     inputs : sequence of str
         Pictures, folders of pictures, patterns.
@@ -107,10 +108,11 @@ def predict(
     Examples
     --------
     >>> import unet
-    >>> [path] = unet.predict(Path("model.safetensors"), ["data/imgs/p00.png"], outputs=["mask.png"])
+    >>> [path] = unet.predict("model.safetensors", ["data/imgs/p00.png"], outputs=["mask.png"])
     >>> path.as_posix()
     'mask.png'
     """
+    model = Path(model)
     display = open_display()
     viewer = Viewer() if viz else None
     loaded = bundle.load(model, scale=scale)

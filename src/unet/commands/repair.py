@@ -18,6 +18,7 @@ from unet.data.repairing.names import sure_pairs
 from unet.data.repairing.repair_plan import RepairPlan, make_plan
 from unet.data.scan import scan
 from unet.errors import InputError
+from unet.files import StrPath
 from unet.runs.source import data_config, place
 from unet.runs.targets import check_outside
 from unet.terminal.display import Display, open_display
@@ -28,13 +29,13 @@ _MARK = "unfinished.txt"
 
 
 def repair(
-    data: Path | None = None,
+    data: StrPath | None = None,
     *,
-    out: Path,
-    images: Path | None = None,
-    masks: Path | None = None,
+    out: StrPath,
+    images: StrPath | None = None,
+    masks: StrPath | None = None,
     mask_suffix: str | None = None,
-    classes: Path | None = None,
+    classes: StrPath | None = None,
     mask_values: Sequence[Any] | None = None,
     ignore: Sequence[int] | None = None,
     instances: str | None = None,
@@ -47,7 +48,7 @@ def repair(
     ----------
     data, images, masks, mask_suffix, classes, mask_values, ignore
         As in `unet.train`.
-    out : Path
+    out : str or path
         The new folder: images, masks (class numbers in PNG files with a palette), classes.csv, dataset.toml,
         repair.csv and repair.md. Parts (train, val, test) are kept as folders in images and in masks.
     instances : {"objects", "borders"}, optional
@@ -69,12 +70,13 @@ def repair(
     Examples
     --------
     >>> import unet
-    >>> plan = unet.repair(Path("data"), out=Path("repaired"))
+    >>> plan = unet.repair("data", out="repaired")
     4 pairs kept, 0 files left out
     ...
     >>> sorted(path.name for path in Path("repaired").iterdir())
     ['classes.csv', 'dataset.toml', 'images', 'masks', 'repair.csv', 'repair.md']
     """
+    out = Path(out)
     settings = data_config(
         root=data, images=images, masks=masks, mask_suffix=mask_suffix, classes=classes, mask_values=mask_values,
         ignore=ignore,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unet.errors import ConfigError
+from unet.files import StrPath, as_path
 from unet.runs.folder import choose_folder
 from unet.runs.settings import TrainFlags, from_flags, gather, refuse_beside_resume
 from unet.runs.train_run import TrainResult, train_new, train_on
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Path | None = None,
+    data: StrPath | None = None,
     *,
-    out: Path | None = None,
-    config_file: Path | None = None,
-    resume: Path | None = None,
-    moved_data: Path | None = None,
-    load: Path | None = None,
+    out: StrPath | None = None,
+    config_file: StrPath | None = None,
+    resume: StrPath | None = None,
+    moved_data: StrPath | None = None,
+    load: StrPath | None = None,
     settings: Mapping[str, str] | None = None,
     overwrite: bool = False,
     started: float | None = None,
@@ -32,19 +32,19 @@ def train(
 
     Parameters
     ----------
-    data : Path, optional
+    data : str or path, optional
         Folder with pictures and masks in any of the usual layouts; or give `images` and `masks`.
-    out : Path, optional
+    out : str or path, optional
         The run folder; by default runs/NAME-DATE-TIME.
-    config_file : Path, optional
+    config_file : str or path, optional
         Settings that hold unless something else is said here.
     settings : mapping of str to str, optional
         Any setting of `unet.config`, by "key" or "section.key".
-    resume : Path, optional
+    resume : str or path, optional
         A run folder to go on with; all other arguments but `moved_data` must be left out then.
-    moved_data : Path, optional
+    moved_data : str or path, optional
         With `resume`: where the folder of its data is now.
-    load : Path, optional
+    load : str or path, optional
         A model file to start from; it says what the network is like.
     started : float, optional
         The `time.monotonic()` from which `time` counts; now as a rule. The command line counts its own start in.
@@ -65,7 +65,7 @@ def train(
     Examples
     --------
     >>> import unet
-    >>> result = unet.train(Path("data"), out=Path("run"), steps=2)
+    >>> result = unet.train("data", out="run", steps=2)
     Scores of the best weights on the validation pictures
     ...
     >>> result.model.as_posix(), result.finished
@@ -73,6 +73,8 @@ def train(
     >>> sorted(result.scores)[:3]
     ['classes', 'confusion', 'frequency_weighted_iou']
     """
+    data, out, config_file = as_path(data), as_path(out), as_path(config_file)
+    resume, moved_data, load = as_path(resume), as_path(moved_data), as_path(load)
     given = from_flags(data, **flags)
     if resume is not None:
         refuse_beside_resume(given, {"out": out, "load": load, "config": config_file, **(settings or {})})

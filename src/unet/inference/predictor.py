@@ -112,9 +112,8 @@ class Predictor:
 
     Examples
     --------
-    >>> from pathlib import Path
     >>> import unet
-    >>> predictor = unet.Predictor(unet.load(Path("model.safetensors")))
+    >>> predictor = unet.Predictor(unet.load("model.safetensors"))
     >>> picture = np.zeros((24, 32, 3), dtype=np.uint8)
     >>> prediction = predictor.predict(picture, probabilities=True)
     >>> prediction.indices.shape, prediction.probabilities.shape
