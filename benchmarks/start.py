@@ -3,7 +3,7 @@
 What is timed: finding, pairing and reading the files, deciding the run, writing its record, and one sample. Imports and
 the measurement of speed are left out (with --steps nothing is measured).
 
-    python benchmarks/start.py [--files 10000] [--side 64]
+    python benchmarks/start.py [--pictures 5000] [--side 64]
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def draw_pairs(folder: Path, count: int, side: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=10_000, help="pictures; as many masks")
+    parser.add_argument("--pictures", type=int, default=5000, help="and as many masks")
     parser.add_argument("--side", type=int, default=64)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         data = Path(name) / "data"
-        draw_pairs(data, args.files, args.side)
+        draw_pairs(data, args.pictures, args.side)
         wanted = Config(data=DataConfig(root=str(data)), model=ModelConfig(), training=TrainingConfig(steps=10))
         for number in range(3):
             folder = Path(name) / f"run{number}"

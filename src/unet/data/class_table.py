@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -62,10 +63,11 @@ def find_table(folders: Iterable[Path]) -> Path | None:
     """Return the first class file that lies in one of the folders."""
     for folder in dict.fromkeys(folders):
         if folder.is_dir():
-            files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
+            with os.scandir(folder) as entries:  # there may be very many
+                files = {entry.name.lower(): entry.name for entry in entries if entry.name.lower() in FILE_NAMES}
             for name in FILE_NAMES:
-                if name in files:
-                    return files[name]
+                if name in files and (folder / files[name]).is_file():
+                    return folder / files[name]
     return None
 
 

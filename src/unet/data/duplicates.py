@@ -98,6 +98,8 @@ def _near(
         if groups is not None:
             group = groups()
             close &= group[part, None] != group[None, left:]
+        if not close.any():
+            continue
         rows, columns = np.nonzero(close)
         distances = ((64 - agree[rows, columns]) / 2).astype(np.int64)
         rows, columns = rows + start, columns + left
