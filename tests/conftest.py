@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as processors run already
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # shells start what runs in the background so
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # for the processes of tests that are interrupted
 
 # No test may depend on how busy a machine is.
 hypothesis.settings.register_profile("unet", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

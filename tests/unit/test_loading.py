@@ -273,7 +273,8 @@ def test_no_worker_outlives_its_parent(make_data: DataMaker, method: str, number
     assert process.returncode == -number
     _, left = psutil.wait_procs(children, timeout=120)
     assert not left
-    assert printed.count("Traceback") == (number == signal.SIGINT), printed  # of the parent alone
+    # Of the parent alone. (A worker that is just handing over a batch may say that nobody takes it.)
+    assert printed.count("KeyboardInterrupt") == (number == signal.SIGINT), printed
 
 
 BROKEN_TRAINING = """
