@@ -16,7 +16,7 @@ from unet.terminal.display import open_display
 OPTIONS: dict[str, tuple[str, ...]] = {
     "coco": ("images", "ignore_crowd"), "labelme": ("line_width",), "yolo": (), "huggingface": (), "objects": (),
 }  # fmt: skip
-"""What can be options about each format."""
+"""What can be said about each format."""
 
 
 def import_data(
@@ -40,7 +40,7 @@ def import_data(
     out : Path
         A new or empty folder: images, masks and classes.csv, in train, val and test where the source has parts.
     form : {"coco", "labelme", "yolo", "huggingface", "objects"}, optional
-        Found out where it is not options.
+        Found out where it is not given.
     images, ignore_crowd, line_width : optional
         For some formats only: see `unet.data.importing.coco.read` and `unet.data.importing.labelme.read`.
     link, skip_empty, skip_faulty : bool

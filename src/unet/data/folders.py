@@ -153,13 +153,12 @@ def pictures_in(folder: Path, deep: bool) -> list[Path]:
 
 def _pictures_in(folder: Path | str, deep: bool) -> Iterator[str]:
     # With the system's own listing, which knows what is a file: there may be very many.
-    with os.scandir(folder) as entries:
+    with suppress(PermissionError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if deep and entry.is_dir(follow_symlinks=False):
-                with suppress(PermissionError):
-                    yield from _pictures_in(entry.path, deep)
+                yield from _pictures_in(entry.path, deep)
             elif os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and entry.is_file():
                 yield entry.path
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unet.config import Config, DataConfig
-from unet.data.class_counts import class_counts
+from unet.data.class_counts import classes_shown
 from unet.data.duplicates import alike_groups
 from unet.data.finding import Finding, stop_on_errors
 from unet.data.fingerprint import Fingerprint, fingerprint
@@ -237,7 +237,7 @@ def survey_of(
         classes: dict[Pair, frozenset[int]] | None = None
         alike: Sequence[Collection[Pair]] = ()
         if stratified and labels is not None:
-            classes, alike = classes_of(scanned, labels), alike_groups(scanned)
+            classes, alike = classes_shown(scanned, labels), alike_groups(scanned)
         try:
             return held_out(read, description, seed, classes, alike), []
         except InputError as error:
@@ -246,14 +246,6 @@ def survey_of(
             return Split(pairs, (), ()), [Finding.of(error, "split")]
 
     return survey(scanned, description, settings, hold_out, known)
-
-
-def classes_of(scanned: Scan, labels: Labels) -> dict[Pair, frozenset[int]]:
-    """Return the classes that occur in each mask."""
-    return {
-        pair: frozenset(index for index, count in enumerate(class_counts(mask, labels)[: len(labels)]) if count)
-        for pair, mask in zip(scanned.pairs, scanned.masks, strict=True)
-    }
 
 
 def data_config(**flags: Any) -> DataConfig:

@@ -56,7 +56,7 @@ def add_evaluate(commands: Any) -> Added:
             require_data(parser, args, "or the folder of a run as MODEL")
         from unet.commands.evaluate import evaluate
 
-        return evaluate(**given_in(args) | {"split": args.split or ("val" if of_run else "all")})
+        return evaluate(**given_in(args))
 
     return parser, run
 
