@@ -129,7 +129,7 @@ def test_a_part_of_a_run_is_evaluated(calls: Calls, tmp_path: Path, capsys: pyte
     for line in ([run], [run, "--split", "test"], [run, "data"], ["model.safetensors", "data"]):
         cli.main(["evaluate", *line])
     assert [(kwargs["data"], kwargs["split"]) for _, _, kwargs in calls] == [
-        (None, "val"), (None, "test"), (Path("data"), "all"), (Path("data"), "all"),
+        (None, None), (None, "test"), (Path("data"), None), (Path("data"), None),
     ]  # fmt: skip
     capsys.readouterr()
     assert "no data; give DATA" in refusal(["evaluate", "model.safetensors"], capsys)
