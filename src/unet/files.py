@@ -11,8 +11,9 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from unet.errors import InputError
 
@@ -113,9 +114,9 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def digest(file: BinaryIO) -> str:
+def digest(file: BufferedIOBase) -> str:
     """Return the BLAKE2b hash, of 16 bytes in hexadecimal, of all that follows in an open file."""
     state, chunk = hashlib.blake2b(digest_size=16), memoryview(bytearray(_CHUNK))
-    while size := file.readinto(chunk):  # type: ignore[attr-defined]
+    while size := file.readinto(chunk):
         state.update(chunk[:size])
     return state.hexdigest()
