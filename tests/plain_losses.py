@@ -23,6 +23,7 @@ VARIANTS: dict[str, losses.Loss] = {
     "tversky(beta=2)": partial(losses.tversky, beta=2.0),
     "tversky(alpha=0.3)": partial(losses.tversky, alpha=0.3),
     "tversky(alpha=0.3, beta=2, smooth=1)": partial(losses.tversky, alpha=0.3, beta=2.0, smooth=1.0),
+    "balanced_bce(background=2)": partial(losses.balanced_bce, background=2.0),
     "focal(gamma=0.5)": partial(losses.focal, gamma=0.5),
     "topk(share=0.6)": partial(losses.topk, share=0.6),
     "boundary(width=1)": partial(losses.boundary, width=1),
@@ -87,6 +88,15 @@ def plain_ce(data: Plain) -> float:
 def plain_bce(data: Plain) -> float:
     alone = 1 / (1 + np.exp(-data.z))
     return data.mean(-np.log(np.where(data.t == 1, alone, 1 - alone)).mean(1))
+
+
+def plain_balanced_bce(data: Plain, background: float = 1.1) -> float:
+    lines = data.classes > 0
+    ground = data.p[:, 0] if data.p.shape[1] > 1 else 1 - data.p[:, 0]
+    share = (data.weight * lines).sum() / data.weight.sum()
+    weights = data.weight * np.where(lines, 1 - share, background * share)
+    losses = -np.log(np.where(lines, 1 - ground, ground))
+    return float((weights * losses).sum() / weights.sum()) if weights.sum() else 0.0
 
 
 def plain_focal(data: Plain, gamma: float = 2) -> float:
@@ -165,6 +175,8 @@ def plain_lovasz(data: Plain) -> float:
 PLAIN: dict[str, Callable[[Plain], float]] = {
     "ce": plain_ce,
     "bce": plain_bce,
+    "balanced_bce": plain_balanced_bce,
+    "balanced_bce(background=2)": partial(plain_balanced_bce, background=2),
     "focal": plain_focal,
     "focal(gamma=0.5)": partial(plain_focal, gamma=0.5),
     "topk": plain_topk,

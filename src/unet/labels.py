@@ -41,6 +41,9 @@ class Labels:
     kind : {"classes", "instances"}
         What the mask files hold: classes, or numbers of objects. Then 0 is class 0, and whatever else is not ignored
         is an object, class 1.
+    dilated : tuple of int
+        By how many pixels on each side the pixels of each class are thickened when masks are read, so that lines of a
+        single pixel can be learned; later classes win. Empty: none is. What is ignored stays so.
 
     Examples
     --------
@@ -57,6 +60,7 @@ class Labels:
     ignored: tuple[Value, ...] = ()
     rule: Rule = "exact"
     kind: Kind = "classes"
+    dilated: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.names) == len(self.colors) == len(self.values):
@@ -64,6 +68,8 @@ class Labels:
                 f"a class table with {len(self.names)} names, {len(self.colors)} colours, {len(self.values)} values",
                 "as many of each",
             )
+        if self.dilated and (len(self.dilated) != len(self.names) or min(self.dilated) < 0):
+            raise DataError(f"widths {self.dilated} to thicken {len(self.names)} classes by", "one for each, 0 or more")
         if not 1 <= len(self.names) <= MAX_CLASSES:
             raise DataError(f"{len(self.names)} classes", f"1 to {MAX_CLASSES}")
         for name, value, known in (("rule", self.rule, Rule), ("kind", self.kind, Kind)):
@@ -93,7 +99,7 @@ class Labels:
         Returns
         -------
         uint8 array (H, W)
-            Class indices, `IGNORED` where the mask holds an ignored value.
+            Class indices, `IGNORED` where the mask holds an ignored value; thickened as `dilated` says.
 
         Raises
         ------
@@ -101,6 +107,15 @@ class Labels:
             A value that is in neither `values` nor `ignored` (rule "exact"), or a grey mask where colours
             are expected, or the reverse.
         """
+        target = self._encode(mask)
+        if any(self.dilated):
+            counted = target != IGNORED
+            originals = {index: target == index for index, radius in enumerate(self.dilated) if radius}
+            for index, original in originals.items():
+                target[_dilated(original, self.dilated[index]) & counted] = index
+        return target
+
+    def _encode(self, mask: NDArray[Any]) -> NDArray[np.uint8]:
         if mask.ndim == 2 and self.is_rgb:  # a colour mask that happens to hold greys only
             mask = np.repeat(mask[..., None], 3, axis=2)
         if mask.ndim == 3 and not self.is_rgb:
@@ -205,6 +220,7 @@ class Labels:
             ignored=tuple(as_value(value) for value in data.get("ignored", ())),
             rule=rule,
             kind=kind,
+            dilated=tuple(int(radius) for radius in data.get("dilated", ())),
         )
 
 
@@ -248,6 +264,18 @@ def _codes_of(values: tuple[Value, ...]) -> list[int]:
 def _value(code: Any, is_rgb: bool) -> Value:
     code = int(code)
     return (code >> 16, code >> 8 & 255, code & 255) if is_rgb else code
+
+
+def _dilated(pixels: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """Return pixels (H, W) and all that lie at most `radius` rows and columns from one."""
+    for axis in (0, 1):
+        grown, lines = pixels.copy(), np.moveaxis(pixels, axis, 0)
+        for step in range(1, min(radius + 1, len(lines))):
+            moved = np.moveaxis(grown, axis, 0)
+            moved[step:] |= lines[:-step]
+            moved[:-step] |= lines[step:]
+        pixels = grown
+    return pixels
 
 
 def _listed(values: Any, most: int = 8) -> str:

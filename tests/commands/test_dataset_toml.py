@@ -126,6 +126,19 @@ def test_a_sheet_in_blocks_with_a_region_of_interest(capsys: pytest.CaptureFixtu
     assert np.sum(whole["confusion"]) == 96 * 90, "what lies outside does not count here either"
 
 
+def test_lines_are_thickened_before_they_are_cut_into_blocks(capsys: pytest.CaptureFixture[str]) -> None:
+    sheet()
+    Path("map/dataset.toml").write_text(SHEET.replace("color = [200, 0, 0]", "color = [200, 0, 0], dilate = 1"))
+    assert unet(f"train map --out run {TINY}") == 0
+    block = raster.read_mask(Path("run/prepared/masks/sheet@32,32.png"))
+    assert (block[[0, 1, 15, 16, 17, 31]] == 1).all() and (block[2:15, 2:15] == 0).all()
+    labels = bundle.load(Path("run/model.safetensors")).labels
+    assert labels.dilated == (0, 1), "the model is scored on what it learned"
+    whole = evaluate(Path("run/model.safetensors"), Path("map"))
+    rows, columns = 2 + 5 * 3, 2 + 5 * 3  # the first line has pixels on one side of it only
+    assert whole["classes"][1]["pixels"] == 96 * 90 - (96 - rows) * (90 - columns)
+
+
 @pytest.mark.slow
 def test_going_on_uses_what_is_there_and_mends_what_has_changed() -> None:
     colored()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from unet.errors import DataError
 from unet.labels import IGNORED, MAX_CLASSES, Kind, Labels, Rule, Value, default_colors, default_names
@@ -138,3 +141,24 @@ def test_made_up_tables(count: int) -> None:
 def test_tables_that_make_no_sense(arguments: tuple[object, ...]) -> None:
     with pytest.raises(DataError):
         Labels(*arguments)  # type: ignore[arg-type]
+
+
+def test_thin_classes_are_thickened() -> None:
+    labels = replace(table(0, 255, ignored=(7,)), dilated=(0, 1))
+    mask = np.array([[0, 0, 0, 0, 7], [0, 255, 0, 0, 7], [0, 0, 0, 0, 255]], dtype=np.uint8)
+    expected = [[1, 1, 1, 0, 255], [1, 1, 1, 1, 255], [1, 1, 1, 1, 1]]
+    assert labels.encode(mask).tolist() == expected
+    assert Labels.from_dict(json.loads(json.dumps(labels.to_dict()))) == labels
+
+
+@given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=9)), st.integers(1, 4))
+def test_thickening_is_a_dilation_by_a_square(line: NDArray[np.bool_], radius: int) -> None:
+    labels = replace(table(0, 1), dilated=(0, radius))
+    reference = binary_dilation(line, np.ones((2 * radius + 1, 2 * radius + 1)))
+    assert (labels.encode(line.astype(np.uint8)) == reference).all()
+
+
+@pytest.mark.parametrize("dilated", [(1,), (0, -1)])
+def test_widths_that_are_none(dilated: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="thicken"):
+        replace(table(0, 1), dilated=dilated)

@@ -29,11 +29,15 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: what mask pixels of this class look like, as far as the file says it."""
+    """A line of the table: what mask pixels of this class look like, as far as the file says it.
+
+    `dilate` pixels are added on each side of them, as `Labels.dilated` says.
+    """
 
     name: str
     color: Color | None = None
     value: int | None = None
+    dilate: int = 0
 
     @property
     def is_void(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from unet.data.class_table import ClassTable, Row, find_table, read_table
@@ -335,7 +336,9 @@ def _labels(
     else:
         colors = mask_values.palette(numbers)
     names = tuple(row.name for row in rows) if rows else default_names(len(values))
-    return Labels(names, colors or default_colors(len(values)), values, tuple(dict.fromkeys(ignored)), rule)
+    dilated = tuple(row.dilate for row in rows) if rows and any(row.dilate for row in rows) else ()
+    labels = Labels(names, colors or default_colors(len(values)), values, tuple(dict.fromkeys(ignored)), rule)
+    return replace(labels, dilated=dilated)
 
 
 def _commonest_color(mask_values: MaskValues) -> Value:

@@ -26,11 +26,12 @@ _Pixels = Annotated[int, Field(ge=32)]
 
 
 class ClassEntry(Section):
-    """A class: its name, and what its pixels look like in the mask files."""
+    """A class: its name, what its pixels look like in the mask files, and by how much they are thickened."""
 
     name: str
     color: tuple[_Byte, _Byte, _Byte] | None = None
     value: int | None = None
+    dilate: Annotated[int, Field(ge=0, le=100)] = 0
 
 
 class SplitSection(Section):
@@ -220,8 +221,9 @@ def to_toml(pairs: Sequence[Pair], labels: Labels, split: Mapping[str, str | flo
     if alike and len(suffixes) == 1 and suffixes != {""}:
         lines.append(f"mask_suffix = {_plain(suffixes.pop())}")
     lines.append("classes = [")
-    for name, color, value in zip(labels.names, labels.colors, labels.values, strict=True):
-        number = "" if labels.is_rgb else f", value = {value}"
+    widths = labels.dilated or (0,) * len(labels)
+    for name, color, value, width in zip(labels.names, labels.colors, labels.values, widths, strict=True):
+        number = ("" if labels.is_rgb else f", value = {value}") + (f", dilate = {width}" if width else "")
         lines.append(f"    {{ name = {_plain(name)}, color = {_plain(color)}{number} }},")
     lines.append("]")
     if labels.ignored:

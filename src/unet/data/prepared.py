@@ -61,7 +61,7 @@ def index_labels(labels: Labels) -> Labels:
     Masks of numbers of objects still hold these, so that objects that touch can be told apart.
     """
     ignored = IGNORED_OBJECT if labels.kind == "instances" else IGNORED
-    return replace(labels, values=tuple(range(len(labels))), ignored=(ignored,), rule="exact")
+    return replace(labels, values=tuple(range(len(labels))), ignored=(ignored,), rule="exact", dilated=())
 
 
 def prepare_pairs(

@@ -17,11 +17,11 @@ makes the host wait for a device: none asks for a value, and no shape depends on
 from unet.losses.common import Loss
 from unet.losses.jaccard import lovasz
 from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tversky
-from unet.losses.pixelwise import bce, boundary, cross_entropy, focal, topk
+from unet.losses.pixelwise import balanced_bce, bce, boundary, cross_entropy, focal, topk
 from unet.losses.text import DEFAULT_LOSS, TERMS, parse
 from unet.losses.thin import cldice
 
 __all__ = [
-    "DEFAULT_LOSS", "TERMS", "Loss", "bce", "boundary", "cldice", "cross_entropy", "dice", "fbeta", "focal",
-    "generalised_dice", "lovasz", "micro_dice", "parse", "topk", "tversky",
+    "DEFAULT_LOSS", "TERMS", "Loss", "balanced_bce", "bce", "boundary", "cldice", "cross_entropy", "dice", "fbeta",
+    "focal", "generalised_dice", "lovasz", "micro_dice", "parse", "topk", "tversky",
 ]  # fmt: skip

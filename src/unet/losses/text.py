@@ -17,7 +17,7 @@ from unet.errors import ConfigError
 from unet.losses.common import Loss
 from unet.losses.jaccard import lovasz
 from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tversky
-from unet.losses.pixelwise import bce, boundary, cross_entropy, focal, topk
+from unet.losses.pixelwise import balanced_bce, bce, boundary, cross_entropy, focal, topk
 from unet.losses.thin import cldice
 
 DEFAULT_LOSS = "ce + dice"
@@ -32,6 +32,7 @@ TERMS: Mapping[str, Loss] = {
     "tversky": tversky,
     "lovasz": lovasz,
     "bce": bce,
+    "balanced_bce": balanced_bce,
     "focal": focal,
     "topk": topk,
     "ohem": topk,
@@ -61,6 +62,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Argument]] = {
         "beta": _POSITIVE,
         "smooth": _POSITIVE,
     },
+    "balanced_bce": {"background": _POSITIVE},
     "focal": {"gamma": _NATURAL},
     "topk": {"share": Argument("a share above 0, 1 at most", float, lambda x: 0 < x <= 1)},
     "ohem": {"share": Argument("a share above 0, 1 at most", float, lambda x: 0 < x <= 1)},

@@ -99,7 +99,8 @@ def read_source(
     files = {**_recorded_files(scanned)}
     origins: dict[Pair, Pair] = {}
     prepared = ""
-    if description.roi or description.tile or (description.file and labels.is_rgb):
+    is_rgb_by_table = description.file is not None and labels.is_rgb
+    if description.roi or description.tile or is_rgb_by_table or any(labels.dilated):
         labels = index_labels(file_labels)
         prepared = "parts" if held.val else "all"
         parts = {"train": held.train, "val": held.val, "test": held.test} if held.val else {"all": held.train}
@@ -284,4 +285,5 @@ def with_classes(labels: Labels, classes: int | None) -> Labels:
         names=labels.names + default_names(classes)[have:],
         colors=labels.colors + default_colors(classes)[have:],
         values=labels.values + spare,
+        dilated=labels.dilated and labels.dilated + (0,) * len(spare),
     )
