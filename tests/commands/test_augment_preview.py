@@ -106,6 +106,7 @@ def test_single_strengths_take_the_place_of_the_preset() -> None:
     }
 
 
+@pytest.mark.slow
 def test_borders_are_weighted_as_the_settings_say(make_data: DataMaker) -> None:
     make_data(count=4)
     training = {"border_weight": 7, "border_sigma": 3, "class_weights": False, "steps": 3}

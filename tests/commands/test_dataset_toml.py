@@ -105,6 +105,7 @@ def test_colours_lists_and_an_ignored_one(capsys: pytest.CaptureFixture[str]) ->
     assert {tuple(color) for color in predicted.reshape(-1, 3).tolist()} <= {RED, GREEN}
 
 
+@pytest.mark.slow
 def test_a_sheet_in_blocks_with_a_region_of_interest(capsys: pytest.CaptureFixture[str]) -> None:
     sheet()
     Path("map/dataset.toml").write_text(SHEET)
@@ -142,6 +143,7 @@ def test_going_on_uses_what_is_there_and_mends_what_has_changed() -> None:
     assert changed == {"p4.png"} and (raster.read_mask(Path("run/prepared/masks/val/p4.png")) == 0).all()
 
 
+@pytest.mark.slow
 def test_flags_over_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     colored()
     Path("elsewhere.toml").write_text(COLORED.replace('images = "photos"', 'root = "data"\nimages = "photos"'))
@@ -194,6 +196,7 @@ def test_a_region_of_another_size(capsys: pytest.CaptureFixture[str]) -> None:
     assert "map/content.png is 127 x 96 pixels, its picture map/sheet.png 128 x 96" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_region_that_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     sheet(inside=0)
     Path("map/dataset.toml").write_text(SHEET)

@@ -26,6 +26,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
         return small(tmp_path_factory.mktemp("demo") / "my demo")
 
 
+@pytest.mark.slow
 def test_everything_it_names_is_there(result: DemoResult) -> None:
     assert len(result.masks) == len(result.overlays) == 2
     for path in (result.model, result.report, *result.masks, *result.overlays):
@@ -34,6 +35,7 @@ def test_everything_it_names_is_there(result: DemoResult) -> None:
     assert bundle.load(result.model).labels.names == NAMES
 
 
+@pytest.mark.slow
 def test_scores_are_of_the_sheets_kept_apart(result: DemoResult) -> None:
     folder = result.run.parent
     shown = {Path(image["image"]).resolve() for image in result.scores["images"]}

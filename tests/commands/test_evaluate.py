@@ -146,6 +146,7 @@ def test_the_file_has_the_promised_keys_and_is_not_lost_unasked(
     assert sorted(path.name for path in Path().iterdir()) == ["data", "model.safetensors", "scores.json"]
 
 
+@pytest.mark.slow
 def test_boundaries_on_request(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data = three_classes(make_data(count=4))
     model = untrained()
@@ -204,6 +205,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_computed(
     assert printed.out == "" and printed.err.startswith(f"unet: error: {target}") and printed.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_parts(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     for part, count in (("train", 3), ("val", 2), ("test", 1)):
         make_data(f"data/{part}", count=count)
@@ -248,6 +250,7 @@ def test_colours_for_a_model_of_numbers(make_data: DataMaker, capsys: pytest.Cap
     assert "colour mask" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pictures_of_other_kinds_are_brought_to_the_models(make_data: DataMaker) -> None:
     data = three_classes(make_data())
     color = evaluate(untrained(), data)

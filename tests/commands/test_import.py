@@ -598,6 +598,7 @@ def spots(data: Any) -> list[tuple[Any, Any]]:
     return [spot for key in keys for spot in [(data, key), *spots(data[key])]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["coco", "labelme"])
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

@@ -88,6 +88,7 @@ def test_a_folder_of_nothing_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
     assert not Path("inspect-data").exists()
 
 
+@pytest.mark.slow
 def test_duplicates_are_shown_side_by_side(make_data: DataMaker) -> None:
     data = make_data(count=8)
     Path("val.txt").write_text("p03\np04\n", encoding="utf-8")  # a random split would keep them on one side
@@ -100,6 +101,7 @@ def test_duplicates_are_shown_side_by_side(make_data: DataMaker) -> None:
     assert shown[:2] == [(val.name, "duplicate-across-split"), (train.name, "duplicate-across-split")]
 
 
+@pytest.mark.slow
 def test_our_own_page_is_replaced_and_nothing_else(make_data: DataMaker) -> None:
     data = make_data()
     inspect(data)

@@ -28,6 +28,7 @@ def unet(line: str) -> int:
     return cli.main(line.split())
 
 
+@pytest.mark.slow
 def test_a_plan_says_why_and_is_trained_without_planning_again(
     make_data: DataMaker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,7 @@ def test_nothing_saved(model: Path, pictures: Path) -> None:
     assert files(pictures) == ["a.png", "b.jpg"]
 
 
+@pytest.mark.slow
 def test_viz_without_a_display(model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import matplotlib
 

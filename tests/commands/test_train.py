@@ -157,6 +157,7 @@ def test_what_does_not_go_well_is_said_and_reported(make_data: DataMaker, capsys
     assert "Learning rate 1e-07 is too low" in Path("run/report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_loss_that_cannot_be_saved_ends_in_one_line(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     make_data(count=8)
     wild = "--set learning_rate=1e30 --set optimizer=sgd --set clip=1e30 --set validations=100"
@@ -266,6 +267,7 @@ def test_settings_are_checked_before_anything_is_read_or_written(
         assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_before_its_first_step_is_no_obstacle(make_data: DataMaker) -> None:
     make_data()
     Path("run/checkpoints").mkdir(parents=True)
@@ -277,6 +279,7 @@ def test_a_run_that_failed_before_its_first_step_is_no_obstacle(make_data: DataM
 # --- the split
 
 
+@pytest.mark.slow
 def test_a_share_is_held_out(make_data: DataMaker) -> None:
     make_data(count=10)
     model = trained("data --val 0.3")
@@ -284,6 +287,7 @@ def test_a_share_is_held_out(make_data: DataMaker) -> None:
     assert (model.provenance["train_pictures"], model.provenance["val_pictures"]) == (7, 3)
 
 
+@pytest.mark.slow
 def test_a_folder_is_held_out(make_data: DataMaker) -> None:
     make_data(count=3)
     make_data("other", count=2, seed=9)
@@ -293,6 +297,7 @@ def test_a_folder_is_held_out(make_data: DataMaker) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_list_is_held_out(make_data: DataMaker) -> None:
     make_data(count=5)
     Path("val.txt").write_text("p01\np03.png\n", encoding="utf-8")
@@ -300,6 +305,7 @@ def test_a_list_is_held_out(make_data: DataMaker) -> None:
     assert held_out("run") == {"p01", "p03"}
 
 
+@pytest.mark.slow
 def test_groups_stay_together(make_data: DataMaker) -> None:
     data = make_data(count=8)
     for number in range(8):
@@ -310,6 +316,7 @@ def test_groups_stay_together(make_data: DataMaker) -> None:
     assert len(held_out("run")) == 2 and len({name[0] for name in held_out("run")}) == 1
 
 
+@pytest.mark.slow
 def test_folders_decide_the_split_and_that_is_said(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     make_data("data/train", count=3)
     make_data("data/val", count=2, seed=4)
@@ -318,12 +325,14 @@ def test_folders_decide_the_split_and_that_is_said(make_data: DataMaker, capsys:
     assert len(held_out("run")) == 2
 
 
+@pytest.mark.slow
 def test_two_folders_and_a_suffix(make_data: DataMaker) -> None:
     make_data(images="scans", masks="drawn", suffix="_GT")
     trained("--images data/scans --masks data/drawn --mask-suffix _GT")
     assert config.load_toml(Path("run/config.toml")).data.mask_suffix == "_GT"
 
 
+@pytest.mark.slow
 def test_the_plan_knows_nothing_of_the_pictures_held_out(make_data: DataMaker) -> None:
     make_data("data/train", count=3)
     light = make_data("data/val", count=2, seed=4)
@@ -337,6 +346,7 @@ def test_the_plan_knows_nothing_of_the_pictures_held_out(make_data: DataMaker) -
 # --- what the masks mean
 
 
+@pytest.mark.slow
 def test_damaged_masks_are_refused_and_then_cleaned(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_data(count=6, size=(48, 64))
     rewrite_masks(data, lambda mask: mask * 255, ".jpg")
@@ -348,6 +358,7 @@ def test_damaged_masks_are_refused_and_then_cleaned(make_data: DataMaker, capsys
     assert len(scores_of("run")["classes"]) == 2
 
 
+@pytest.mark.slow
 def test_numbered_objects_are_learnt_as_one_class(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_data(count=6, size=(48, 64))
 
@@ -418,6 +429,7 @@ def test_one_output_for_two_classes(make_data: DataMaker) -> None:
     assert data.is_dir()
 
 
+@pytest.mark.slow
 def test_a_loss_of_ones_own(make_data: DataMaker) -> None:
     make_data()
     text = "0.5*focal(gamma=2)+tversky(beta=2)"
@@ -425,6 +437,7 @@ def test_a_loss_of_ones_own(make_data: DataMaker) -> None:
     assert config.load_toml(Path("run/config.toml")).training.loss == text
 
 
+@pytest.mark.slow
 def test_more_outputs_than_the_masks_have_classes(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_data()
     model = trained("data --set outputs=4")
@@ -438,17 +451,20 @@ def test_more_outputs_than_the_masks_have_classes(make_data: DataMaker, capsys: 
 # --- kinds of pictures
 
 
+@pytest.mark.slow
 def test_grey_pictures(make_data: DataMaker) -> None:
     rewrite_pictures(make_data(), lambda picture: picture[..., 0])
     model = trained("data")
     assert model.spec.bands == 1 and len(model.preprocessing.mean) == 1
 
 
+@pytest.mark.slow
 def test_transparency_is_dropped(make_data: DataMaker) -> None:
     rewrite_pictures(make_data(), lambda picture: np.dstack([picture, np.full(picture.shape[:2], 77, np.uint8)]))
     assert trained("data").spec.bands == 3
 
 
+@pytest.mark.slow
 def test_sixteen_bits(make_data: DataMaker) -> None:
     rewrite_pictures(make_data(), lambda picture: picture[..., 0].astype(np.uint16) * 13, ".tif")
     model = trained("data")
@@ -457,6 +473,7 @@ def test_sixteen_bits(make_data: DataMaker) -> None:
     unet("predict -m run/model.safetensors -i data/imgs/p00.tif -o out.png")
 
 
+@pytest.mark.slow
 def test_sixteen_bit_colours(make_data: DataMaker) -> None:
     data = make_data()
     for path in sorted((data / "imgs").iterdir()):
@@ -535,6 +552,7 @@ def test_training_starts_from_a_model(make_data: DataMaker, ending: str) -> None
     assert config.load_toml(Path("second/config.toml")).model.width == 4
 
 
+@pytest.mark.slow
 def test_a_model_of_another_kind_is_no_start(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     make_data()
     trained("data")
@@ -563,6 +581,7 @@ def test_the_old_command_goes_on_from_its_own_checkpoint(make_data: DataMaker) -
 # --- going on
 
 
+@pytest.mark.slow
 def test_resume_stands_alone(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     make_data()
     trained("data")

@@ -54,6 +54,7 @@ def test_logits(bilinear: bool, size: tuple[int, int]) -> None:
     assert expected.std() > 0.1
 
 
+@pytest.mark.slow
 @BOTH
 def test_logits_of_the_full_network(bilinear: bool) -> None:
     weights = reference.random_weights(3, 2, bilinear)
@@ -91,6 +92,7 @@ def test_masks(tmp_path: Path, classes: int, bilinear: bool, scale: float) -> No
     assert len(np.unique(expected)) == max(2, classes)  # else the comparison would say little
 
 
+@pytest.mark.slow
 def test_threshold_of_a_single_logit(tmp_path: Path) -> None:
     weights = carvana_file(tmp_path / "MODEL.pth", classes=1, bilinear=False)
     picture = picture_file(tmp_path / "a.png", 64, 64)

@@ -73,6 +73,7 @@ def test_edges_in_the_picture_are_smooth_and_in_the_mask_exact() -> None:
     assert len(np.unique(picture.mean(axis=2).astype(int))) > 100
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.integers(64, 120), st.integers(64, 120))
 def test_any_size_and_any_seed_can_be_drawn(seed: int, height: int, width: int) -> None:

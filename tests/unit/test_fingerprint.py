@@ -43,6 +43,7 @@ def test_of_files(make_data: DataMaker) -> None:
     assert (result.bands, result.data_range, result.same_size) == (3, 255.0, True)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1), st.sampled_from([np.uint8, np.uint16, np.float32]))
 def test_mean_and_deviation_of_any_pictures_of_one_size(count: int, seed: int, dtype: Any) -> None:
     rng = np.random.default_rng(seed)

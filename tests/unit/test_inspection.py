@@ -175,6 +175,7 @@ def test_flat_pictures_have_no_perceptual_hash() -> None:
     assert flat.constant and flat.phash is None
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_distances_are_counts_of_bits(first_hash: int, second_hash: int) -> None:
     base = stats_of(0)
@@ -194,6 +195,7 @@ def test_sets_of_pictures_that_look_alike() -> None:
     assert alike_groups(scan_of({})) == [] and alike_groups(scan_of({"a": stats_of(0)})) == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=12), st.lists(st.integers(0, 63), max_size=20))
 def test_alike_groups_are_the_components_of_a_plain_search(hashes: list[int], flips: list[int]) -> None:
     base = stats_of(0)

@@ -33,6 +33,7 @@ def table(*values: Value, ignored: tuple[Value, ...] = (), rule: Rule = "exact",
     return Labels(default_names(count), default_colors(count), values, ignored, rule, kind)
 
 
+@pytest.mark.slow
 @given(tables(), st.data())
 def test_decoding_undoes_encoding(labels: Labels, data: st.DataObject) -> None:
     shape = data.draw(array_shapes(min_dims=2, max_dims=2, max_side=12))

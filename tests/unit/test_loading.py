@@ -85,6 +85,7 @@ def test_workers_change_nothing(make_data: DataMaker, tmp_path: Path, workers: W
     assert torch.equal(torch.get_rng_state(), state), "a resumed training has the generator of its checkpoint"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 2])
 def test_an_error_is_the_same_from_a_worker(make_data: DataMaker, workers: Workers, count: int) -> None:
     folder = make_data(count=3)
@@ -123,6 +124,7 @@ def failing(folder: Path, error: Exception) -> SegmentationDataset:
     return data
 
 
+@pytest.mark.slow
 def test_all_that_an_error_holds_comes_along(make_data: DataMaker, workers: Workers) -> None:
     error = DataError("two pairs", "none", "mend them", ["a.png", "b.png"], kind="truncated")
     with pytest.raises(DataError) as caught:
@@ -138,6 +140,7 @@ def test_an_error_that_cannot_be_sent(make_data: DataMaker, workers: Workers) ->
         take(sample_batches(data, batch_size=1, first=0, workers=1), 4)
 
 
+@pytest.mark.slow
 def test_no_room_in_shared_memory(make_data: DataMaker, monkeypatch: pytest.MonkeyPatch, workers: Workers) -> None:
     def full(self: torch.Tensor) -> None:
         raise RuntimeError("unable to write to file </torch_1_2>: No space left on device (28)")
@@ -147,6 +150,7 @@ def test_no_room_in_shared_memory(make_data: DataMaker, monkeypatch: pytest.Monk
         next(sample_batches(samples(make_data()), batch_size=1, first=0, workers=1))
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed(make_data: DataMaker, workers: Workers) -> None:
     batches = sample_batches(samples(make_data()), batch_size=1, first=0, workers=2)
     next(batches)
@@ -175,6 +179,7 @@ def test_a_worker_that_is_killed_while_it_is_waited_for(make_data: DataMaker, wo
     assert not workers()
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_left_to_the_parent(make_data: DataMaker, workers: Workers) -> None:
     with closing(sample_batches(samples(make_data()), batch_size=1, first=0, workers=2)) as batches:
         next(batches)
@@ -185,6 +190,7 @@ def test_ctrl_c_is_left_to_the_parent(make_data: DataMaker, workers: Workers) ->
         assert workers() == before
 
 
+@pytest.mark.slow
 def test_a_sigterm_ends_workers_and_the_parent_goes_on(make_data: DataMaker, workers: Workers) -> None:
     data = samples(make_data())
     with closing(sample_batches(data, batch_size=2, first=4, workers=2)) as batches:
@@ -196,6 +202,7 @@ def test_a_sigterm_ends_workers_and_the_parent_goes_on(make_data: DataMaker, wor
         assert not workers()
 
 
+@pytest.mark.slow
 def test_closed_while_workers_are_busy(make_data: DataMaker, workers: Workers) -> None:
     class Endless(SegmentationDataset):
         def __getitem__(self, number: int) -> Sample:

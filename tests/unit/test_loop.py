@@ -171,6 +171,7 @@ def test_equals_a_plain_loop(pairs: list[Pair], tmp_path: Path, borders: Borders
     torch.testing.assert_close(weights(training.engine.network), weights(plain.engine.network), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -347,6 +348,7 @@ def test_a_class_without_weight_is_never_predicted(pairs: list[Pair], tmp_path: 
     ]
 
 
+@pytest.mark.slow
 def test_an_exploding_loss_goes_back_with_half_the_rate_and_ends_after_some_tries(
     pairs: list[Pair], tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def test_names_are_those_of_carvana_files() -> None:
     assert "inc.double_conv.0.bias" not in names
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     height=st.integers(1, 40),
@@ -160,6 +161,7 @@ def test_receptive_field_radius_is_how_far_the_gradient_reaches(depth: int, bili
         assert receptive_field_radius == most
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.builds(

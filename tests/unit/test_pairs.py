@@ -147,6 +147,7 @@ def test_all_faults_at_once(tmp_path: Path) -> None:
         assert words in faults
 
 
+@pytest.mark.slow
 def test_many_faults_are_counted(tmp_path: Path) -> None:
     touch(tmp_path, "masks/a.png", *(f"imgs/{n:04}.png" for n in range(1000)), "imgs/a.png")
     with pytest.raises(DataError, match="1000 files") as caught:

@@ -137,6 +137,7 @@ def test_a_fast_machine_gets_the_full_resolution_and_a_wide_network() -> None:
     assert (chosen.model.width, chosen.data.scale) == (64, 1.0)
 
 
+@pytest.mark.slow
 @given(st.sampled_from([CARS, VESSELS, SKETCHES]), st.floats(20, 1e6), st.floats(1.2, 5))
 def test_more_time_never_means_less_detail_or_a_narrower_network(
     data: Fingerprint, seconds: float, more: float

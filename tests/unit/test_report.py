@@ -264,6 +264,7 @@ def test_single_wrong_pixels_of_a_large_picture_are_seen() -> None:
     assert not is_red(panels(picture, target, target)[3]).any()
 
 
+@pytest.mark.slow
 def test_classes_keep_their_colours_when_reduced() -> None:
     target = np.tile(np.array([0, 1, 2], np.uint8), (700, 400))
     labels = Labels(("a", "b", "c"), ((0, 0, 0), (250, 0, 0), (0, 0, 250)), (0, 1, 2))
@@ -364,6 +365,7 @@ def test_words() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_health_is_shown_with_what_is_over_and_that_nothing_was_found(full_run: Path) -> None:
     assert "Health" not in page_of(full_run).words(), "nothing is known"
 

@@ -20,6 +20,7 @@ def matrices(seed: int, pictures: int, classes: int = 3) -> list[NDArray[np.int6
     return [rng.integers(0, 50, (classes, classes)) * rng.integers(0, 2, (classes, 1)) for _ in range(pictures)]
 
 
+@pytest.mark.slow
 def test_each_drawn_set_is_summed_and_scored() -> None:
     """The same draws, taken picture by picture; some lack a class, one counts nothing."""
     counts = [*matrices(1, 7), np.zeros((3, 3), np.int64)]

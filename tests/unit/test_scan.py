@@ -43,6 +43,7 @@ def all_pairs(folder: Path) -> list[Pair]:
     return [pair for pairs in find_pairs(folder).values() for pair in pairs]
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported() -> None:
     code = "import sys, unet.data.classes; print(*({'torch', 'scipy', 'rasterio'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

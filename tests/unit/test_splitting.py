@@ -136,6 +136,7 @@ def test_a_rare_class_is_on_both_sides_at_every_seed() -> None:
     assert split(pairs[::-1], val=0.15, seed=5, classes=classes) == split(pairs, val=0.15, seed=5, classes=classes)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.frozensets(st.integers(0, 5), min_size=1, max_size=3), min_size=4, max_size=30),
     st.floats(0.1, 0.5),

@@ -80,6 +80,7 @@ def test_tiles_that_abut_out_of_phase_differ(unpadded: Unpadded) -> None:
     assert (odd - expected).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(height=st.integers(1, 150), width=st.integers(1, 150), side=st.integers(40, 90), depth=st.integers(1, 2))
 def test_with_padding_and_a_halo_tiles_give_the_whole_result(height: int, width: int, side: int, depth: int) -> None:

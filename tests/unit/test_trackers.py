@@ -79,6 +79,7 @@ def test_only_what_is_asked_for_is_opened(tmp_path: Path, monkeypatch: pytest.Mo
             open_trackers(tmp_path, (name,), {})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="an optional package")
 def test_tensorboard(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -120,6 +120,7 @@ def test_whatever_is_broken_nothing_but_a_word_comes_out(
         assert not errors_in(findings)
 
 
+@pytest.mark.slow
 def test_the_command_on_a_broken_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
