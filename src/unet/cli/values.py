@@ -93,6 +93,21 @@ def precision(text: str) -> str:
     return _PRECISIONS.get(text, text)
 
 
+def window(text: str) -> tuple[slice, slice]:
+    """Read ROW0:ROW1,COL0:COL1, where an empty end is that of the picture."""
+    parts = []
+    for part in text.split(","):
+        match part.split(":"):
+            case [start, stop] if all(end == "" or end.isdecimal() for end in (start, stop)):
+                parts.append(slice(int(start or 0), int(stop) if stop else None))
+    match parts:
+        case [rows, columns] if text.count(",") == 1:
+            return rows, columns
+    raise argparse.ArgumentTypeError(
+        f"found {text!r}, expected ROW0:ROW1,COL0:COL1, such as 0:2000,3800:5400 or :,3800:"
+    )
+
+
 def recipe(text: str) -> Path:
     """Read the name of a recipe as its file."""
     from unet.runs.recipes import recipe as find

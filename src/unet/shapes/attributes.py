@@ -1,0 +1,90 @@
+"""What is known of each shape of a label map: its pixels, its neighbours, the mean of a picture in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def neighbour_pairs(label_map: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the pairs of shapes that share an edge of a pixel.
+
+    Parameters
+    ----------
+    label_map : integer array (H, W)
+        0 is no shape.
+
+    Returns
+    -------
+    int64 array (P, 2)
+        The smaller label first; sorted, each pair once.
+
+    Examples
+    --------
+    >>> neighbour_pairs(np.array([[1, 1, 2], [0, 3, 4]]))
+    array([[1, 2],
+           [1, 3],
+           [2, 4],
+           [3, 4]])
+    """
+    keys = []
+    for one, other in ((label_map[:, :-1], label_map[:, 1:]), (label_map[:-1], label_map[1:])):
+        differ = (one != other) & (one != 0) & (other != 0)
+        pairs = np.stack([one[differ], other[differ]], axis=1).astype(np.int64)
+        pairs.sort(axis=1)
+        keys.append(pairs[:, 0] << 32 | pairs[:, 1])  # sorting one number is much faster than sorting rows
+    return _pairs(np.unique(np.concatenate(keys)))
+
+
+def join_pairs(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return the pairs of several parts of a label map, each once."""
+    together = np.concatenate(parts) if parts else np.zeros((0, 2), np.int64)
+    return _pairs(np.unique(together[:, 0] << 32 | together[:, 1]))
+
+
+def _pairs(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1)
+
+
+def neighbours_of(labels: NDArray[Any], pairs: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """Return how many neighbours each shape has, and which, as text.
+
+    Parameters
+    ----------
+    labels : integer array (N,)
+        The shapes that are asked for.
+    pairs : int64 array (P, 2)
+        From `neighbour_pairs`.
+
+    Returns
+    -------
+    int32 array (N,), object array (N,) of str
+
+    Examples
+    --------
+    >>> counts, texts = neighbours_of(np.array([1, 4]), np.array([[1, 2], [1, 3], [2, 4]]))
+    >>> counts.tolist(), texts.tolist()
+    ([2, 1], ['2 3', '2'])
+    """
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    both = both[np.lexsort((both[:, 1], both[:, 0]))]
+    first = np.searchsorted(both[:, 0], labels, side="left")
+    last = np.searchsorted(both[:, 0], labels, side="right")
+    words = both[:, 1].astype(str).tolist()
+    texts = np.empty(len(labels), object)
+    texts[:] = [" ".join(words[one:end]) for one, end in zip(first.tolist(), last.tolist(), strict=True)]
+    return (last - first).astype(np.int32), texts
+
+
+def sums_of(label_map: NDArray[Any], values: NDArray[Any], count: int) -> NDArray[np.float64]:
+    """Return the sum of values (H, W) over each shape, float64 (count,) by label.
+
+    Examples
+    --------
+    >>> sums_of(np.array([[1, 1, 2]]), np.array([[0.5, 1.0, 3.0]]), 3)
+    array([0. , 1.5, 3. ])
+    """
+    return np.bincount(label_map.ravel(), weights=values.ravel(), minlength=count)
