@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.errors import InputError, MissingExtraError
+from unet.errors import ConfigError, InputError, MissingExtraError
 from unet.shapes.tracing import Rings, Turns, find_turns, join_turns
-
-if TYPE_CHECKING:
-    pass
 
 BAND_PIXELS = 1 << 22
 """So many pixels of a label map are looked at a time."""
@@ -141,6 +138,56 @@ def polygons_of(turns: Turns) -> LabelPolygons:
             pieces[mine], indices=np.repeat(np.arange(several.sum()), count[several])
         )
     return LabelPolygons(labels, geometries)
+
+
+def placed(geometries: NDArray[Any], transform: Sequence[float] | None) -> NDArray[Any]:
+    """Return polygons in map coordinates.
+
+    Parameters
+    ----------
+    geometries : object array (N,) of shapely polygons
+        In pixels, as `label_polygons` gives them.
+    transform : sequence of 6 float, optional
+        a, b, c, d, e, f of x = a col + b row + c, y = d col + e row + f, as in a GeoTIFF. Without it x = col and
+        y = -row: where GIS programs show a picture that has no place.
+
+    Returns
+    -------
+    object array (N,)
+        Corners that were the same stay the same to the last bit.
+    """
+    a, b, c, d, e, f = transform if transform is not None else (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+
+    def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        col, row = points[:, 0], points[:, 1]
+        return np.stack([a * col + b * row + c, d * col + e * row + f], axis=1)
+
+    moved: NDArray[Any] = _shapely().transform(geometries, place)
+    return moved
+
+
+def simplified(geometries: NDArray[Any], tolerance: float) -> NDArray[Any]:
+    """Return polygons with fewer corners that still share their edges.
+
+    Parameters
+    ----------
+    geometries : object array (N,) of shapely polygons
+        A coverage, as `label_polygons` gives it: all its shapes, since an edge between two is changed once.
+    tolerance : float
+        In the unit of the coordinates. A corner goes if the triangle that it makes with its neighbours is smaller than
+        the tolerance squared, the smallest triangle first (Visvalingam and Whyatt); junctions stay.
+
+    Raises
+    ------
+    ConfigError
+        A tolerance that is negative or no number.
+    """
+    if not tolerance >= 0:
+        raise ConfigError(f"a tolerance of {tolerance}", "0 or more")
+    if tolerance == 0 or not geometries.size:
+        return geometries
+    simple: NDArray[Any] = _shapely().coverage_simplify(geometries, tolerance)
+    return simple
 
 
 def _shell_of(rings: Rings) -> NDArray[np.int64]:

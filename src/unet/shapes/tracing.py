@@ -37,7 +37,8 @@ class Turns(NamedTuple):
 
     def where(self, wanted: NDArray[np.bool_]) -> Turns:
         """Return some of the turns."""
-        return Turns(*(column[wanted] for column in self))
+        columns: list[NDArray[Any]] = [column[wanted] for column in self]
+        return Turns(*columns)
 
 
 class Rings(NamedTuple):
