@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from shapely import box
 
 from unet import cli, raster
 from unet.report.shape_pictures import SCORE_PALETTE
+from unet.shapes.polygons import label_polygons, placed
+from unet.shapes.vector_files import writing_polygons
 
 TRUTH = np.kron(np.array([[1, 2, 0], [3, 3, 4]]), np.ones((4, 6), int)).astype(np.int32)
 FOUND = np.where(TRUTH == 4, 0, TRUTH + 9 * (TRUTH > 0)).astype(np.int32)
@@ -67,6 +70,28 @@ def test_edges_are_told_from_labels() -> None:
     raster.write_grey("ones.png", edges // 255)
     assert scored("ones.png labels.npy --gt-kind edges")["labels_gt"] == 5
     assert scored("ones.png labels.npy --gt-kind labels")["labels_gt"] == 1
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["y-up", "y-down"])
+@pytest.mark.parametrize("ending", ["gpkg", "geojson"])
+def test_polygons_in_pixels(ending: str, up: bool) -> None:
+    geometries = label_polygons(FOUND).geometries
+    with writing_polygons(Path(f"found.{ending}"), None) as write:
+        write(placed(geometries, None) if up else geometries, {"id": np.arange(len(geometries))})
+    found = scored(f"truth.tif found.{ending}")
+    assert (found["labels_pred"], found["tp"], found["sq"]) == (3, 3, 1)
+    assert scored(f"found.{ending} truth.tif --window 4:8,:")["labels_gt"] == 1
+    assert scored(f"found.{ending} found.{ending} --mask truth.tif")["pq"] == 1
+
+
+def test_polygons_need_pixels(capsys: pytest.CaptureFixture[str]) -> None:
+    with writing_polygons(Path("far.gpkg"), None) as write:
+        write(np.array([box(1000, 1000, 1010, 1010)]), {"id": np.zeros(1, int)})
+    assert "polygons only; expected one raster at least" in refused("far.gpkg far.gpkg", capsys)
+    assert "no polygon covers a pixel" in refused("truth.tif far.gpkg", capsys)
+    Path("broken.gpkg").write_text("no polygons")
+    assert "broken.gpkg cannot be read" in refused("truth.tif broken.gpkg", capsys)
+    assert "truth.tif" in refused("truth.tif truth.tif --pred-kind polygons", capsys)
 
 
 def test_mask_and_window_and_background() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ from numpy.typing import NDArray
 
 from unet import raster
 from unet.errors import InputError, RasterError
+from unet.shapes.components import threshold_components
+from unet.shapes.rasterised import Transform, pixel_transform, polygon_labels
+from unet.shapes.vector_files import known_crs, read_polygons, reproject
 
 KINDS = ("labels", "edges", "polygons")
 """What a file of shapes may hold: their numbers, the lines between them (where it is above 0), their outlines."""
@@ -20,21 +25,66 @@ VECTOR_SUFFIXES = frozenset({".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml
 Window = tuple[slice, slice]
 """Rows and columns of a part of a sheet."""
 
+Notify = Callable[[str], None]
+
 WHOLE: Window = (slice(None), slice(None))
 
 
-def read_labels(path: Path, kind: str | None = None, window: Window = WHOLE, flag: str = "--kind") -> NDArray[Any]:
-    """Return the label map of a raster file of shapes.
+@dataclass(frozen=True)
+class Grid:
+    """The pixels of a raster that polygons are put on.
+
+    Attributes
+    ----------
+    path : Path
+        The raster.
+    height, width : int
+    transform : tuple of 6 float, optional
+        From column and row to map coordinates; None: the raster has no place, and polygons are in pixels.
+    crs : str, optional
+        Of the map coordinates.
+    """
+
+    path: Path
+    height: int
+    width: int
+    transform: Transform | None = None
+    crs: str | None = None
+
+
+def grid_of(path: Path) -> Grid:
+    """Return the grid of a raster file, of which no more than the header is read.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is no raster.
+    """
+    if not path.is_file():
+        raise InputError(f"no such file: {path}", "a raster file")
+    info = raster.probe(path)
+    return Grid(path, info.height, info.width)
+
+
+def read_labels(
+    path: Path, grid: Grid, kind: str | None = None, window: Window = WHOLE, *, flag: str, notify: Notify
+) -> NDArray[Any]:
+    """Return the label map of a file of shapes.
 
     Parameters
     ----------
     path : Path
-    kind : {"labels", "edges"}, optional
+        A raster of the grid's size, or a file of polygons.
+    grid : Grid
+        What polygons are put on.
+    kind : {"labels", "edges", "polygons"}, optional
         By default what the file tells: more than 8 bits are labels, 0 and 255 alone are edges.
     window : (slice, slice)
         The part that is read; edges are cut to it before their shapes are looked for, as if the file ended there.
     flag : str
         The option that names the kind, for the message.
+    notify : callable
+        Is told where polygons are moved into another coordinate reference system.
 
     Returns
     -------
@@ -45,37 +95,68 @@ def read_labels(path: Path, kind: str | None = None, window: Window = WHOLE, fla
     ------
     InputError
         The file cannot be read, does not tell its kind, or holds something else.
+    MissingExtraError
+        Polygons, and shapely or pyogrio is not installed.
     """
+    if is_polygons(path, kind):
+        return cut(_polygons_on(path, grid, notify), window, path)
     values = cut(_one_band(path), window, path)
     if kind is None:
         kind = _kind_of(values, path, flag)
     if kind == "edges":
-        return components_between(values)
+        return threshold_components(values)
     if values.dtype.kind == "i" and int(values.min()) < 0:
         raise InputError(f"{path} holds {values.min()}", "labels from 0 on")
     return values
 
 
-def components_between(edges: NDArray[Any]) -> NDArray[np.int32]:
-    """Return the 4-connected components of what is no edge, 0 on the edges themselves (values above 0)."""
-    from scipy import ndimage
+def read_epm(path: Path, window: Window = WHOLE) -> NDArray[np.uint8]:
+    """Return an edge map as 8-bit values, high on edges.
 
-    label_map: NDArray[np.int32] = ndimage.label(edges <= 0)[0]
-    return label_map
+    Parameters
+    ----------
+    path : Path
+        Of 8 bits, of 16 bits (65535 becomes 255), or of probabilities from 0 to 1; of several bands the first, of RGB
+        the red one.
+    window : (slice, slice)
+        The part that is read.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or holds other numbers.
+    """
+    if not path.is_file():
+        raise InputError(f"no such file: {path}", "an edge map")
+    values = cut(raster.read(path)[..., 0], window, path)
+    if values.dtype == np.uint8:
+        return np.asarray(values, dtype=np.uint8)
+    if values.dtype == np.uint16:
+        return np.asarray((values.astype(np.uint32) + 128) // 257, dtype=np.uint8)
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 1:
+        raise InputError(f"{path} holds values from {low:g} to {high:g}", "8 or 16 bits, or probabilities from 0 to 1")
+    return np.asarray(np.rint(values * 255), dtype=np.uint8)
 
 
-def read_content(path: Path, window: Window = WHOLE) -> NDArray[np.bool_]:
-    """Return where a content mask is not 0.
+def read_content(path: Path, grid: Grid, window: Window = WHOLE, *, notify: Notify) -> NDArray[np.bool_]:
+    """Return where a content mask is not 0, or where a polygon of it lies.
 
     Raises
     ------
     InputError
         The file cannot be read, has colours, or is 0 everywhere.
     """
-    content: NDArray[np.bool_] = cut(_one_band(path), window, path) != 0
+    values = _polygons_on(path, grid, notify) if is_polygons(path) else _one_band(path)
+    content: NDArray[np.bool_] = cut(values, window, path) != 0
     if not content.any():
         raise InputError(f"{path} is 0 everywhere", "a content mask: 0 outside of the content, another value inside")
     return content
+
+
+def is_polygons(path: Path, kind: str | None = None) -> bool:
+    """Tell by what is said of a file, or else by its name, whether it holds polygons."""
+    return kind == "polygons" or (kind is None and path.suffix.lower() in VECTOR_SUFFIXES)
 
 
 def cut(array: NDArray[Any], window: Window, path: Path) -> NDArray[Any]:
@@ -91,11 +172,6 @@ def cut(array: NDArray[Any], window: Window, path: Path) -> NDArray[Any]:
         if not 0 <= start < stop <= length:
             raise InputError(f"{what} {start}:{stop} of {path}", f"a part of its {what} 0:{length}")
     return array[window]
-
-
-def is_vector_file(path: Path) -> bool:
-    """Tell by its name whether a file holds polygons."""
-    return path.suffix.lower() in VECTOR_SUFFIXES
 
 
 def _one_band(path: Path) -> NDArray[Any]:
@@ -120,3 +196,18 @@ def _kind_of(values: NDArray[Any], path: Path, flag: str) -> str:
         "labels of 16 or 32 bits, or edges of 0 and 255",
         f"say {flag} labels or {flag} edges",
     )
+
+
+def _polygons_on(path: Path, grid: Grid, notify: Notify) -> NDArray[np.int32]:
+    geometries, _, crs = read_polygons(path)
+    if grid.transform is None:
+        transform = pixel_transform(geometries)
+    else:
+        transform = grid.transform
+        if crs is not None and grid.crs is not None and known_crs(crs) != known_crs(grid.crs):
+            geometries = reproject(geometries, crs, grid.crs)
+            notify(f"{path}: moved from {crs} to {grid.crs}, that of {grid.path}")
+    try:
+        return polygon_labels(geometries, (grid.height, grid.width), transform)
+    except InputError as error:
+        raise error.of(path) from None
