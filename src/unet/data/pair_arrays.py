@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from unet import raster
 from unet.data.pairs import Pair, Window
-from unet.data.windows import source_of
+from unet.data.windows import has_void, source_of
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels
 from unet.preprocessing import Preprocessing
@@ -57,19 +56,6 @@ def read_picture(pair: Pair, preprocessing: Preprocessing | None = None) -> NDAr
     white = 255.0 if source.dtype == "uint8" or preprocessing is None else preprocessing.data_range
     mean = mean if mean.size == source.bands else mean.mean(keepdims=True)
     return source.read(pair.window, fill=np.broadcast_to(np.rint(mean * white), source.bands).tolist())
-
-
-def has_void(path: Path) -> bool:
-    """Tell whether a picture may have pixels that hold nothing, by the file's own word: no value, alpha or a mask.
-
-    Only TIFF is asked.
-
-    Raises
-    ------
-    RasterError
-        It cannot be read.
-    """
-    return path.suffix.lower() in (".tif", ".tiff") and source_of(path).has_invalid
 
 
 def read_mask(pair: Pair, window: Window | None = None) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from unet.data.hashing import Stamp, content_hash, stamp
 from unet.data.pairs import Pair
 from unet.data.scan_cache import PairStats, ScanCache
 from unet.data.stats import MaskStats, PictureStats, mask_stats, picture_stats
-from unet.data.windows import WINDOWED_SUFFIXES, source_of
+from unet.data.windows import WINDOWED_SUFFIXES, has_void, source_of
 from unet.errors import RasterError
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
@@ -177,6 +177,13 @@ def _inspect_block(job: _Job) -> PairStats | list[Fault]:
         return [Fault(error.kind or "unreadable", pair, error.found)]
 
 
+def _picture(pair: Pair) -> PictureStats:
+    if has_void(pair.image):
+        return _block_picture(pair)
+    file = raster.read_picture_file(pair.image)
+    return replace(picture_stats(file.pixels, file.info), content_hash=file.content_hash)
+
+
 def _block_picture(pair: Pair) -> PictureStats:
     source = source_of(pair.image)
     valid = source.read_valid(pair.window) if source.has_invalid else None
@@ -209,8 +216,7 @@ def _inspect(job: _Job) -> PairStats | list[Fault]:
     pair, shapes, _ = job
     faults = []
     try:
-        file = raster.read_picture_file(pair.image)
-        picture = replace(picture_stats(file.pixels, file.info), content_hash=file.content_hash)
+        picture = _picture(pair)
     except RasterError as error:
         faults.append(Fault(error.kind or "unreadable", pair, error.found))
     try:
@@ -229,6 +235,13 @@ def _read_mask(path: Path, shapes: bool) -> MaskStats:
     lossy = file.info.format in _LOSSY
     stats = mask_stats(file.pixels, file.info, lossy=lossy, palette=file.palette, shapes=shapes)
     return replace(stats, content_hash=file.content_hash)
+
+
+def without_void(scan: Scan) -> Scan:
+    """Return what was found without the blocks in which the sheet holds nothing, by its own word."""
+    rows = zip(scan.pairs, scan.pictures, strict=True)
+    void = {pair for pair, picture in rows if pair.window is not None and picture.void == 1}
+    return scan.part([pair for pair in scan.pairs if pair not in void]) if void else scan
 
 
 def size_faults(scan: Scan) -> list[Fault]:

@@ -139,3 +139,16 @@ def source_of(path: Path) -> Source:
             old_source.close()
     held[key] = source
     return source
+
+
+def has_void(path: Path) -> bool:
+    """Tell whether a picture may have pixels that hold nothing, by the file's own word: no value, alpha or a mask.
+
+    Only TIFF is asked.
+
+    Raises
+    ------
+    RasterError
+        It cannot be read.
+    """
+    return path.suffix.lower() in (".tif", ".tiff") and source_of(path).has_invalid

@@ -19,9 +19,8 @@ from unet.data.manifest import DEFAULT_VAL, Description, describe
 from unet.data.pairs import Pair, pair_up
 from unet.data.parts import in_parts
 from unet.data.prepared import index_labels, prepare_pairs
-from unet.data.scan import Scan, scan
+from unet.data.scan import Scan, scan, without_void
 from unet.data.splitting import Split, split
-from unet.data.stats import PictureStats
 from unet.errors import ConfigError, DataError, InputError
 from unet.labels import Labels, default_colors, default_names
 from unet.terminal.display import Display
@@ -102,7 +101,8 @@ def read_source(
     prepared = ""
     is_rgb_by_table = description.file is not None and labels.is_rgb
     in_blocks = any(pair.window for pair in scanned.pairs)
-    if description.roi or description.tile or in_blocks or is_rgb_by_table or any(labels.dilated):
+    is_partly_void = any(picture.void for picture in scanned.pictures)
+    if description.roi or description.tile or in_blocks or is_partly_void or is_rgb_by_table or any(labels.dilated):
         labels = index_labels(file_labels)
         prepared = "parts" if held.val else "all"
         parts = {"train": held.train, "val": held.val, "test": held.test} if held.val else {"all": held.train}
@@ -238,11 +238,10 @@ def survey_of(
         known.append(Finding.of(error, "split"))
     read = {part: pairs for part, pairs in parts.items() if part != "test" or settings.test is not None}
     with display.counting("reading masks and pictures") as progress:
-        scanned = scan(tuple(pair for pairs in read.values() for pair in pairs), progress=progress)
-    void = {pair for pair, picture in zip(scanned.pairs, scanned.pictures, strict=True) if _is_void(pair, picture)}
-    if void:
+        found = scan(tuple(pair for pairs in read.values() for pair in pairs), progress=progress)
+    scanned = without_void(found)
+    if void := set(found.pairs) - set(scanned.pairs):
         display.notify(f"{len(void)} blocks left out, where the sheet holds nothing by its own word")
-        scanned = scanned.part([pair for pair in scanned.pairs if pair not in void])
         read = {part: tuple(pair for pair in pairs if pair not in void) for part, pairs in read.items()}
 
     def hold_out(labels: Labels | None) -> tuple[Split, list[Finding]]:
@@ -262,10 +261,6 @@ def survey_of(
             return Split(pairs, (), ()), [Finding.of(error, "split")]
 
     return survey(scanned, description, settings, hold_out, known)
-
-
-def _is_void(pair: Pair, picture: PictureStats) -> bool:
-    return pair.window is not None and picture.void == 1
 
 
 def data_config(**flags: Any) -> DataConfig:
