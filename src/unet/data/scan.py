@@ -178,9 +178,14 @@ def _inspect_block(job: _Job) -> PairStats | list[Fault]:
 
 
 def _picture(pair: Pair) -> PictureStats:
-    if has_void(pair.image):
+    try:
+        file = raster.read_picture_file(pair.image)
+    except RasterError as error:
+        if error.kind == "not-finite" and has_void(pair.image):
+            return _block_picture(pair)
+        raise
+    if file.may_be_void and has_void(pair.image):
         return _block_picture(pair)
-    file = raster.read_picture_file(pair.image)
     return replace(picture_stats(file.pixels, file.info), content_hash=file.content_hash)
 
 
