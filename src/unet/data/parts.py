@@ -9,11 +9,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from unet import raster
+from unet.data.class_table import ClassTable
 from unet.data.finding import shortened
 from unet.data.folders import pictures_in
 from unet.data.manifest import Description
 from unet.data.matching import match_names, name_in
-from unet.data.pairs import Pair, find_pairs
+from unet.data.pairs import Pair, find_pairs, is_vector
+from unet.data.polygon_truth import polygon_classes, with_drawing
 from unet.data.windows import cut_sheets
 from unet.errors import DataError
 from unet.raster import PICTURE_SUFFIXES
@@ -52,10 +54,33 @@ def in_parts(
 
     The parameters and what is raised are otherwise those of `find_parts`.
     """
+    if any(is_vector(pair.mask) for pairs in parts.values() for pair in pairs[:1]):
+        parts = _drawn(parts, description, say)
     if description.roi is not None:
         parts = {part: with_regions(pairs, description.roi, description.roi_suffix) for part, pairs in parts.items()}
     listed = _by_description(parts, description, say)
     return {part: cut_sheets(pairs, description.tile, say) for part, pairs in listed.items()}
+
+
+def drawn_table(description: Description) -> ClassTable | None:
+    """Return the classes of the polygons that are the masks of a data set; None where the masks are pictures.
+
+    Raises
+    ------
+    InputError
+        As `unet.data.polygon_truth.polygon_classes`.
+    """
+    if description.masks is None or not is_vector(description.masks):
+        return None
+    return polygon_classes(description.masks, description.class_field, description.outline, description.classes)[1]
+
+
+def _drawn(
+    parts: dict[str, tuple[Pair, ...]], description: Description, say: Callable[[str], None]
+) -> dict[str, tuple[Pair, ...]]:
+    file = next(pair.mask for pairs in parts.values() for pair in pairs)
+    drawing, _ = polygon_classes(file, description.class_field, description.outline, description.classes)
+    return with_drawing(parts, drawing, say)
 
 
 def _by_description(
