@@ -69,19 +69,19 @@ def add_masks(parser: Parser) -> None:
     add_polygons(masks)
 
 
-def add_polygons(group: Any) -> None:
+def add_polygons(group: Any, default: Any = argparse.SUPPRESS) -> None:
     """Add how polygons become masks."""
     group.add_argument(
         "--class-field",
         metavar="NAME",
-        default=argparse.SUPPRESS,
+        default=default,
         help="where masks are polygons: the attribute with their class",
     )
     group.add_argument(
         "--outline",
         type=values.natural,
         metavar="N",
-        default=argparse.SUPPRESS,
+        default=default,
         help="where masks are polygons: learn their outlines, N pixels wide",
     )
 

@@ -29,7 +29,7 @@ def add_evaluate(commands: Any) -> Added:
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help=f"{MODEL_HELP}, or the folder of a run")
     add_data(parser)
-    add_polygons(parser)
+    add_polygons(parser, default=None)
     parser.add_argument(
         "--split",
         choices=("all", "train", "val", "test"),
