@@ -29,6 +29,11 @@ Parts = dict[str, tuple[Pair, ...]]
 """Pairs by part: "train", "val" and "test" as far as folders or lists say them, or "all"."""
 
 
+MAX_VAL_BLOCKS = 64
+"""So many blocks of large sheets are held out where no share is given, at most: as many megapixels are scored each
+time, which takes a CPU a minute or more."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Pairs to train, validate and test on, the class table, and what the training pictures are like.
@@ -120,7 +125,8 @@ def read_source(
             pairs = ready["all"] if classes_decide else (*held.train, *held.val)
             scanned = scan(pairs, progress=progress, known_pictures=pictures)
         if classes_decide:
-            held = held_out(ready, description, seed, classes_shown(scanned, labels))
+            most = replace(description, val=_enough_blocks(len(pairs), description.val))
+            held = held_out(ready, most, seed, classes_shown(scanned, labels))
     figures = fingerprint(scanned.part(held.train), labels)
     shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, figures.class_shares, strict=True))
     tested = f", {len(held.test)} to test on" if held.test else ""
@@ -130,6 +136,11 @@ def read_source(
     return Source(
         held.train, held.val, held.test, labels, file_labels, figures, files, origins, prepared, description.tile
     )
+
+
+def _enough_blocks(count: int, val: Path | float | None) -> Path | float | None:
+    """Return the share of the blocks of large sheets to validate on, where none is given: of very many fewer do."""
+    return val if val is not None or count <= MAX_VAL_BLOCKS / DEFAULT_VAL else MAX_VAL_BLOCKS / count
 
 
 def _recorded_files(scanned: Scan) -> dict[Path, RecordedFile]:
