@@ -185,7 +185,7 @@ def sparse(side: int) -> None:
     }
     with (
         rasterio.open("sheet.tif", "w", count=3, **kind) as image,
-        rasterio.open("truth.tif", "w", count=1, **kind) as m,
+        rasterio.open("truth.tif", "w", count=1, **kind) as truth,
     ):
         for row in range(0, side - 512, side // 4 // 512 * 512):
             for column in range(0, side - 512, side // 4 // 512 * 512):
