@@ -79,7 +79,8 @@ def rows_of(run: str) -> list[dict[str, str]]:
 def test_a_sheet_of_four_bands_and_16_bits_from_inspect_to_predict(capsys: pytest.CaptureFixture[str]) -> None:
     pixels = sheet()
     data = "--images data/sheet.tif --masks data/truth.tif"
-    assert unet(f"inspect {data} --json facts.json") == 0
+    assert unet(f"inspect {data} --json facts.json --init data/found.toml") == 0
+    assert 'images = "sheet.tif"\nmasks = "truth.tif"\nclasses' in Path("data/found.toml").read_text()
     assert "read as 20 blocks" in capsys.readouterr().err
     assert unet(f"train {data} --out run {TINY}") == 0
     assert "5 blocks left out" in capsys.readouterr().err
@@ -153,8 +154,9 @@ def test_classes_and_outlines_of_polygons(capsys: pytest.CaptureFixture[str]) ->
     assert bundle.load(Path("kinds/model.safetensors")).labels.names == ("background", "barn", "house")
     scores = evaluate("kinds/model.safetensors", images="data/sheet.tif", masks="data/houses.gpkg", class_field="kind")
     assert [row["name"] for row in scores["classes"]] == ["background", "barn", "house"]
-    unet(f"inspect {data} --outline 2")  # one picture alone cannot be trained on
+    unet(f"inspect {data} --outline 2 --init data/found.toml")  # one picture alone cannot be trained on
     assert "outline" in capsys.readouterr().out
+    assert 'masks = "houses.gpkg"\noutline = 2\nclasses' in Path("data/found.toml").read_text()
     for line, message in (
         (f"inspect {data} --class-field sort", "has no attribute 'sort'; expected one of kind"),
         ("inspect --images data/sheet.tif --masks data/no.gpkg", "no such file: data/no.gpkg"),
@@ -204,4 +206,4 @@ def test_a_sheet_of_400_megapixels_trains_in_little_memory() -> None:
         subprocess.run([sys.executable, "-m", "unet", *line.split()], check=True)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     assert peak < 1_200_000_000, f"{peak / 1e9:.2f} GB, as much as the decoded sheet alone"
-    assert len(rows_of("run")) == 361 and not Path("run/prepared/images").exists()
+    assert len(rows_of("run")) == 400 and not Path("run/prepared/images").exists()

@@ -219,8 +219,7 @@ def to_toml(pairs: Sequence[Pair], labels: Labels, split: Mapping[str, str | flo
         Where the file will lie. Paths in it are relative; others stay absolute.
     """
     lines = []
-    images = {_above(pair.image, pair.name) for pair in pairs}
-    masks = {_above(pair.mask, pair.name) for pair in pairs}
+    images, masks = _places(pairs)
     suffixes = {pair.mask.stem.removeprefix(pair.image.stem) for pair in pairs}
     alike = all(pair.mask.stem.startswith(pair.image.stem) for pair in pairs)
     if len(images) == len(masks) == 1:  # else the folders train, val and test are found by their names
@@ -228,7 +227,11 @@ def to_toml(pairs: Sequence[Pair], labels: Labels, split: Mapping[str, str | flo
             near = path.resolve().is_relative_to(folder.resolve())
             shown = path.resolve().relative_to(folder.resolve()) if near else path.resolve()
             lines.append(f"{key} = {_plain(shown.as_posix())}")
-    if alike and len(suffixes) == 1 and suffixes != {""}:
+    drawing = pairs[0].drawing
+    if drawing is not None:
+        lines += [f"class_field = {_plain(drawing.class_field)}"] * (drawing.class_field is not None)
+        lines += [f"outline = {drawing.outline}"] * (drawing.outline > 0)
+    elif alike and len(suffixes) == 1 and suffixes != {""} and pairs[0].window is None:
         lines.append(f"mask_suffix = {_plain(suffixes.pop())}")
     lines.append("classes = [")
     widths = labels.dilated or (0,) * len(labels)
@@ -241,6 +244,14 @@ def to_toml(pairs: Sequence[Pair], labels: Labels, split: Mapping[str, str | flo
     if split:
         lines += ["", "[split]", *(f"{key} = {_plain(value)}" for key, value in split.items())]
     return "\n".join(lines) + "\n"
+
+
+def _places(pairs: Sequence[Pair]) -> tuple[set[Path], set[Path]]:
+    """Return the folders of pictures and of masks; files where one sheet was cut or one file holds all polygons."""
+    one_sheet = all(pair.window is not None for pair in pairs) and len({pair.image for pair in pairs}) == 1
+    images = {pair.image if one_sheet else _above(pair.image, pair.name) for pair in pairs}
+    masks = {pair.mask if one_sheet or pair.drawing else _above(pair.mask, pair.name) for pair in pairs}
+    return images, masks
 
 
 def _above(path: Path, name: str) -> Path:
