@@ -15,7 +15,7 @@ from rasterio.transform import Affine
 from unet import raster
 from unet.data import windows
 from unet.data.class_table import ClassTable, Row
-from unet.data.pair_arrays import read_mask, read_target
+from unet.data.pair_arrays import read_mask, read_objects, read_target
 from unet.data.pairs import Drawing, Pair, find_pairs
 from unet.data.polygon_truth import polygon_classes, with_drawing
 from unet.data.prepared import index_labels, prepare_pairs
@@ -29,6 +29,7 @@ from unet.shapes.vector_files import writing_polygons
 
 PLACE = Affine(0.5, 0.2, 650_000, 0.2, -0.5, 6_860_000)  # turned
 SIZE = (70, 90)
+OBJECTS = Labels(("ground", "object"), ((0, 0, 0), (255, 255, 255)), (0, 1), kind="instances")
 LABELS = replace(Labels.numbered(3), ignored=(IGNORED,))
 
 
@@ -206,3 +207,22 @@ def test_one_file_is_the_truth_of_all_pictures_of_a_folder(tmp_path: Path) -> No
     for images, masks, message in (("none", "b.gpkg", "no such file or folder"), ("imgs", "none.gpkg", "no such file")):
         with pytest.raises(InputError, match=message):
             find_pairs(images=tmp_path / images, masks=tmp_path / masks)
+
+
+def test_polygons_as_objects_are_numbered(tmp_path: Path) -> None:
+    image, file = picture(tmp_path / "s.tif"), polygons(tmp_path / "b.gpkg")
+    drawing, _ = polygon_classes(file, None, 0, None, numbered=True)
+    pair = with_drawing({"all": (Pair("s", image, file),)}, drawing, print)["all"][0]
+    shapes, _ = drawn(PLACE)
+    assert np.array_equal(read_mask(pair), polygon_labels(shapes, SIZE, PLACE[:6]))
+    objects = read_objects(pair, OBJECTS)
+    assert objects is not None and set(np.unique(objects)) == {0, 1, 2, 3, 4}
+    with pytest.raises(InputError, match="objects, together with class_field"):
+        polygon_classes(file, "kind", 0, None, numbered=True)
+
+
+def test_values_that_a_byte_cannot_hold_are_numbered_anew(tmp_path: Path) -> None:
+    table = ClassTable(tmp_path, (Row("background", value=0), Row("house", value=255), Row("road", value=700)))
+    drawing, numbered = polygon_classes(polygons(tmp_path / "b.gpkg"), "kind", 0, table)
+    assert drawing.values == (("background", 0), ("house", 1), ("road", 2))
+    assert [row.value for row in numbered.rows] == [0, 1, 2]

@@ -14,6 +14,7 @@ from rasterio.transform import Affine
 from unet import files, raster
 from unet.data import windows
 from unet.data.hashing import content_hash
+from unet.data.inspection.files import misplaced
 from unet.data.pair_arrays import read_mask, read_pair, read_picture, read_target
 from unet.data.pairs import Pair
 from unet.data.parts import by_lists
@@ -194,3 +195,32 @@ def test_lists_name_sheets_or_blocks(sheet: Pair, tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("s@7,7\n")
     with pytest.raises(DataError, match="1 line of"):
         by_lists(blocks, {"val": tmp_path / "val.txt"})
+
+
+def test_what_is_decoded_as_a_whole_is_shared_by_threads(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for number, path in enumerate(paths):
+        raster.write_grey(path, np.full((8, 8), number, np.uint8))
+    seen: list[object] = []
+    thread = threading.Thread(target=lambda: seen.append(source_of(paths[0])))
+    thread.start()
+    thread.join()
+    assert source_of(paths[0]) is seen[0]
+    assert [int(source_of(path).read_mask()[0, 0]) for path in paths] == [0, 1, 2]
+    assert source_of(paths[0]) is not seen[0], "only two are kept"
+
+
+@pytest.mark.parametrize(
+    ("place", "crs", "words"),
+    [
+        (PLACE, "EPSG:2154", None),
+        (Affine(0.5, 0, 650_000.2, 0, -0.5, 6_860_000), "EPSG:2154", None),
+        (Affine(0.5, 0, 650_010, 0, -0.5, 6_860_000), "EPSG:2154", "lies up to 20 pixels away"),
+        (PLACE, "EPSG:3857", "is in EPSG:3857, its picture"),
+    ],
+)
+def test_a_mask_that_lies_elsewhere_is_a_warning(sheet: Pair, place: Affine, crs: str, words: str | None) -> None:
+    with rasterio.open(sheet.mask, "r+") as file:
+        file.transform, file.crs = place, crs
+    finding = misplaced(cut_sheets([sheet], (64, 64)))
+    assert (finding is None) if words is None else (finding is not None and words in finding.files[0])

@@ -106,6 +106,8 @@ class Description:
         The attribute that names the class of each polygon, where the masks are polygons.
     outline : int
         The width in pixels of the polygons' outlines, where these are the truth; 0: the polygons are.
+    instances : bool
+        Polygons are objects, each with a number of its own.
     group : str or None
         Regular expression; pictures (or blocks) with the same match stay together.
     train : Path or None
@@ -126,6 +128,7 @@ class Description:
     tile: tuple[int, int] | None = None
     class_field: str | None = None
     outline: int = 0
+    instances: bool = False
     group: str | None = None
     train: Path | None = None
     val: Path | float | None = None
@@ -190,6 +193,7 @@ def describe(settings: DataConfig) -> Description:
         tile=manifest.tile,
         class_field=manifest.class_field if settings.class_field is None else settings.class_field,
         outline=(manifest.outline or 0) if settings.outline is None else settings.outline,
+        instances=settings.instances,
         group=manifest.group if settings.group is None else settings.group,
         train=place(None, manifest.split.train),
         val=place(settings.val, manifest.split.val) if share is None else share,

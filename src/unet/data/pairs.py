@@ -34,12 +34,15 @@ class Drawing:
         Outlines so many pixels wide are drawn; 0: the polygons themselves.
     value : int
         That of all polygons where no attribute names classes.
+    numbered : bool
+        The polygons are objects, numbered by their order.
     """
 
     values: tuple[tuple[str, int], ...] = ()
     class_field: str | None = None
     outline: int = 0
     value: int = 1
+    numbered: bool = False
 
 
 @dataclass(frozen=True, order=True)

@@ -14,7 +14,7 @@ from unet.data.finding import shortened
 from unet.data.folders import pictures_in
 from unet.data.manifest import Description
 from unet.data.matching import match_names, name_in
-from unet.data.pairs import Pair, Window, find_pairs, is_vector
+from unet.data.pairs import Drawing, Pair, Window, find_pairs, is_vector
 from unet.data.polygon_truth import polygon_classes, with_drawing
 from unet.data.windows import cut_sheets
 from unet.errors import DataError
@@ -72,15 +72,18 @@ def drawn_table(description: Description) -> ClassTable | None:
     """
     if description.masks is None or not is_vector(description.masks):
         return None
-    return polygon_classes(description.masks, description.class_field, description.outline, description.classes)[1]
+    return _classes(description.masks, description)[1]
 
 
 def _drawn(
     parts: dict[str, tuple[Pair, ...]], description: Description, say: Callable[[str], None]
 ) -> dict[str, tuple[Pair, ...]]:
     file = next(pair.mask for pairs in parts.values() for pair in pairs)
-    drawing, _ = polygon_classes(file, description.class_field, description.outline, description.classes)
-    return with_drawing(parts, drawing, say)
+    return with_drawing(parts, _classes(file, description)[0], say)
+
+
+def _classes(file: Path, how: Description) -> tuple[Drawing, ClassTable]:
+    return polygon_classes(file, how.class_field, how.outline, how.classes, numbered=how.instances)
 
 
 def _by_description(

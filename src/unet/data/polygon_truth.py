@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,11 @@ class _Truth:
 
 
 def polygon_classes(
-    file: Path, class_field: str | None, outline: int, classes: Path | ClassTable | None
+    file: Path,
+    class_field: str | None,
+    outline: int,
+    classes: Path | ClassTable | None,
+    numbered: bool = False,
 ) -> tuple[Drawing, ClassTable]:
     """Return how polygons become a mask, and the table of its classes.
 
@@ -55,12 +60,18 @@ def polygon_classes(
         The width of their outlines in pixels, where these are to be learned; 0: the polygons.
     classes : Path, ClassTable or None
         The names to expect, the ground among them; by default the ground and all names that occur.
+    numbered : bool
+        Each polygon is an object with a number of its own, and there are no classes.
 
     Raises
     ------
     InputError
         The file cannot be read, has no such attribute, or names other classes than expected.
     """
+    if numbered:
+        if class_field is not None or outline:
+            raise DataError("polygons as objects, together with class_field or outline", "objects, or these")
+        return Drawing(numbered=True), ClassTable(file, (Row(GROUND, value=0), Row(OBJECT, value=1)))
     table = read_table(classes) if isinstance(classes, Path) else classes
     if class_field is None:
         if table is not None and len(table.rows) != 2:
@@ -92,8 +103,9 @@ def polygon_classes(
 
 
 def _with_values(rows: Sequence[Row]) -> tuple[Row, ...]:
-    has_values = all(row.value is not None for row in rows)
-    return tuple(rows) if has_values else tuple(replace(row, value=number) for number, row in enumerate(rows))
+    """Return rows with their values, or with numbers where there are none that a mask of bytes can hold."""
+    fit = all(row.value is not None and 0 <= row.value < IGNORED for row in rows)
+    return tuple(rows) if fit else tuple(replace(row, value=number) for number, row in enumerate(rows))
 
 
 def with_drawing(
@@ -111,8 +123,8 @@ def with_drawing(
     return {part: tuple(replace(pair, drawing=drawing) for pair in pairs) for part, pairs in parts.items()}
 
 
-def polygon_mask(pair: Pair, window: Window | None = None) -> NDArray[np.uint8]:
-    """Return the mask (H, W) of a pair whose mask is polygons, or the window of it.
+def polygon_mask(pair: Pair, window: Window | None = None) -> NDArray[Any]:
+    """Return the mask (H, W) of a pair whose mask is polygons, or the window of it: uint8, numbers int32.
 
     Raises
     ------
@@ -164,7 +176,9 @@ def _truth(file: Path, at: Stamp, drawing: Drawing, crs: str | None) -> _Truth:
             geometries = reproject(geometries, held.crs, crs)
         except InputError as error:
             raise error.of(file) from None
-    values = np.full(geometries.size, drawing.value, np.uint8)
+    values: NDArray[Any] = np.full(geometries.size, drawing.value, np.uint8)
+    if drawing.numbered:
+        values = np.arange(1, geometries.size + 1, dtype=np.int32)
     if drawing.class_field is not None:
         known = dict(drawing.values)
         values[:] = [known.get(name, IGNORED) for name in _names(held, file, drawing.class_field)]

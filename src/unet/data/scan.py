@@ -201,7 +201,7 @@ def _block_picture(pair: Pair) -> PictureStats:
 
 def _drawn_mask(pair: Pair, shapes: bool) -> MaskStats:
     values = polygon_mask(pair, pair.window)
-    info = raster.PictureInfo(values.shape[0], values.shape[1], 1, "uint8", "polygons", 1, "", 1, False)
+    info = raster.PictureInfo(values.shape[0], values.shape[1], 1, values.dtype.name, "polygons", 1, "", 1, False)
     return replace(mask_stats(values, info, shapes=shapes), content_hash=_hash_of(pair.mask))
 
 

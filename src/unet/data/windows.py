@@ -27,6 +27,9 @@ WINDOWED_SUFFIXES = frozenset({".tif", ".tiff", ".npy"})
 MAX_OPEN = 8
 """So many files a thread keeps open."""
 
+MAX_DECODED = 2
+"""So many files that are decoded as a whole stay in memory: a sheet's mask and its region of interest."""
+
 
 def blocks(height: int, width: int, tile: tuple[int, int]) -> list[Window]:
     """Return windows (row, column, height, width) that cover a picture once, each about as large as a tile."""
@@ -109,16 +112,19 @@ class _Open(threading.local):
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self.sources: dict[tuple[Path, Stamp], Source] = {}
+        self.sources: dict[_Key, Source] = {}
 
 
+_Key = tuple[Path, Stamp]
 _open = _Open()
+_decoded: dict[_Key, Source] = {}
+_sharing = threading.Lock()
 
 
 def source_of(path: Path) -> Source:
-    """Return an open raster, which this thread keeps open for the next window: to open a large one takes a while.
+    """Return an open raster, which stays open for the next window: to open a large one takes a while.
 
-    Of those that are decoded as a whole only the latest is kept.
+    Each thread has its own; those that are decoded as a whole, of which a few stay in memory, all threads share.
 
     Raises
     ------
@@ -131,14 +137,25 @@ def source_of(path: Path) -> Source:
         key = (path, stamp(path))
     except OSError:
         return raster.open(path)  # which says what is wrong
-    held = _open.sources
-    source = held.pop(key, None) or raster.open(path)
-    stale = [other for other, old in held.items() if other[0] == path or (old.in_memory and source.in_memory)]
-    for other in stale + list(held)[: max(0, len(held) - MAX_OPEN + 1)]:
-        if (old_source := held.pop(other, None)) is not None:
-            old_source.close()
-    held[key] = source
+    with _sharing:
+        if key in _decoded:
+            return _decoded[key]
+        source = _open.sources.pop(key, None) or raster.open(path)
+        if source.in_memory:
+            _keep(_decoded, key, source, MAX_DECODED)
+            return source
+    for _, old in _keep(_open.sources, key, source, MAX_OPEN):
+        old.close()
     return source
+
+
+def _keep(held: dict[_Key, Source], key: _Key, source: Source, most: int) -> list[tuple[_Key, Source]]:
+    """Add a source to those that are held; return those that are not any more."""
+    stale = [other for other in held if other[0] == key[0]]
+    stale += [other for other in held if other not in stale][: max(0, len(held) - len(stale) - most + 1)]
+    gone = [(other, held.pop(other)) for other in stale]
+    held[key] = source
+    return gone
 
 
 def has_void(path: Path) -> bool:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -272,16 +273,19 @@ class _Decoded:
         self.path, self.shape, self.dtype = path, shape, dtype
         self._picture: NDArray[Any] | None = None
         self._mask: NDArray[Any] | None = None
+        self._decoding = Lock()  # threads may share what is in memory, and it is decoded once
 
     def picture(self, window: Window) -> NDArray[Any]:
-        if self._picture is None:
-            self._picture = reading.read(self.path)
-        return _cut(self._picture, window)
+        with self._decoding:
+            if self._picture is None:
+                self._picture = reading.read(self.path)
+            return _cut(self._picture, window)
 
     def mask(self, window: Window) -> NDArray[Any]:
-        if self._mask is None:
-            self._mask = np.atleast_3d(reading.read_mask(self.path))
-        return _cut(self._mask, window)
+        with self._decoding:
+            if self._mask is None:
+                self._mask = np.atleast_3d(reading.read_mask(self.path))
+            return _cut(self._mask, window)
 
     def valid(self, window: Window) -> None:
         return None

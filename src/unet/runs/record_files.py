@@ -270,7 +270,7 @@ def _drawing(plain: Mapping[str, Any] | None) -> Drawing | None:
     if plain is None:
         return None
     values = tuple((str(name), int(value)) for name, value in plain["values"])
-    return Drawing(values, plain["class_field"], int(plain["outline"]), int(plain["value"]))
+    return Drawing(values, plain["class_field"], int(plain["outline"]), int(plain["value"]), bool(plain["numbered"]))
 
 
 def _window_of(text: str) -> Window | None:

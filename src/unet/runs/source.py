@@ -13,7 +13,7 @@ from unet.data.duplicates import alike_groups
 from unet.data.finding import Finding, stop_on_errors
 from unet.data.fingerprint import Fingerprint, fingerprint
 from unet.data.hashing import RecordedFile, stamp
-from unet.data.inspection.files import unpaired
+from unet.data.inspection.files import misplaced, unpaired
 from unet.data.inspection.survey import Survey, survey
 from unet.data.manifest import DEFAULT_VAL, Description, describe
 from unet.data.pairs import Pair, pair_up
@@ -259,6 +259,8 @@ def survey_of(
         display.notify(f"{len(void)} blocks left out, where the sheet holds nothing by its own word")
         read = {part: tuple(pair for pair in pairs if pair not in void) for part, pairs in read.items()}
 
+    if (elsewhere := misplaced(scanned.pairs)) is not None:
+        known.append(elsewhere)
     if nothing := without_polygons(scanned):
         raise nothing
 

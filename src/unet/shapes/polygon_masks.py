@@ -20,7 +20,7 @@ class PolygonMask:
     Parameters
     ----------
     geometries : object array (N,) of shapely polygons and multi-polygons
-    values : uint8 array (N,)
+    values : uint8 or int32 array (N,)
         A pixel has the value of the last polygon that its centre lies in, 0 outside of them all.
     outline : int
         Not the polygons but their outlines are drawn, so many pixels wide; 0: the polygons.
@@ -35,13 +35,13 @@ class PolygonMask:
            [0, 0, 0, 0]], dtype=uint8)
     """
 
-    def __init__(self, geometries: NDArray[Any], values: NDArray[np.uint8], outline: int = 0) -> None:
+    def __init__(self, geometries: NDArray[Any], values: NDArray[Any], outline: int = 0) -> None:
         import shapely
 
         self.geometries, self.values, self.outline = geometries, values, outline
         self._tree = shapely.STRtree(geometries)
 
-    def read(self, window: tuple[int, int, int, int], transform: Transform) -> NDArray[np.uint8]:
+    def read(self, window: tuple[int, int, int, int], transform: Transform) -> NDArray[Any]:
         """Return the mask of a window (row, column, height, width) of a raster with that transform."""
         import shapely
         from rasterio.features import rasterize
@@ -54,7 +54,7 @@ class PolygonMask:
         corners = np.stack([a * columns + b * rows + c, d * columns + e * rows + f], axis=1)
         near = np.sort(self._tree.query(shapely.Polygon(corners), predicate="intersects"))
         if not near.size:
-            return np.zeros((height, width), np.uint8)
+            return np.zeros((height, width), self.values.dtype)
         inverse = np.linalg.inv(np.array([[a, b], [d, e]], dtype=np.float64))
 
         def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,8 +68,7 @@ class PolygonMask:
             shapes = shapely.buffer(shapely.intersection(lines, inside), self.outline / 2, quad_segs=4)
         drawn = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
         if not drawn.any():
-            return np.zeros((height, width), np.uint8)
-        mask: NDArray[np.uint8] = rasterize(
-            zip(shapes[drawn], self.values[near][drawn].tolist(), strict=True), out_shape=(height, width), dtype="uint8"
-        )
+            return np.zeros((height, width), self.values.dtype)
+        burnt = zip(shapes[drawn], self.values[near][drawn].tolist(), strict=True)
+        mask: NDArray[Any] = rasterize(burnt, out_shape=(height, width), dtype=self.values.dtype)
         return mask

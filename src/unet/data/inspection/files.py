@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import hypot
 from pathlib import Path
 
 from unet.data.finding import Finding, counted
 from unet.data.inspection.values import REPAIR
-from unet.data.pairs import Pairing
+from unet.data.pairs import Pair, Pairing
 from unet.data.scan import Fault
+from unet.data.windows import source_of
+from unet.raster.source import Affine
 
 _PARTNER = "one mask for every picture, of the same name but for a suffix such as _mask"
 _FAULTS = {
@@ -74,6 +77,38 @@ def unpaired(pairing: Pairing, where: Path | None) -> list[Finding]:
         ),
     )
     return [finding for finding in findings if finding is not None]
+
+
+def misplaced(pairs: Iterable[Pair]) -> Finding | None:
+    """Sheets whose masks, of the same size in pixels, lie elsewhere on the map."""
+    lines = []
+    for image, mask in dict.fromkeys((pair.image, pair.mask) for pair in pairs if pair.window and not pair.drawing):
+        sheet, truth = source_of(image), source_of(mask)
+        if sheet.transform is None or truth.transform is None:
+            continue
+        if sheet.crs and truth.crs and sheet.crs != truth.crs:
+            lines.append(f"{mask} is in {truth.crs}, its picture {image} in {sheet.crs}")
+        elif away := _pixels_apart(sheet.transform, truth.transform, sheet.width, sheet.height):
+            lines.append(f"{mask} lies up to {away:.3g} pixels away from its picture {image}, by their transforms")
+    return Finding.of_files(
+        "misplaced",
+        "warning",
+        lines,
+        f"{counted(len(lines), 'mask')} elsewhere on the map than the picture; pixel is laid over pixel all the same",
+        "the same place",
+        "look at the overlays, and cut or warp one of them (gdalwarp)",
+    )
+
+
+def _pixels_apart(first: Affine, second: Affine, width: int, height: int) -> float:
+    """Return how far apart a corner of two rasters is at most, in pixels of the first; 0 for less than half a pixel."""
+    corners = ((0, 0), (width, 0), (0, height), (width, height))
+    size = min(hypot(first[0], first[3]), hypot(first[1], first[4]))
+    shift = [one - other for one, other in zip(first, second, strict=True)]
+    apart = max(
+        hypot(shift[0] * x + shift[1] * y + shift[2], shift[3] * x + shift[4] * y + shift[5]) for x, y in corners
+    )
+    return apart / size if apart / size >= 0.5 else 0.0
 
 
 def faulty(faults: Iterable[Fault]) -> list[Finding]:
