@@ -21,6 +21,7 @@ import unet
 from unet import bundle, cli, models, raster
 from unet.labels import Labels, default_colors, default_names
 from unet.preprocessing import Preprocessing
+from unet.shapes.components import threshold_components
 from unet.shapes.scores import shape_scores
 from unet.shapes.settings import ShapeSettings
 from unet.shapes.tuning import Candidate, Sheet, grid, score_candidates
@@ -116,9 +117,9 @@ def test_mask_window_and_calibration(capsys: pytest.CaptureFixture[str]) -> None
     assert found["inputs"]["window"] == [[0, 40], [None, None]] and found["inputs"]["calibrate"] == "edge"
     epm, edges = (raster.read_mask(name)[:40] for name in ("epm.png", "edges.png"))
     epm[:, [5, 44]] = 255
-    truth = filtered_watershed(edges, 0, 0)
+    truth = threshold_components(edges)
     again = shape_scores(truth, filtered_watershed(epm, 4, 2), mask[:40])
-    assert found["best"]["labels_gt"] == again.labels_gt == 16  # 4 columns of blocks, of 4 rows
+    assert found["best"]["labels_gt"] == again.labels_gt == 12  # 3 rows of 4 blocks
     assert found["best"]["pq"] == pytest.approx(again.pq)
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("unet vectorize epm.png --kind epm --calibrate edge --roi mask.png --dynamic 4 --area 2")

@@ -11,9 +11,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unet import files
 from unet.commands.evaluate_shapes import common_grid
-from unet.data.shape_files import WHOLE, Window, read_content, read_epm, read_labels
+from unet.data.shape_files import WHOLE, Window, cut, read_content, read_labels
+from unet.data.sheets import open_sheet, read_epm
 from unet.errors import ConfigError, InputError
 from unet.files import StrPath, as_path
 from unet.report.charts import Series
@@ -22,7 +26,7 @@ from unet.runs.targets import check_target
 from unet.shapes.calibration import Calibration, calibrate
 from unet.shapes.settings import ShapeSettings
 from unet.shapes.tuning import CURVE_IOUS, Candidate, Sheet, grid, score_candidates
-from unet.terminal.display import open_display
+from unet.terminal.display import Display, open_display
 from unet.terminal.shape_tables import number, print_shape_grid
 
 if TYPE_CHECKING:
@@ -121,7 +125,7 @@ def tune_shapes(
 
     display = open_display()
     content = None if mask is None else read_content(mask, same_grid, window, notify=display.notify)
-    edge_map = read_epm(epm, window)
+    edge_map = _edge_map(epm, window, display)
     if content is not None and calibration is not None:
         edge_map = calibrate(edge_map, content, calibration)
     true_map = read_labels(truth, same_grid, gt_kind, window, flag="--gt-kind", notify=display.notify)
@@ -251,6 +255,12 @@ def write_outputs(out: Path, results: dict[Candidate, dict[str, Any]], best: Can
         chosen = f"{best}: {SCORES[by]} {number(results[best][by])}"
         figure = line_figure(lines, f"components alone ({chosen})", "threshold", "score")
         files.write_text(out / "components.svg", figure)
+
+
+def _edge_map(path: Path, window: Window, display: Display) -> NDArray[np.uint8]:
+    with open_sheet(path, "epm") as sheet:
+        edge_map, _ = read_epm(sheet, display.notify)
+    return np.asarray(cut(edge_map, window, path))
 
 
 def _model(path: Path) -> Bundle:
