@@ -24,6 +24,7 @@ from unet.files import StrPath
 from unet.labels import Labels, as_value, default_colors, default_names
 from unet.models import ModelSpec, legacy
 from unet.preprocessing import Preprocessing
+from unet.shapes.settings import ShapeSettings
 
 FORMAT = 2
 """Version of the description; raised when an older `unet` could not use a newer file."""
@@ -53,6 +54,8 @@ class Bundle:
         Settings, data, versions, date.
     state : dict of str to Tensor
         The weights, by their names in the network, on the CPU.
+    shapes : ShapeSettings, optional
+        For models of edges: how shapes are made of what they predict, as `unet tune-shapes` found.
 
     Examples
     --------
@@ -70,6 +73,7 @@ class Bundle:
     scores: dict[str, Any]
     provenance: dict[str, Any]
     state: dict[str, Tensor]
+    shapes: ShapeSettings | None = None
 
     def network(self) -> nn.Module:
         """Return a network with these weights, which it shares with the bundle, in evaluation mode."""
@@ -105,6 +109,8 @@ def save(bundle: Bundle, path: StrPath) -> None:
         "scores": bundle.scores,
         "provenance": bundle.provenance,
     }
+    if bundle.shapes is not None:  # what older versions do not know they leave alone
+        description["shapes"] = bundle.shapes.to_dict()
     write_safetensors(Path(path), bundle.state, {"format": "pt", _KEY: json.dumps(description)})
 
 
@@ -215,6 +221,7 @@ def _load_safetensors(path: Path) -> Bundle:
             scores=description["scores"],
             provenance=description["provenance"],
             state=state,
+            shapes=ShapeSettings.from_dict(description["shapes"]) if description.get("shapes") else None,
         )
     except (KeyError, TypeError, ValueError, InputError) as error:
         if isinstance(error, ModelFileError):

@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from shapely import box
 
 from unet import cli, raster
 from unet.report.shape_pictures import SCORE_PALETTE
+from unet.shapes.polygons import label_polygons, placed
+from unet.shapes.vector_files import writing_polygons
 
 TRUTH = np.kron(np.array([[1, 2, 0], [3, 3, 4]]), np.ones((4, 6), int)).astype(np.int32)
 FOUND = np.where(TRUTH == 4, 0, TRUTH + 9 * (TRUTH > 0)).astype(np.int32)
@@ -67,6 +70,28 @@ def test_edges_are_told_from_labels() -> None:
     raster.write_grey("ones.png", edges // 255)
     assert scored("ones.png labels.npy --gt-kind edges")["labels_gt"] == 5
     assert scored("ones.png labels.npy --gt-kind labels")["labels_gt"] == 1
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["y-up", "y-down"])
+@pytest.mark.parametrize("ending", ["gpkg", "geojson"])
+def test_polygons_in_pixels(ending: str, up: bool) -> None:
+    geometries = label_polygons(FOUND).geometries
+    with writing_polygons(Path(f"found.{ending}"), None) as write:
+        write(placed(geometries, None) if up else geometries, {"id": np.arange(len(geometries))})
+    found = scored(f"truth.tif found.{ending}")
+    assert (found["labels_pred"], found["tp"], found["sq"]) == (3, 3, 1)
+    assert scored(f"found.{ending} truth.tif --window 4:8,:")["labels_gt"] == 1
+    assert scored(f"found.{ending} found.{ending} --mask truth.tif")["pq"] == 1
+
+
+def test_polygons_need_pixels(capsys: pytest.CaptureFixture[str]) -> None:
+    with writing_polygons(Path("far.gpkg"), None) as write:
+        write(np.array([box(1000, 1000, 1010, 1010)]), {"id": np.zeros(1, int)})
+    assert "polygons only; expected one raster at least" in refused("far.gpkg far.gpkg", capsys)
+    assert "no polygon covers a pixel" in refused("truth.tif far.gpkg", capsys)
+    Path("broken.gpkg").write_text("no polygons")
+    assert "broken.gpkg cannot be read" in refused("truth.tif broken.gpkg", capsys)
+    assert "truth.tif" in refused("truth.tif truth.tif --pred-kind polygons", capsys)
 
 
 def test_mask_and_window_and_background() -> None:
@@ -139,7 +164,7 @@ def test_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "holds colours" in refused("truth.tif rgb.png", capsys)
     assert "text.tif" in refused("truth.tif text.tif", capsys)
     assert "cut.tif" in refused("truth.tif cut.tif", capsys)
-    assert "0 everywhere" in refused("truth.tif found.tif --mask nothing.png", capsys)
+    assert "leaves nothing" in refused("truth.tif found.tif --mask nothing.png", capsys)
     assert "columns 10:40" in refused("truth.tif found.tif --window :,10:40", capsys)
     assert "rows 5:5" in refused("truth.tif found.tif --window 5:5,:", capsys)
     assert "from 0.5 to below 1" in refused("truth.tif found.tif --iou 0.3", capsys)
@@ -172,3 +197,19 @@ def test_the_published_edge_map_through_the_command(shared_data: Path, tmp_path:
         f"{sheet}/edges.png {sheet}/labels_dynamic0_area50.tif --mask {sheet}/content_mask.png --count-background"
     )
     assert [found[name] for name in ("labels_gt", "labels_pred", "tp", "fp", "fn")] == [2836, 493, 357, 136, 2479]
+
+
+def test_polygons_are_brought_to_the_raster(capsys: pytest.CaptureFixture[str]) -> None:
+    """A rotated raster in a projected CRS against polygons in degrees, and as they are in its own CRS."""
+    transform = (2.0, 0.5, 600_000.0, 0.5, -2.0, 6_800_000.0)
+    with raster.create(
+        "placed.tif", height=8, width=18, bands=1, dtype="int32", crs="EPSG:2154", transform=transform
+    ) as sink:
+        sink.write((0, 0, *TRUTH.shape), TRUTH)
+    polygons = placed(label_polygons(FOUND).geometries, transform)
+    for name in ("own.gpkg", "degrees.geojson"):
+        with writing_polygons(Path(name), "EPSG:2154") as write:
+            write(polygons, {"id": np.arange(len(polygons))})
+        found = scored(f"placed.tif {name}")
+        assert (found["labels_gt"], found["labels_pred"], found["tp"], found["sq"]) == (4, 3, 3, 1)
+        assert ("brought to the coordinates of placed.tif" in capsys.readouterr().err) == (name == "degrees.geojson")

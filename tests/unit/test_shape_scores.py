@@ -16,8 +16,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from unet import raster
-from unet.data.shape_files import components_between
 from unet.errors import ConfigError, InputError
+from unet.shapes.components import threshold_components
 from unet.shapes.scores import NO_MATCH, ShapeScores, joint_counts, score_counts, shape_scores
 
 Map = NDArray[np.integer]
@@ -244,7 +244,7 @@ PUBLISHED = {"labels_pred": 493, "tp": 357, "fp": 136, "fn": 2479, "labels_gt": 
 def test_the_published_figures(shared_data: Path) -> None:
     """The U-Net of the atlas of Paris on the sheet of 1898, dynamic 0, area 50; label 0 is one of the shapes."""
     sheet = shared_data / "paris_atlas_1898_epm"
-    truth = components_between(raster.read_mask(sheet / "edges.png"))
+    truth = threshold_components(raster.read_mask(sheet / "edges.png"))
     prediction = raster.read_mask(sheet / "labels_dynamic0_area50.tif")
     mask = raster.read_mask(sheet / "content_mask.png")
     start = time.process_time()

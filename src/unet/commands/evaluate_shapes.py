@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
-from unet.data.shape_files import WHOLE, Window, read_content, read_labels
+from unet.data.shape_files import WHOLE, Grid, Window, grid_of, is_polygons, read_content, read_labels
 from unet.errors import ConfigError, InputError
 from unet.files import StrPath, as_path, write_json, write_text
 from unet.report.charts import Series
@@ -86,15 +86,16 @@ def evaluate_shapes(
         _check_folder(out, _files_of(list(names)), overwrite)
     if not 0.5 <= iou < 1:
         raise ConfigError(f"--iou {iou:g}", "from 0.5 to below 1; below 0.5 a shape could have several true matches")
-    _check_sizes([truth, *([Path(mask)] if mask is not None else []), *names.values()])
+    files = [(truth, gt_kind), *((path, pred_kind) for path in names.values())]
+    grid = common_grid(files if mask is None else [*files, (Path(mask), None)])
     display = open_display()
-    content = None if mask is None else read_content(Path(mask), window)
-    true_map = read_labels(truth, gt_kind, window, "--gt-kind")
+    content = None if mask is None else read_content(Path(mask), grid, window, notify=display.notify)
+    true_map = read_labels(truth, grid, gt_kind, window, flag="--gt-kind", notify=display.notify)
     results: dict[str, ShapeScores] = {}
     with display.counting("scoring") as progress:
         for done, (name, path) in enumerate(names.items()):
             progress(done, len(names))
-            label_map = read_labels(path, pred_kind, window, "--pred-kind")
+            label_map = read_labels(path, grid, pred_kind, window, flag="--pred-kind", notify=display.notify)
             results[name] = shape_scores(true_map, label_map, content, count_background, iou)
             if out is not None:
                 _write_results(out, name, results[name], true_map, label_map, content)
@@ -155,19 +156,30 @@ def _check_folder(out: Path, names: Sequence[str], overwrite: bool) -> None:
     check_target(out / names[0], overwrite, "--out")
 
 
-def _check_sizes(paths: Sequence[Path]) -> None:
-    """Make sure of the sizes before hours are spent on the first of many."""
-    sizes = {}
-    for path in paths:
+def common_grid(files: Sequence[tuple[Path, str | None]]) -> Grid:
+    """Return the grid of files, before hours are spent on the first of many: rasters of one size, polygons of any.
+
+    Raises
+    ------
+    InputError
+        A file is missing, sizes differ, or there are polygons only.
+    """
+    grids = []
+    for path, kind in files:
         if not path.is_file():
             raise InputError(f"no such file: {path}", "shapes or a content mask")
-        info = raster.probe(path)
-        sizes[path] = (info.width, info.height)
-    first = next(iter(sizes))
-    for path, size in sizes.items():
-        if size != sizes[first]:
-            wide, high = sizes[first]
-            raise InputError(f"{path} has {size[0]} x {size[1]} pixels", f"{wide} x {high} as {first}")
+        if not is_polygons(path, kind):
+            grids.append(grid_of(path))
+    if not grids:
+        raise InputError(
+            "polygons only", "one raster at least, whose pixels are counted", "give a content mask as --mask"
+        )
+    first = grids[0]
+    for grid in grids:
+        if (grid.height, grid.width) != (first.height, first.width):
+            wanted = f"{first.width} x {first.height} as {first.path}"
+            raise InputError(f"{grid.path} has {grid.width} x {grid.height} pixels", wanted)
+    return next((grid for grid in grids if grid.transform is not None), first)
 
 
 def _write_results(

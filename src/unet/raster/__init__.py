@@ -2,6 +2,7 @@
 
 `read` gives a picture (H, W, C), `read_mask` a mask as it stands in its file, `probe` what the header says,
 `read_picture_file` and `read_mask_file` all of these from one reading,
+`open` a `Source` that is read in windows and `create` a `Sink` that is written in windows, both of any size,
 `resize` another size, `fill_polygons` the pixels in an outline, and the `write_*` functions put a file down whole
 or not at all. Every failure is a `RasterError` that names the file.
 """
@@ -21,6 +22,8 @@ from unet.raster.reading import (
     upright,
 )
 from unet.raster.resizing import resize
+from unet.raster.sink import Sink, create
+from unet.raster.source import Source, open
 from unet.raster.writing import as_jpeg, through_jpeg, write_grey, write_lossless, write_mask, write_picture
 
 __all__ = [
@@ -28,10 +31,14 @@ __all__ = [
     "MaskFile",
     "PictureFile",
     "PictureInfo",
+    "Sink",
+    "Source",
     "as_jpeg",
     "caption",
+    "create",
     "fill_polygons",
     "mask_palette",
+    "open",
     "probe",
     "read",
     "read_bands",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,12 +32,16 @@ PICTURE_SUFFIXES = ARRAY_SUFFIXES | {
 }
 """Lower-case endings of the files that count as pictures when a folder is listed."""
 
+CACHE_MEGABYTES = 128
+"""Blocks of files that GDAL keeps decoded, all files together: a row of blocks of 512 x 512 px of an RGB sheet that is
+60,000 px wide. By itself it would take a twentieth of the machine's memory. Who has set GDAL_CACHEMAX has chosen."""
+
 _FORMATS = (
     *("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF"),
     *("JPEG2000", "PPM", "TGA", "PCX", "SGI"),
 )
 _ORIENTATION = 0x0112  # the EXIF tag
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GREY_MODES = {"1": "uint8", "L": "uint8", "LA": "uint8", "I;16": "uint16", "I": "float32", "F": "float32"}
 
 
@@ -117,7 +122,21 @@ def mask_palette(path: str | Path) -> tuple[tuple[int, int, int], ...] | None:
         if path.suffix.lower() in ARRAY_SUFFIXES:
             return None
         with _opened(path) as picture:
-            return None if picture is None else _palette(picture)
+            return None if picture is None else palette_of(picture)
+
+
+def text_tags(path: str | Path) -> dict[str, str]:
+    """Return the texts that a picture file holds by name, such as the chunks of a PNG.
+
+    Raises
+    ------
+    RasterError
+        The file is not a picture.
+    """
+    path = Path(path)
+    with naming(path), _opened(path) as picture:
+        held = {} if picture is None else picture.info
+        return {str(name): text for name, text in held.items() if isinstance(text, str)}
 
 
 def read_picture_file(path: str | Path) -> PictureFile:
@@ -134,7 +153,7 @@ def read_picture_file(path: str | Path) -> PictureFile:
         if path.suffix.lower() in ARRAY_SUFFIXES:
             array = load_array(path)
             return PictureFile(_array_info(array, path), as_picture(bands_last(array, path), path), content_hash)
-        picture = _open_image(file)
+        picture = open_image(file)
         if picture is None:
             return PictureFile(_probe_with_rasterio(path), as_picture(_read_with_rasterio(path), path), content_hash)
         info = _image_info(picture)
@@ -155,11 +174,11 @@ def read_mask_file(path: str | Path) -> MaskFile:
         if path.suffix.lower() in ARRAY_SUFFIXES:
             stack = bands_last(load_array(path), path)
             return _mask_file(path, _array_info(stack, path), stack, lambda: np.array(stack), None, content_hash)
-        picture = _open_image(file)
+        picture = open_image(file)
         if picture is None:
             info, stack = _probe_with_rasterio(path), _read_with_rasterio(path)
             return _mask_file(path, info, stack, lambda: _all_bands_with_rasterio(path), None, content_hash)
-        info, palette = _image_info(picture), _palette(picture)
+        info, palette = _image_info(picture), palette_of(picture)
         values = np.asarray(picture)
         stack = upright(values if picture.mode == "P" else _pixels(picture), info.orientation)
         return _mask_file(path, info, stack, lambda: np.atleast_3d(values), palette, content_hash)
@@ -184,7 +203,7 @@ def _mask_file(
     return MaskFile(info, pixels, all_bands() if more else None, palette, content_hash)
 
 
-def _palette(picture: Image.Image) -> tuple[tuple[int, int, int], ...] | None:
+def palette_of(picture: Image.Image) -> tuple[tuple[int, int, int], ...] | None:
     """Return the RGB colours of a palette picture by index, None for any other kind."""
     if picture.mode != "P":
         return None
@@ -244,10 +263,10 @@ def _opened(path: Path) -> Iterator[Image.Image | None]:
     # From an open file: a file that Pillow opens itself is mapped, and mapped TIFFs with an orientation
     # come out garbled.
     with path.open("rb") as file:
-        yield _open_image(file)
+        yield open_image(file)
 
 
-def _open_image(file: BinaryIO) -> Image.Image | None:
+def open_image(file: BinaryIO) -> Image.Image | None:
     """Return the picture in an open file as Pillow opens it; None as in `_opened`."""
     file.seek(0)
     start = file.read(64)
@@ -255,7 +274,7 @@ def _open_image(file: BinaryIO) -> Image.Image | None:
     try:
         picture = Image.open(file, formats=_formats())
     except (UnidentifiedImageError, SyntaxError):
-        if not start.startswith(_TIFF_STARTS):
+        if not start.startswith(TIFF_STARTS):
             raise
         return None
     return None if _holds_more(picture, start) else picture
@@ -281,6 +300,8 @@ def _holds_more(picture: Image.Image, start: bytes) -> bool:
         return depth == 16 and kind in (2, 4, 6)  # RGB, grey + alpha, RGBA
     if picture.format == "TIFF":
         bits = picture.tag_v2.get(258, (1,))  # type: ignore[attr-defined]
+        if picture.tag_v2.get(259) == 7 and picture.tag_v2.get(262) == 6:  # type: ignore[attr-defined]
+            return True  # photographs, of which big sheets are read in windows: one decoder for both
         infrared = picture.mode == "RGBX" or len(bits) > len(picture.getbands())
         return infrared or (len(bits) > 1 and max(bits) > 8)
     return False
@@ -310,13 +331,20 @@ def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
 @contextmanager
 def _opened_with_rasterio(path: Path) -> Iterator[Any]:
     import rasterio  # slow to import, and needed for few files
-    from rasterio.errors import NotGeoreferencedWarning
 
-    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    set_up_gdal()
     # A named driver, because GDAL would also follow files that point to other files and addresses.
-    driver = "GTiff" if start_of(path).startswith(_TIFF_STARTS) else "PNG"
+    driver = "GTiff" if start_of(path).startswith(TIFF_STARTS) else "PNG"
     with rasterio.open(path, driver=driver) as source:
         yield source
+
+
+def set_up_gdal() -> None:
+    """Bound the blocks that GDAL keeps, and keep rasterio from warning of files without a place on the earth."""
+    from rasterio.errors import NotGeoreferencedWarning
+
+    os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MEGABYTES))  # GDAL looks at it once, when it first reads
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 def _read_with_rasterio(path: Path) -> NDArray[Any]:
@@ -324,7 +352,7 @@ def _read_with_rasterio(path: Path) -> NDArray[Any]:
     with _opened_with_rasterio(path) as source:
         if any(name.startswith("complex") for name in source.dtypes):
             raise RasterError(f"{path} holds complex numbers", "real ones")
-        array: NDArray[Any] = source.read(_colour_bands(source))
+        array: NDArray[Any] = source.read(colour_bands(source))
         return array.transpose(1, 2, 0)
 
 
@@ -337,12 +365,12 @@ def _all_bands_with_rasterio(path: Path) -> NDArray[Any]:
 def _probe_with_rasterio(path: Path) -> PictureInfo:
     with _opened_with_rasterio(path) as source:
         height, width = source.shape
-        bands, stored = len(_colour_bands(source)), source.dtypes[0]
+        bands, stored = len(colour_bands(source)), source.dtypes[0]
         file_format = "TIFF" if source.driver == "GTiff" else source.driver
         alpha = bands < source.count
         return PictureInfo(height, width, bands, picture_dtype(np.dtype(stored)), file_format, 1, stored, 1, alpha)
 
 
-def _colour_bands(source: Any) -> list[int]:
+def colour_bands(source: Any) -> list[int]:
     """Return the band numbers (from 1) without alpha."""
     return [number for number, kind in enumerate(source.colorinterp, start=1) if kind.name != "alpha"]

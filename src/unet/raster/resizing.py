@@ -10,7 +10,7 @@ from PIL import Image
 
 from unet.errors import RasterError
 
-_FILTERS = {
+FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -44,8 +44,8 @@ def resize(picture: NDArray[Any], height: int, width: int, resample: str = "bicu
     RasterError
         A size below 1 or an unknown filter.
     """
-    if resample not in _FILTERS:
-        raise RasterError(f"resize filter {resample!r}", ", ".join(_FILTERS))
+    if resample not in FILTERS:
+        raise RasterError(f"resize filter {resample!r}", ", ".join(FILTERS))
     if height < 1 or width < 1 or 0 in picture.shape:
         raise RasterError(
             f"a resize from {picture.shape[1]} x {picture.shape[0]} to {width} x {height} pixels",
@@ -60,7 +60,7 @@ def resize(picture: NDArray[Any], height: int, width: int, resample: str = "bicu
     if picture.dtype == np.uint8 and picture.shape[2] in _MODES:
         return _resize_bytes(picture, height, width, resample)
     if resample == "nearest":
-        rows, columns = _nearest(picture.shape[0], height), _nearest(picture.shape[1], width)
+        rows, columns = nearest_places(picture.shape[0], height), nearest_places(picture.shape[1], width)
         resized: NDArray[Any] = picture[rows[:, None], columns[None]]
         return resized
     bands = [_resize_band(picture[..., band], height, width, resample) for band in range(picture.shape[2])]
@@ -93,11 +93,11 @@ def _resized(image: Image.Image, height: int, width: int, resample: str) -> Imag
         if image.width % width == 0 and image.height % height == 0:
             return image.reduce((image.width // width, image.height // height))
         return image.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
-    return image.resize((width, height), _FILTERS[resample])
+    return image.resize((width, height), FILTERS[resample])
 
 
-def _nearest(length: int, new_length: int) -> NDArray[np.int32]:
-    """Return, for each position of the new length, the index of the source pixel that Pillow takes."""
+def nearest_places(length: int, new_length: int) -> NDArray[np.int32]:
+    """Return for each position of the new length, the index of the source pixel that Pillow takes."""
     line = Image.fromarray(np.arange(length, dtype=np.int32)[None])
     indices: NDArray[np.int32] = np.asarray(line.resize((new_length, 1), Image.Resampling.NEAREST))[0]
     return indices

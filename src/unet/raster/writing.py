@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,12 +10,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from unet.errors import RasterError
 from unet.files import replacing
 
 
-def write_mask(path: str | Path, indices: NDArray[np.uint8], palette: Sequence[int]) -> None:
+def write_mask(
+    path: str | Path, indices: NDArray[np.uint8], palette: Sequence[int], *, tags: Mapping[str, str] | None = None
+) -> None:
     """Write class indices as a palette picture, which shows colours and still holds the indices.
 
     Parameters
@@ -25,6 +28,8 @@ def write_mask(path: str | Path, indices: NDArray[np.uint8], palette: Sequence[i
     indices : uint8 array (H, W)
     palette : sequence of up to 768 int
         Red, green, blue of index 0, of index 1, ...
+    tags : mapping of str to str, optional
+        What a PNG file is to say of itself.
 
     Raises
     ------
@@ -35,11 +40,11 @@ def write_mask(path: str | Path, indices: NDArray[np.uint8], palette: Sequence[i
     image = Image.fromarray(np.ascontiguousarray(indices))
     image.putpalette(list(palette))
     has_palette = Path(path).suffix.lower() in (".png", ".gif", ".bmp", ".tif", ".tiff")
-    _save(image if has_palette else image.convert("RGB"), path)
+    _save(image if has_palette else image.convert("RGB"), path, tags)
 
 
-def write_grey(path: str | Path, values: NDArray[Any]) -> None:
-    """Write one band as it is: bool (a 1-bit picture), uint8 or uint16 (H, W).
+def write_grey(path: str | Path, values: NDArray[Any], *, tags: Mapping[str, str] | None = None) -> None:
+    """Write one band as it is: bool (a 1-bit picture), uint8 or uint16 (H, W); `tags` as in `write_mask`.
 
     Raises
     ------
@@ -48,11 +53,11 @@ def write_grey(path: str | Path, values: NDArray[Any]) -> None:
     """
     kinds = (np.bool_, np.uint8, np.uint16)
     _require(path, values, "bool, uint8 or uint16 (H, W)", values.ndim == 2 and values.dtype in kinds)
-    _save(Image.fromarray(np.ascontiguousarray(values)), path)
+    _save(Image.fromarray(np.ascontiguousarray(values)), path, tags)
 
 
-def write_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
-    """Write an RGB picture, uint8 (H, W, 3).
+def write_picture(path: str | Path, picture: NDArray[np.uint8], *, tags: Mapping[str, str] | None = None) -> None:
+    """Write an RGB picture, uint8 (H, W, 3); `tags` as in `write_mask`.
 
     Raises
     ------
@@ -61,7 +66,7 @@ def write_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
     """
     is_valid = picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
     _require(path, picture, "uint8 (H, W, 3)", is_valid)
-    _save(Image.fromarray(np.ascontiguousarray(picture)), path)
+    _save(Image.fromarray(np.ascontiguousarray(picture)), path, tags)
 
 
 def write_lossless(path: str | Path, picture: NDArray[Any]) -> Path:
@@ -116,12 +121,16 @@ def _require(path: str | Path, array: NDArray[Any], expected: str, is_valid: boo
         raise RasterError(f"an array of {array.dtype} {array.shape} to be written to {path}", expected)
 
 
-def _save(image: Image.Image, path: str | Path) -> None:
+def _save(image: Image.Image, path: str | Path, tags: Mapping[str, str] | None) -> None:
     path = Path(path)
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format is None or image_format not in Image.SAVE:
         raise RasterError(f"{path} has no ending of a picture format", ".png, .jpg, .tif or the like")
     options: dict[str, Any] = {"quality": 92} if image_format in ("JPEG", "WEBP") else {}
+    if tags and image_format == "PNG":
+        options["pnginfo"] = info = PngInfo()
+        for name, text in tags.items():
+            info.add_itxt(name, text)
     _replace(path, lambda file: image.save(file, format=image_format, **options))
 
 
