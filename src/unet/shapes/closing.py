@@ -243,8 +243,10 @@ def min_tree(epm: NDArray[Any]) -> MinTree:
         count += found
     first = first[:count] - width - 1
     first -= 2 * (first // width)  # without the frame again
-    kept = (array[:count].copy() for array in (parent, level, minimum, area))
-    return MinTree(framed[1:-1, 1:-1], *kept, first)
+    kept = slice(count)
+    return MinTree(
+        framed[1:-1, 1:-1], parent[kept].copy(), level[kept].copy(), minimum[kept].copy(), area[kept].copy(), first
+    )
 
 
 def _runs_of_true(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
