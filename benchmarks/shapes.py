@@ -3,7 +3,8 @@
     python benchmarks/shapes.py [EPM.png] [--crop 3000x3600] [--dynamic 7] [--area 200] [--grid] [--compare]
 
 Without a picture, a drawn sheet. `--grid`: the 66 settings of dynamic 0..10 and area 50..500, the tree built once.
-`--compare`: other ways to the same tree and flood (scikit-image, scipy, higra), each in a process of its own.
+`--compare`: other ways to the same tree and flood (scikit-image, scipy, and higra, which `pip install higra` brings),
+each in a process of its own.
 """
 
 from __future__ import annotations
