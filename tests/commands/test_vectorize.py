@@ -152,6 +152,40 @@ def test_classes_components_and_holes() -> None:
     assert read_polygons("d.gpkg").attributes["class"].tolist() == [1]
 
 
+def test_our_own_files_say_what_they_hold() -> None:
+    labels = Labels(("Background", "house", "street"), ((0, 0, 0), (200, 30, 30), (30, 200, 30)), (0, 1, 2))
+    mask = np.zeros((12, 16), np.uint8)
+    mask[2:5, 2:9], mask[7:11, 1:15], mask[0, 0] = 1, 2, 255
+    for name in ("m.tif", "m.png"):
+        with raster.create(
+            name, height=12, width=16, kind="mask", labels=labels.to_dict(), palette=labels.palette()
+        ) as sink:
+            sink.write((0, 0, 12, 16), mask)
+        run(f"{name} -o {name}.gpkg")
+        assert read_polygons(f"{name}.gpkg").attributes["class_name"].tolist() == ["house", "street"]
+        run(f"{name} --leave-out HOUSE -o {name}.fgb")
+        assert sorted(read_polygons(f"{name}.fgb").attributes["class_name"]) == ["Background", "street"]
+    with raster.create("e.tif", height=60, width=80, kind="epm") as sink:
+        sink.write((0, 0, 60, 80), rooms())
+    run("e.tif --dynamic 7 --area 400 -o e.gpkg")
+    assert len(read_polygons("e.gpkg").geometries) == 4
+
+
+@pytest.mark.slow
+def test_settings_of_a_model_file(capsys: pytest.CaptureFixture[str]) -> None:
+    spec = ModelSpec(bands=3, classes=2, width=4, depth=1)
+    network = build(spec)
+    made = bundle.Bundle(spec, network.state_dict(), Labels.numbered(2), Preprocessing(bands=3))
+    raster.write_grey("e.png", rooms())
+    bundle.save(made, Path("plain.safetensors"))
+    assert "holds no settings for shapes" in refused("e.png --kind epm -m plain.safetensors -o a.gpkg", capsys)
+    bundle.save(replace(made, shapes=ShapeSettings(dynamic=0, area=50)), Path("tuned.safetensors"))
+    run("e.png --kind epm -m tuned.safetensors -o a.gpkg --labels a.tif")
+    assert np.array_equal(raster.read_mask("a.tif"), fill_lines(filtered_watershed(rooms(), 0, 50)))
+    run("e.png --kind epm -m tuned.safetensors --dynamic 7 -o b.gpkg --labels b.tif")
+    assert np.array_equal(raster.read_mask("b.tif"), fill_lines(filtered_watershed(rooms(), 7, 50)))
+
+
 def test_probabilities() -> None:
     rng = np.random.default_rng(0)
     one = rng.random((20, 30), dtype=np.float32)
@@ -254,12 +288,16 @@ def test_large_rasters_take_another_way(monkeypatch: pytest.MonkeyPatch) -> None
     mask = mask.repeat(2, axis=0).repeat(3, axis=1)
     write_tiff("m.tif", mask, "EPSG:2154", PARIS)
     outputs = "-o {0}.gpkg -o {0}.geojson -o {0}.shp -o {0}.fgb --labels {0}.tif -o {0}.svg -o {0}.png"
-    run("m.tif --kind mask --min-area 7 " + outputs.format("a"))
+    content = np.ones(mask.shape, np.uint8)
+    content[40:50, 20:90] = 0
+    raster.write_grey("c.png", content)
+    options = "m.tif --kind mask --min-area 7 --fill-holes --roi c.png "
+    run(options + outputs.format("a"))
     for module in (sheet_shapes, shape_files):
         monkeypatch.setattr(module, "IN_MEMORY", 100)
     monkeypatch.setattr(polygons.row_bands, "__defaults__", (900,))
     monkeypatch.setattr(polygons.polygon_batches, "__defaults__", (700,))
-    run("m.tif --kind mask --min-area 7 " + outputs.format("b"))
+    run(options + outputs.format("b"))
     assert np.array_equal(raster.read_mask("a.tif"), raster.read_mask("b.tif"))
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
     for ending in ("gpkg", "geojson", "shp", "fgb"):

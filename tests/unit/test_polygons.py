@@ -19,6 +19,8 @@ from unet import raster
 from unet.errors import InputError
 from unet.shapes import polygons
 from unet.shapes.attributes import join_pairs, neighbour_pairs, neighbours_of, sums_of
+from unet.shapes.components import connected_components, fill_holes
+from unet.shapes.holes import bands_without_holes
 from unet.shapes.lines import fill_lines
 from unet.shapes.polygons import LabelPolygons, label_polygons, polygon_batches
 
@@ -194,6 +196,16 @@ def test_neighbours_are_those_whose_polygons_share_a_length(seed: int, height: i
     for label, count, text in zip(labels, counts, texts, strict=True):
         others = sorted({b for a, b in expected if a == label} | {a for a, b in expected if b == label})
         assert count == len(others) and text == " ".join(map(str, others))
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 10_000), height=st.integers(1, 14), width=st.integers(1, 9), band=st.integers(1, 5))
+def test_holes_are_filled_in_bands_as_at_once(seed: int, height: int, width: int, band: int) -> None:
+    label_map = connected_components(random_map(seed, height, width, 2), background=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(polygons.row_bands, "__defaults__", (band * width,))
+        filled = np.concatenate(list(bands_without_holes(label_map)))
+    assert np.array_equal(filled, fill_holes(label_map))
 
 
 def test_sums_are_those_of_scipy() -> None:
