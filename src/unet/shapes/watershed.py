@@ -104,6 +104,11 @@ def flood(filtered: NDArray[Any], minima: NDArray[np.int32]) -> NDArray[np.int32
     ----------
     .. [1] Meyer: "Un algorithme optimal pour la ligne de partage des eaux", RFIA 1991; Beucher and Meyer: "The
        Morphological Approach to Segmentation: The Watershed Transformation", 1993.
+
+    Examples
+    --------
+    >>> flood(np.array([[1, 3, 5, 2]], dtype=np.uint8), np.array([[7, 0, 0, 4]], dtype=np.int32))
+    array([[7, 7, 0, 4]], dtype=int32)
     """
     width = filtered.shape[1] + 2
     framed = np.full((filtered.shape[0] + 2, width), _LINE, dtype=np.int32)
