@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,16 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
-from unet import cli, raster
+from unet import bundle, cli, models, raster
 from unet.commands.vectorize import vectorize
 from unet.data import sheet_shapes
+from unet.labels import Labels
+from unet.models import ModelSpec
+from unet.preprocessing import Preprocessing
 from unet.report import shape_files
 from unet.shapes import polygons
 from unet.shapes.lines import fill_lines
+from unet.shapes.settings import ShapeSettings
 from unet.shapes.vector_files import read_polygons
 from unet.shapes.watershed import filtered_watershed
 
@@ -173,9 +178,9 @@ def test_our_own_files_say_what_they_hold() -> None:
 
 @pytest.mark.slow
 def test_settings_of_a_model_file(capsys: pytest.CaptureFixture[str]) -> None:
-    spec = ModelSpec(bands=3, classes=2, width=4, depth=1)
-    network = build(spec)
-    made = bundle.Bundle(spec, network.state_dict(), Labels.numbered(2), Preprocessing(bands=3))
+    spec = ModelSpec(width=2, depth=1)
+    state = models.build(spec).state_dict()
+    made = bundle.Bundle(spec, Labels.numbered(2), Preprocessing(bands=spec.bands), None, {}, {}, state)
     raster.write_grey("e.png", rooms())
     bundle.save(made, Path("plain.safetensors"))
     assert "holds no settings for shapes" in refused("e.png --kind epm -m plain.safetensors -o a.gpkg", capsys)
@@ -348,7 +353,12 @@ def test_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     raster.write_picture("rgb.png", np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8))
     assert "one band for a label map" in refused("rgb.png --kind labels -o a.gpkg", capsys)
     assert "holds colours" in refused("rgb.png --kind mask -o a.gpkg", capsys)
-    assert not Path("a.gpkg").exists()
+    assert not Path("a.gpkg").exists() and not list(Path().glob(".*"))
+
+
+def test_files_that_are_there_or_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    raster.write_grey("e.png", rooms())
+    epm = "e.png --kind epm --dynamic 7 --area 9"
     run(f"{epm} -o a.gpkg")
     assert "a.gpkg exists already" in refused(f"{epm} -o a.gpkg", capsys)
     run(f"{epm} -o a.gpkg --overwrite")

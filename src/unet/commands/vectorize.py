@@ -159,7 +159,7 @@ def with_settings_of(model: Path, options: ShapeOptions, has_content: bool) -> S
     """
     from unet import bundle  # slow to import
 
-    stored = getattr(bundle.load(model), "shapes", None)
+    stored = bundle.load(model).shapes
     if stored is None:
         raise InputError(f"{model} holds no settings for shapes", "a model after unet tune-shapes", "say --dynamic")
     if options.threshold is not None:

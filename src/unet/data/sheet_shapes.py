@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unet.data.sheets import Sheet, class_bands, read_epm, read_numbers
 from unet.errors import ConfigError, InputError
 from unet.labels import Labels
-from unet.shapes.attributes import join_pairs, neighbour_pairs, sums_of
+from unet.shapes.attributes import both_ways, join_pairs, neighbour_pairs, sums_of
 from unet.shapes.calibration import Calibration, calibrate
 from unet.shapes.components import fill_holes, threshold_components
 from unet.shapes.holes import bands_without_holes
@@ -120,6 +120,11 @@ class SheetShapes:
         for band in self.bands():
             total += np.bincount(band.ravel(), minlength=total.size)
         return total
+
+    @cached_property
+    def sides(self) -> NDArray[np.int64]:
+        """The pairs both ways, sorted."""
+        return both_ways(self.pairs)
 
     def bands(self) -> Iterator[NDArray[Any]]:
         """Yield the label map in bands of rows."""
