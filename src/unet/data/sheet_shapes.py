@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from unet.data.sheets import Sheet, class_bands, read_epm, read_numbers
 from unet.errors import ConfigError, InputError
 from unet.labels import Labels
-from unet.shapes.attributes import join_pairs, neighbour_pairs, sums_of
+from unet.shapes.attributes import both_ways, join_pairs, neighbour_pairs, sums_of
 from unet.shapes.calibration import Calibration, calibrate
 from unet.shapes.components import fill_holes, threshold_components
+from unet.shapes.holes import bands_without_holes
 from unet.shapes.lines import fill_lines
 from unet.shapes.polygons import check_label_map, row_bands
 from unet.shapes.seams import components_in_bands
@@ -119,6 +120,11 @@ class SheetShapes:
         for band in self.bands():
             total += np.bincount(band.ravel(), minlength=total.size)
         return total
+
+    @cached_property
+    def sides(self) -> NDArray[np.int64]:
+        """The pairs both ways, sorted."""
+        return both_ways(self.pairs)
 
     def bands(self) -> Iterator[NDArray[Any]]:
         """Yield the label map in bands of rows."""
@@ -253,8 +259,11 @@ def _class_shapes(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_
     components = components_in_bands(bands, background=0, min_area=max(1, options.min_area))
     height, width = sheet.shape
     rows: Rows
-    if height * width > IN_MEMORY and not options.fill_holes and options.lines != "fill":
+    if height * width > IN_MEMORY and options.lines != "fill":
         rows = StoredRows(scratch / "labels", width, components.label_bands())
+        if options.fill_holes:
+            rows = StoredRows(scratch / "filled", width, _within(content, bands_without_holes(rows)))
+            (scratch / "labels").unlink()
     else:
         rows = np.concatenate(list(components.label_bands()))
         if options.fill_holes:
@@ -271,6 +280,14 @@ def _class_shapes(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_
         sums += sums_of(labels, probability, count + 1)
         pixels += np.bincount(labels.ravel(), minlength=count + 1)
     return replace(found, probabilities=sums / np.maximum(pixels, 1))
+
+
+def _within(content: NDArray[np.bool_] | None, bands: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """Yield bands of rows, 0 outside of the content."""
+    row = 0
+    for band in bands:
+        yield band if content is None else np.where(content[row : row + len(band)], band, band.dtype.type(0))
+        row += len(band)
 
 
 def _left_out(sheet: Sheet, wanted: tuple[str, ...] | None) -> list[int]:

@@ -214,12 +214,6 @@ def class_bands(
 
 def _indices(sheet: Sheet, window: tuple[int, int, int, int]) -> NDArray[np.int32]:
     values = sheet.source.read_mask(window)
-    classes, of_palette = sheet.classes, sheet.source.palette is not None
-    if classes is not None and not of_palette and sheet.source.kind is None:
-        try:
-            values = classes.encode(values)
-        except DataError as error:
-            raise error.of(sheet.path) from None
     if values.ndim != 2:
         raise InputError(
             f"{sheet.path} holds colours", "a mask of class indices", "make it one: unet repair, or unet predict"

@@ -19,7 +19,7 @@ from unet.shapes.attributes import areas_and_lengths, neighbours_of
 from unet.shapes.colors import label_colors, painted
 from unet.shapes.polygons import LabelPolygons, label_polygons, placed, polygon_batches, simplified
 from unet.shapes.svg import write_svg
-from unet.shapes.vector_files import DRIVERS, Write, writing_polygons
+from unet.shapes.vector_files import DRIVERS, Write, require_libraries, writing_polygons
 
 DRAWING_PIXELS = 1 << 26
 """Pictures of more pixels than this are made of every second, third, ... row and column."""
@@ -84,12 +84,16 @@ class Targets:
         ------
         InputError
             Nothing to write, an unknown ending, a file that is named twice, is read, or exists already.
+        MissingExtraError
+            What writes polygons is not installed.
         """
         if not self.all:
             raise InputError("nothing to write", "-o, --labels or --preview")
         for path in self.outputs:
             if path.suffix.lower() not in (*DRIVERS, ".svg", ".png"):
                 raise InputError(f"{path} has no ending of a known format", f"{', '.join(DRIVERS)}, .svg or .png")
+        if self.vectors or self.svgs:
+            require_libraries()
         if self.labels is not None and self.labels.suffix.lower() not in (".tif", ".tiff"):
             raise InputError(f"--labels {self.labels}", "a name that ends in .tif")
         if self.preview is not None and self.preview.suffix.lower() not in raster.PICTURE_SUFFIXES:
@@ -207,7 +211,7 @@ def _attributes(
     columns |= {"pixels": found.pixels[labels], "area": areas, "perimeter": lengths}
     if found.probabilities is not None:
         columns["mean_prob"] = found.probabilities[labels]
-    counts, texts = neighbours_of(labels, found.pairs)
+    counts, texts = neighbours_of(labels, found.sides)
     return columns | {"neighbours": counts, "touches": texts}
 
 
