@@ -125,7 +125,7 @@ def score_candidates(
 
     Examples
     --------
-    >>> epm = np.array([[0, 0, 9, 0, 0, 3, 0, 0]], dtype=np.uint8)
+    >>> epm = np.array([[0, 6, 9, 6, 0, 3, 0, 6]], dtype=np.uint8)
     >>> sheet = Sheet(epm, truth=np.array([[1, 1, 0, 2, 2, 2, 2, 2]]))
     >>> candidates = grid(dynamics=[0, 5], areas=[1])
     >>> {str(candidate): found["tp"] for candidate, found in score_candidates(sheet, candidates, workers=1)}
