@@ -335,6 +335,10 @@ def test_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert "without a content mask" in refused(f"{epm} --calibrate edge -o a.gpkg", capsys)
     assert "dynamic -1; expected 0 or more" in refused("e.png --kind epm --dynamic -1 -o a.gpkg", capsys)
     assert "area -4; expected 0 or more" in refused("e.png --kind epm --area -4 -o a.gpkg", capsys)
+    assert "threshold nan" in refused("e.png --kind epm --threshold nan -o a.gpkg", capsys)
+    np.save("p.npy", np.eye(9))
+    assert "expected 0 to 1" in refused("p.npy --kind probability --threshold 7 -o a.gpkg", capsys)
+    assert "--simplify inf" in refused(f"{epm} --simplify inf -o a.gpkg", capsys)
     assert "not both" in refused(f"{epm} --threshold 3 -o a.gpkg", capsys)
     assert "--dynamic for a sheet of kind mask" in refused("m.png --dynamic 3 -o a.gpkg", capsys)
     assert "has no edge" in refused("empty.png --kind epm -o a.gpkg", capsys)
@@ -369,7 +373,21 @@ def test_files_that_are_there_or_broken(capsys: pytest.CaptureFixture[str]) -> N
     assert "has the CRS EPSG:2154 already" in refused("whole.tif --crs EPSG:4326 -o b.gpkg", capsys)
     write_tiff("minus.tif", label_map - 5, None, None)
     assert "-5" in refused("minus.tif --kind labels -o b.gpkg", capsys)
+    write_tiff("line.tif", label_map, None, Affine(0, 0, 5, 0, 0, 5))
+    assert "on one line" in refused("line.tif -o b.gpkg", capsys)
+    Path("folder.gpkg").mkdir()
+    assert "is a folder" in refused("whole.tif -o folder.gpkg --overwrite", capsys)
     assert not Path("b.gpkg").exists() and not list(Path().glob(".*"))
+
+
+def test_numbers_that_are_far_apart_and_nodata() -> None:
+    label_map = np.array([[3, 2_000_000_000, -9999], [3, 70, 70]], np.int32)
+    write_tiff("l.tif", label_map, None, None, nodata=-9999)
+    run("l.tif -o l.gpkg --labels again.tif -o l.svg -o l.png")
+    read = read_polygons("l.gpkg")
+    assert read.attributes["id"].tolist() == [3, 70, 2_000_000_000]
+    assert read.attributes["touches"].tolist() == ["70 2000000000", "3 2000000000", "3 70"]
+    assert np.array_equal(raster.read_mask("again.tif"), np.maximum(label_map, 0))
 
 
 def test_one_shape_is_said(capsys: pytest.CaptureFixture[str]) -> None:

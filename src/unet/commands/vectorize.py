@@ -110,9 +110,10 @@ def vectorize(
 
     with open_sheet(source, kind, crs) as sheet:
         place = Place(sheet.crs, sheet.source.transform)
-        if simplify < 0 or (units == "map" and place.transform is None):
-            wrong = f"--simplify {simplify}" if simplify < 0 else f"--units map, but {source} has no place"
-            raise ConfigError(wrong, "0 or more" if simplify < 0 else "--units pixels")
+        if not 0 <= simplify < np.inf:
+            raise ConfigError(f"--simplify {simplify}", "a tolerance, 0 or more")
+        if units == "map" and place.transform is None:
+            raise ConfigError(f"--units map, but {source} has no place", "--units pixels")
         if model is not None and sheet.kind == "epm":
             options = with_settings_of(model, options, roi is not None)
         content = None

@@ -77,6 +77,8 @@ class ShapeOptions:
                 raise ConfigError(f"{name.replace('_', ' ')} {value}", "0 or more")
         if self.threshold is not None and (self.dynamic is not None or self.area is not None):
             raise ConfigError("a threshold with a dynamic or an area", "components or the watershed, not both")
+        if self.threshold is not None and not 0 <= self.threshold < np.inf:
+            raise ConfigError(f"threshold {self.threshold:g}", "0 or more")
         if self.lines not in (None, "fill", "gap"):
             raise ConfigError(f"lines {self.lines!r}", "fill or gap")
 
@@ -98,6 +100,8 @@ class SheetShapes:
         By label the mean probability: of an edge, without the lines around the shape, or of the class.
     pairs : int64 array (P, 2)
         Labels of shapes that share an edge, or would if the lines between them were filled.
+    ids : int32 array (highest + 1,) or None
+        What each label is called in files, where its own number will not do; rising.
     """
 
     rows: Rows
@@ -106,6 +110,7 @@ class SheetShapes:
     names: Labels | None = None
     probabilities: NDArray[np.float64] | None = None
     pairs: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    ids: NDArray[np.int32] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -123,8 +128,9 @@ class SheetShapes:
 
     @cached_property
     def sides(self) -> NDArray[np.int64]:
-        """The pairs both ways, sorted."""
-        return both_ways(self.pairs)
+        """The pairs both ways, sorted; the second by its name in files."""
+        both = both_ways(self.pairs)
+        return both if self.ids is None else np.stack([both[:, 0], self.ids[both[:, 1]]], axis=1)
 
     def bands(self) -> Iterator[NDArray[Any]]:
         """Yield the label map in bands of rows."""
@@ -176,11 +182,13 @@ def _check(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_] | Non
         if getattr(options, name) is not None and sheet.kind not in kinds:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} for a sheet of kind {sheet.kind}", f"--kind {' or '.join(kinds)}")
+    if sheet.kind == "probability" and options.threshold is not None and options.threshold > 1:
+        raise InputError(f"--threshold {options.threshold:g} of probabilities", "0 to 1")
 
 
 def _edge_shapes(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_] | None, notify: Notify) -> SheetShapes:
     """Return the shapes of an edge map, of lines, or of a label map."""
-    sums = None
+    sums = ids = None
     if sheet.kind == "epm":
         epm, valid = read_epm(sheet, notify)
         if valid is not None:
@@ -206,6 +214,9 @@ def _edge_shapes(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_]
         if label_map.max() > np.iinfo(np.int32).max:
             raise InputError(f"{sheet.path} has the label {label_map.max()}", "labels below 2,147,483,648")
         label_map = label_map.astype(np.int32, copy=False)
+        if label_map.max() > label_map.size:  # tables by label would be larger than the sheet
+            ids, places = np.unique(np.append(label_map.ravel(), np.int32(0)), return_inverse=True)
+            label_map = places[:-1].reshape(label_map.shape).astype(np.int32)
     if content is not None:
         label_map = np.where(content, label_map, label_map.dtype.type(0))
     label_map = _tidied(label_map, options, content)
@@ -216,7 +227,7 @@ def _edge_shapes(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_]
         means = sums_of(label_map, sums, highest + 1) / count / 255
     if sheet.kind in ("epm", "edges") and np.count_nonzero(np.bincount(label_map.ravel())[1:]) == 1:
         notify(f"{sheet.path}: no edge encloses anything, all is one shape")
-    return SheetShapes(label_map, highest, probabilities=means)
+    return SheetShapes(label_map, highest, probabilities=means, ids=ids)
 
 
 def _check_edges(sheet: Sheet, values: NDArray[Any], content: NDArray[np.bool_] | None) -> None:

@@ -104,7 +104,9 @@ class Targets:
                 raise InputError(f"{path} is named twice", "different files")
             if place in {given.resolve() for given in inputs}:
                 raise InputError(f"{path} is one of the files that are read", remedy="choose another name")
-            if path.exists() and (not overwrite or path.is_dir()):
+            if path.is_dir():
+                raise InputError(f"{path} is a folder", "a file", "choose another name")
+            if path.exists() and not overwrite:
                 raise InputError(f"{path} exists already", remedy="choose another name, or allow --overwrite")
 
 
@@ -184,7 +186,7 @@ def _write_labels(path: Path, found: SheetShapes, place: Place) -> None:
     ) as sink:  # fmt: skip
         row = 0
         for band in found.bands():
-            sink.write((row, 0, *band.shape), band)
+            sink.write((row, 0, *band.shape), _ids(found, band))
             row += band.shape[0]
 
 
@@ -201,7 +203,7 @@ def _attributes(
     found: SheetShapes, labels: NDArray[Any], geometries: NDArray[Any], place: Place
 ) -> dict[str, NDArray[Any]]:
     """Return the columns of a file; no name is longer than the 10 characters of a Shapefile."""
-    columns: dict[str, NDArray[Any]] = {"id": labels.astype(np.int32)}
+    columns: dict[str, NDArray[Any]] = {"id": _ids(found, labels)}
     if found.classes is not None:
         classes = found.classes[labels]
         names = np.empty(labels.size, object)
@@ -215,6 +217,10 @@ def _attributes(
     return columns | {"neighbours": counts, "touches": texts}
 
 
+def _ids(found: SheetShapes, labels: NDArray[Any]) -> NDArray[np.int32]:
+    return labels.astype(np.int32, copy=False) if found.ids is None else found.ids[labels]
+
+
 def _class_name(found: SheetShapes, index: int) -> str:
     names = found.names.names if found.names is not None else ()
     return names[index] if index < len(names) else f"class_{index}"
@@ -222,7 +228,7 @@ def _class_name(found: SheetShapes, index: int) -> str:
 
 def _titles(found: SheetShapes, labels: NDArray[Any]) -> list[str]:
     if found.classes is None:
-        return [str(label) for label in labels.tolist()]
+        return [str(label) for label in _ids(found, labels).tolist()]
     classes = found.classes[labels].tolist()
     return [f"{label} {_class_name(found, index)}" for label, index in zip(labels.tolist(), classes, strict=True)]
 
