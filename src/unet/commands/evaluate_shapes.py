@@ -77,6 +77,16 @@ def evaluate_shapes(
     ------
     InputError
         Files that cannot be read, are of different sizes, do not tell what they hold, or would be replaced.
+
+    Examples
+    --------
+    >>> import unet
+    >>> truth, other = "data/masks/p00_mask.png", "data/masks/p01_mask.png"
+    >>> scores = unet.evaluate_shapes(truth, [other], gt_kind="labels", pred_kind="labels")
+    1 true shapes; a match is IoU > 0.5
+    ...
+    >>> scores["labels_gt"], scores["labels_pred"]
+    (1, 1)
     """
     truth, out, json = Path(truth), as_path(out), as_path(json)
     names = _names([Path(path) for path in predictions])

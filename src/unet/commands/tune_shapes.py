@@ -108,6 +108,18 @@ def tune_shapes(
     ------
     InputError
         Files that cannot be read, are of different sizes or would be replaced; no true shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, unet
+    >>> lines = np.zeros((16, 16), dtype=np.uint8)
+    >>> lines[8] = lines[:, 8] = 255  # four parts
+    >>> np.save("edges.npy", lines)
+    >>> found = unet.tune_shapes("edges.npy", "edges.npy", "tuned", gt_kind="edges", dynamics=[0], areas=[30], workers=1)
+    PQ by dynamic (down) and area (across)
+    ...
+    >>> found["best"]["dynamic"], found["best"]["area"], found["best"]["tp"]
+    (0, 30, 4)
     """
     epm, truth, out, mask, model = Path(epm), Path(truth), Path(out), as_path(mask), as_path(model)
     if by not in SCORES:
