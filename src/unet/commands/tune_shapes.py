@@ -115,7 +115,9 @@ def tune_shapes(
     >>> lines = np.zeros((16, 16), dtype=np.uint8)
     >>> lines[8] = lines[:, 8] = 255  # four parts
     >>> np.save("edges.npy", lines)
-    >>> found = unet.tune_shapes("edges.npy", "edges.npy", "tuned", gt_kind="edges", dynamics=[0], areas=[30], workers=1)
+    >>> found = unet.tune_shapes(
+    ...     "edges.npy", "edges.npy", "tuned", gt_kind="edges", dynamics=[0], areas=[30], workers=1
+    ... )
     PQ by dynamic (down) and area (across)
     ...
     >>> found["best"]["dynamic"], found["best"]["area"], found["best"]["tp"]
