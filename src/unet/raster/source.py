@@ -77,6 +77,8 @@ class Source:
         The colours of a palette file by index.
     in_memory : bool
         The whole picture was, or is going to be, decoded into memory.
+    in_strips : bool
+        The file holds whole rows, and a window costs as much as all that is beside it.
     has_invalid : bool
         There may be pixels without anything: the file has a nodata value, an alpha band or a mask of its own.
 
@@ -101,6 +103,7 @@ class Source:
         bands: int | None = None,
         dtype: str | None = None,
         in_memory: bool = False,
+        in_strips: bool = False,
         has_invalid: bool = False,
     ) -> None:
         self.path, self._pixels = path, pixels
@@ -109,7 +112,7 @@ class Source:
         self.dtype = dtype or ("uint8" if palette else picture_dtype(pixels.dtype))
         self.crs, self.transform, self.nodata = crs, transform, nodata
         self.tags, self.palette = tags or {}, palette
-        self.in_memory, self.has_invalid = in_memory, has_invalid
+        self.in_memory, self.in_strips, self.has_invalid = in_memory, in_strips, has_invalid
 
     def __enter__(self) -> Source:
         return self
@@ -388,6 +391,7 @@ def _open_tiff(path: Path) -> Source | None:
             tags=dataset.tags(),
             palette=palette,
             dtype="uint8" if bits else None,
+            in_strips=dataset.block_shapes[0][1] == dataset.width,
             has_invalid=bool(flags - {"all_valid"}),
         )
     except BaseException:
