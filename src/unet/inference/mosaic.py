@@ -124,8 +124,11 @@ class Mosaic:
         left = self._col_sizes[col - 1] if col else 0
         return top, left, self._row_sizes[row] - top, self._col_sizes[col] - left
 
-    def add(self, row: int, col: int, logits: Tensor) -> Iterator[Finished]:
-        """Take the logits (K, h, w) of a tile and give what is finished by it, in pieces from the top."""
+    def add(self, row: int, col: int, logits: Tensor, wanted: bool = True) -> Iterator[Finished]:
+        """Take the logits (K, h, w) of a tile and give what is finished by it, in pieces from the top.
+
+        What is not wanted, since it is there already, is not given: later tiles only need to know of it.
+        """
         if col == 0:
             self._right = self._left = None
             self._below, self._next_below = self._next_below, None
@@ -133,12 +136,12 @@ class Mosaic:
         final = self._blended(row, col, logits) if self.blend else self._kept(row, col, logits)
         top, left, height, width = self.window(row, col)
         if not self._scaled:
-            if final.shape[1] and final.shape[2]:
+            if wanted and final.shape[1] and final.shape[2]:
                 yield Finished(top, left, final)
             return
         block, first_row, first_col = self._with_neighbours(row, col, final)
         step = max(1, CHUNK_BYTES // (4 * len(logits) * max(width, 1)))
-        for start in range(top, top + height, step) if width else ():
+        for start in range(top, top + height, step) if width and wanted else ():
             stop = min(start + step, top + height)
             yield Finished(start, left, self._at_size(block, first_row, first_col, (start, stop), (left, left + width)))
 
@@ -208,7 +211,7 @@ class Mosaic:
         self, block: Tensor, first_row: int, first_col: int, rows: tuple[int, int], cols: tuple[int, int]
     ) -> Tensor:
         mixed = _mixed(block, 1, self.rows, first_row, rows)
-        if cols == (0, self.cols.size):
+        if cols == (0, self.cols.size) and block.shape[2] == self.cols.length:
             size = (rows[1] - rows[0], self.cols.size)
             return F.interpolate(mixed[None], size, mode="bilinear", align_corners=False)[0]
         return _mixed(mixed, 2, self.cols, first_col, cols)

@@ -207,9 +207,8 @@ def predict_raster(
             for tile in tiles:
                 part = next(scores) if tile.image is not None else _nothing(ensemble, plan, tile)
                 done = mosaic.rows_finished(tile.row)
-                for finished in mosaic.add(tile.row, tile.col, part):
-                    if done > rows_there:
-                        behind.do(_writing(ensemble, finished, tile.valid, mosaic.window(tile.row, tile.col), write))
+                for finished in mosaic.add(tile.row, tile.col, part, wanted=done > rows_there):
+                    behind.do(_writing(ensemble, finished, tile.valid, mosaic.window(tile.row, tile.col), write))
                 if tile.col == across - 1 and done > rows_there:
                     behind.do(lambda done=done: rows_done(done))  # type: ignore[misc]
                 progress(tile.row * across + tile.col + 1, total)

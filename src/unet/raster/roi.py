@@ -14,11 +14,14 @@ from unet.errors import InputError, RasterError
 from unet.raster import reading
 from unet.raster.faults import naming
 from unet.raster.scaled_windows import Window
-from unet.raster.source import Source
+from unet.raster.source import Affine, Source
 from unet.raster.source import open as open_source
 
 WGS84 = "OGC:CRS84"
 """What GeoJSON is in where it says nothing: longitude and latitude (RFC 7946)."""
+
+PIXELS: Affine = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+"""Where the map coordinates are columns and rows."""
 
 _POLYGONS = ("Polygon", "MultiPolygon")
 
@@ -26,7 +29,7 @@ _POLYGONS = ("Polygon", "MultiPolygon")
 class Region:
     """Where a picture counts; a context manager, used by one thread at a time. See `open_region`."""
 
-    def __init__(self, mask: Source | None, polygons: list[dict[str, Any]], remark: str, transform: Any) -> None:
+    def __init__(self, mask: Source | None, polygons: list[dict[str, Any]], remark: str, transform: Affine) -> None:
         self._mask, self._polygons, self.remark, self._transform = mask, polygons, remark, transform
         self._boxes = np.array([_box(polygon) for polygon in polygons]) if polygons else np.zeros((0, 4))
 
@@ -49,12 +52,14 @@ class Region:
             values = self._mask.read_mask(window)
             return np.asarray(values != 0 if values.ndim == 2 else (values != 0).any(axis=2))
         from rasterio.features import rasterize
-        from rasterio.transform import Affine
+        from rasterio.transform import Affine as Transform
 
         row, col, height, width = window
-        place = self._transform * Affine.translation(col, row)
-        corners = [place * corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
-        low, high = np.min(corners, axis=0), np.max(corners, axis=0)
+        a, b, c, d, e, f = self._transform
+        place = Transform(a, b, a * col + b * row + c, d, e, d * col + e * row + f)
+        x, y = np.array([(0, 0), (width, 0), (0, height), (width, height)]).T
+        corners = np.stack([place.a * x + place.b * y + place.c, place.d * x + place.e * y + place.f], axis=1)
+        low, high = corners.min(axis=0), corners.max(axis=0)
         near = (self._boxes[:, :2] <= high).all(axis=1) & (self._boxes[:, 2:] >= low).all(axis=1)
         shapes = [self._polygons[number] for number in np.flatnonzero(near)]
         if not shapes:
@@ -94,7 +99,7 @@ def open_region(path: str | Path, source: Source) -> Region:
                 f"{path}: a region of {mask.width} x {mask.height} px",
                 f"{source.width} x {source.height} px, as {source.path}",
             )
-        return Region(mask, [], "", None)
+        return Region(mask, [], "", PIXELS)
     with naming(path):
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
@@ -109,11 +114,10 @@ def open_region(path: str | Path, source: Source) -> Region:
 def _of_polygons(path: Path, polygons: list[dict[str, Any]], held: dict[str, Any], source: Source) -> Region:
     from rasterio.crs import CRS
     from rasterio.errors import CRSError
-    from rasterio.transform import Affine
     from rasterio.warp import transform_geom
 
     reading.set_up_gdal()
-    transform = Affine(*(source.transform or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)))
+    transform = source.transform or PIXELS
     if source.crs is None:
         return Region(None, polygons, "", transform)
     named = held.get("crs") or {}

@@ -84,7 +84,11 @@ class Sink:
         try:
             self._open_part(resume)
         except OSError as error:
+            self._let_go()
             raise self._full(error) from error
+        except RasterError:
+            self._let_go()
+            raise
 
     def _open_part(self, resume: bool) -> None:
         header = _header(self._shape, self.dtype)
@@ -307,10 +311,8 @@ class Sink:
         if self._overviews and factors:
             with rasterio.open(draft, "r+") as dataset:
                 dataset.build_overviews(factors, Resampling[self._overviews])
-        with draft.open("rb") as file:  # GDAL has been seen to close a file on a full disk without a word
-            picture = reading.open_image(file)
-            if picture is not None:
-                check_length(draft, picture.tag_v2)  # type: ignore[attr-defined]
+        with rasterio.open(draft) as dataset:  # GDAL has been seen to close a file on a full disk without a word
+            check_length(draft, dataset)
 
 
 def create(
