@@ -209,7 +209,8 @@ def test_predict_with_nothing_said(calls: Calls) -> None:
 def test_predict_with_everything_said(calls: Calls) -> None:
     line = (
         "predict --model m --input a --output b --roi r.geojson --overlay --probabilities --epm 16 --class edge "
-        "--raw-values --no-save --viz --overwrite --resume --shard 2/3 --pad edge --tta d4 --scale 0.25 --mask-threshold 0.7 --exact --tile 512 --join gaussian "
+        "--raw-values --no-save --viz --overwrite --resume --shard 2/3 --pad edge --tta d4 "
+        "--scale 0.25 --mask-threshold 0.7 --exact --tile 512 --join gaussian "
         "--device cpu --classes 3 --bilinear"
     )
     cli.main(line.split())
