@@ -94,9 +94,9 @@ def test_small_pictures_of_one_size_are_computed_at_once(
 def test_files_are_read_once_as_far_as_memory_allows(pairs: list[Pair], monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
-    def watched(pair: Pair, labels: Labels) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def watched(pair: Pair, labels: Labels, of: Preprocessing) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         read.append(pair.name)
-        return read_pair(pair, labels)
+        return read_pair(pair, labels, of)
 
     monkeypatch.setattr(evaluation, "read_pair", watched)
     each = 12 * 16 * 3 + 24 * 32

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unet import raster
+from unet.data.pair_arrays import read_picture
 from unet.data.pairs import Pair, find_pairs
 from unet.data.prepared import INDEX, blocks, index_labels, prepare_pairs
 from unet.labels import Labels
@@ -59,7 +60,7 @@ def test_blocks_keep_every_bit(tmp_path: Path, dtype: str, bands: int) -> None:
     raster.write_mask(tmp_path / "drawn.png", np.ones((40, 64), np.uint8), LABELS.palette())
     pair = Pair("sheet", tmp_path / "sheet.npy", tmp_path / "drawn.png")
     left, right = prepare_pairs({"all": [pair]}, LABELS, tmp_path / "ready", tile=(40, 32)).parts["all"]
-    put_together = np.hstack([raster.read(left.image), raster.read(right.image)])
+    put_together = np.hstack([read_picture(left), read_picture(right)])
     assert put_together.dtype == sheet.dtype and np.array_equal(put_together, sheet)
 
 

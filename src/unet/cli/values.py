@@ -69,6 +69,17 @@ def numbers(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected whole numbers such as 11,255") from None
 
 
+def number_range(text: str) -> list[int]:
+    """Read "0..10" and "50,100,200" as whole numbers, 0 or more; both may be mixed."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dots, last = part.strip().partition("..")
+        if not first.isdecimal() or (dots and not last.isdecimal()) or (dots and int(last) < int(first)):
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected whole numbers such as 0..10 or 50,100,200")
+        found += range(int(first), int(last) + 1) if dots else [int(first)]
+    return found
+
+
 def mask_values(text: str) -> list[Value]:
     """Read "0,255" as grey values and "0,0,0;128,0,0" as colours."""
     if ";" not in text:
@@ -107,7 +118,7 @@ def window(text: str) -> tuple[slice, slice]:
     for part in text.split(","):
         match part.split(":"):
             case [start, stop] if all(end == "" or end.isdecimal() for end in (start, stop)):
-                parts.append(slice(int(start or 0), int(stop) if stop else None))
+                parts.append(slice(int(start) if start else None, int(stop) if stop else None))
     match parts:
         case [rows, columns] if text.count(",") == 1:
             return rows, columns

@@ -18,7 +18,7 @@ from unet.data.inspection.files import faulty
 from unet.data.manifest import describe
 from unet.data.pairs import Pair
 from unet.data.parts import find_parts
-from unet.data.scan import Scan, scan, size_faults
+from unet.data.scan import Scan, scan, size_faults, without_void
 from unet.data.stats import MaskStats
 from unet.errors import ConfigError, DataError, InputError
 from unet.files import StrPath, as_path, write_json
@@ -156,12 +156,12 @@ def described_part(settings: DataConfig, split: str, loaded: Bundle, display: Di
     description = describe(settings)
     pairs = part(find_parts(description, display.notify), split)
     with display.counting("reading masks and pictures") as progress:
-        scanned = scan(pairs, progress=progress)
+        scanned = without_void(scan(pairs, progress=progress))
     labels = loaded.labels
     skipped = ignored_values(description.ignore or (), labels.is_rgb, scanned)
     labels = replace(labels, ignored=tuple(dict.fromkeys((*labels.ignored, *skipped))))
     check(scanned, labels)
-    return pairs, labels
+    return scanned.pairs, labels
 
 
 def part(parts: dict[str, tuple[Pair, ...]], split: str) -> Sequence[Pair]:

@@ -122,7 +122,7 @@ def evaluate_shapes(
 
 
 def _names(predictions: Sequence[Path]) -> dict[str, Path]:
-    """Return predictions by their file's name without its ending, and the folder's name where that is not enough.
+    """Return predictions by their file's name without its ending; with it, or the folder's, where that is not enough.
 
     Raises
     ------
@@ -131,10 +131,11 @@ def _names(predictions: Sequence[Path]) -> dict[str, Path]:
     """
     if not predictions:
         raise InputError("no prediction", "one or more")
-    stems = Counter(path.stem for path in predictions)
-    names = [
-        path.stem if stems[path.stem] == 1 else f"{path.resolve().parent.name}-{path.stem}" for path in predictions
-    ]
+    stems, files = Counter(path.stem for path in predictions), Counter(path.name for path in predictions)
+    names = []
+    for path in predictions:
+        alone = path.stem if stems[path.stem] == 1 else path.name
+        names.append(alone if files[path.name] == 1 else f"{path.resolve().parent.name}-{path.stem}")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         same = [str(path) for name, path in zip(names, predictions, strict=True) if name == twice[0]]

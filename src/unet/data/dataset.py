@@ -136,10 +136,12 @@ class SegmentationDataset(Dataset[Sample]):
 
     def scaled(self, index: int) -> PairTensors:
         """Return picture in the file's dtype, target and weights of a pair, all scaled."""
-        return self._decode(index) if self.store is None else self.store.get(index, self._decode)
+        if self.store is None or (self.pairs[index].window is not None and self.borders is None):
+            return self._decode(index)  # blocks of a sheet are read anew: a store would be a copy of the sheet
+        return self.store.get(index, self._decode)
 
     def _decode(self, index: int) -> PairTensors:
-        picture, target = read_pair(self.pairs[index], self.labels)
+        picture, target = read_pair(self.pairs[index], self.labels, self.preprocessing)
         scaled = rescale(picture, self.preprocessing)
         height, width = scaled.shape[:2]
         if target.shape != (height, width):

@@ -15,6 +15,9 @@ from unet.data.matching import count_suffixes, match_names, name_in, nearest_nam
 from unet.errors import DataError, InputError
 from unet.raster import PICTURE_SUFFIXES
 
+Window = tuple[int, int, int, int]
+"""Row and column of the upper left pixel, height and width."""
+
 
 @dataclass(frozen=True, order=True)
 class Pair:
@@ -27,12 +30,18 @@ class Pair:
     image, mask : Path
     roi : Path, optional
         A picture of the region of interest: where it is 0 nothing counts.
+    window : (row, column, height, width), optional
+        Of a sheet that is read in windows: the block of its files that this is. None: all of them.
+    cut_mask : bool
+        The mask's file holds that window only.
     """
 
     name: str
     image: Path
     mask: Path
     roi: Path | None = None
+    window: Window | None = None
+    cut_mask: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from unet.data.folders import pictures_in
 from unet.data.manifest import Description
 from unet.data.matching import match_names, name_in
 from unet.data.pairs import Pair, find_pairs
+from unet.data.windows import cut_sheets
 from unet.errors import DataError
 from unet.raster import PICTURE_SUFFIXES
 
@@ -47,12 +48,19 @@ def find_parts(description: Description, say: Callable[[str], None]) -> dict[str
 def in_parts(
     parts: dict[str, tuple[Pair, ...]], description: Description, say: Callable[[str], None]
 ) -> dict[str, tuple[Pair, ...]]:
-    """Return pairs that were found in folders with their regions of interest, and by part as the lists say.
+    """Return pairs that were found in folders with their regions of interest, by part as the lists say, sheets cut.
 
     The parameters and what is raised are otherwise those of `find_parts`.
     """
     if description.roi is not None:
         parts = {part: with_regions(pairs, description.roi, description.roi_suffix) for part, pairs in parts.items()}
+    listed = _by_description(parts, description, say)
+    return {part: cut_sheets(pairs, description.tile, say) for part, pairs in listed.items()}
+
+
+def _by_description(
+    parts: dict[str, tuple[Pair, ...]], description: Description, say: Callable[[str], None]
+) -> dict[str, tuple[Pair, ...]]:
     given = {"train": description.train, "val": description.val, "test": description.test}
     lists = {part: path for part, path in given.items() if isinstance(path, Path)}
     if {"train", "val"} <= parts.keys():

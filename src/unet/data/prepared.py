@@ -1,5 +1,7 @@
 """A data set made ready for training once: index masks, regions of interest burnt in, large sheets cut into blocks.
 
+Blocks of files that can be read in windows are windows of these; of others, which are decoded as a whole, copies.
+
 It lies in the folder of the run, never in the user's, and is an ordinary data set: pairs of a picture and a mask of
 class indices, `IGNORED` where nothing counts; or of numbers of objects, and then `IGNORED_OBJECT` is that value.
 """
@@ -12,7 +14,6 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from unet import files, raster
 from unet.data.finding import shortened
 from unet.data.hashing import stamp
 from unet.data.pair_arrays import read_target_and_objects
-from unet.data.pairs import Pair
+from unet.data.pairs import Pair, Window
+from unet.data.windows import blocks, reads_windows
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels
 
@@ -33,9 +35,8 @@ INDEX = "sources.json"
 IGNORED_OBJECT = 65535
 """What masks of numbers of objects hold where nothing counts."""
 
-_VERSION = 1
+_VERSION = 2
 
-Window = tuple[int, int, int, int]
 Entry = dict[str, Any]
 
 
@@ -81,11 +82,12 @@ def prepare_pairs(
     labels : Labels
         How the masks of the pairs are read.
     folder : Path
-        Gets masks/PART/NAME.png and, where pictures are cut, images/PART/NAME@ROW,COLUMN.png (.npy where PNG cannot
-        hold it); row and column are those of the block's upper left pixel, and the part "all" has no folder.
+        Gets masks/PART/NAME.png and, where pictures are cut that cannot be read in windows,
+        images/PART/NAME@ROW,COLUMN.png (.npy where PNG cannot hold it); row and column are those of the block's upper
+        left pixel, and the part "all" has no folder.
     tile : (int, int), optional
         Height and width of the blocks. What is left at the edge is a block of its own from half that size on, and
-        else belongs to its neighbour.
+        else belongs to its neighbour. Pairs that are blocks already are not cut.
     progress : callable, optional
         Called in this thread with the number of pairs that are done and the number of all.
 
@@ -137,25 +139,14 @@ def prepare_pairs(
     )
 
 
-def blocks(height: int, width: int, tile: tuple[int, int]) -> list[Window]:
-    """Return windows (row, column, height, width) that cover a picture once, each about as large as a tile."""
-    rows, columns = _cuts(height, tile[0]), _cuts(width, tile[1])
-    return [
-        (top, left, bottom - top, right - left) for top, bottom in pairwise(rows) for left, right in pairwise(columns)
-    ]
-
-
-def _cuts(length: int, size: int) -> list[int]:
-    return [0, *range(size, length - (size - 1) // 2, size), length]
-
-
 def _prepare(key: str, pair: Pair, labels: Labels, folder: Path, tile: tuple[int, int] | None) -> Entry:
     """Write what is made of a pair, and return what the index says of it."""
     target, objects = read_target_and_objects(pair, labels)
     windows: dict[str, Window] = {"": (0, 0, target.shape[0], target.shape[1])}
+    tile = None if pair.window else tile
     if tile is not None:
         windows = {f"@{w[0]},{w[1]}": w for w in blocks(target.shape[0], target.shape[1], tile)}
-    picture = None if tile is None else raster.read(pair.image)
+    picture = None if tile is None or reads_windows(pair.image) else raster.read(pair.image)
     made = []
     for block, (top, left, height, width) in windows.items():
         part = (slice(top, top + height), slice(left, left + width))
@@ -171,7 +162,9 @@ def _prepare(key: str, pair: Pair, labels: Labels, folder: Path, tile: tuple[int
         if picture is not None:
             written = raster.write_lossless(folder / "images" / f"{key}{block}", picture[part])
             image = written.relative_to(folder).as_posix()
-        made.append({"name": f"{pair.name}{block}", "image": image, "mask": mask.relative_to(folder).as_posix()})
+        window = pair.window or (None if picture is not None or tile is None else (top, left, height, width))
+        name, file = f"{pair.name}{block}", mask.relative_to(folder).as_posix()
+        made.append({"name": name, "image": image, "mask": file, "window": window})
     return {"stamp": _stamp(pair), "made": made, "left_out": len(windows) - len(made)}
 
 
@@ -189,10 +182,12 @@ def numbered_anew(objects: NDArray[np.int32], target: NDArray[np.uint8]) -> NDAr
 
 
 def _pairs_of(entry: Entry, pair: Pair, folder: Path) -> list[Pair]:
-    return [
-        Pair(made["name"], folder / made["image"] if made["image"] else pair.image, folder / made["mask"])
-        for made in entry["made"]
-    ]
+    pairs = []
+    for made in entry["made"]:
+        image = folder / made["image"] if made["image"] else pair.image
+        window: Window | None = tuple(made["window"]) if made["window"] else None
+        pairs.append(Pair(made["name"], image, folder / made["mask"], window=window, cut_mask=window is not None))
+    return pairs
 
 
 def _is_fresh(entry: Entry, pair: Pair, folder: Path) -> bool:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from unet import raster
+from unet.data.hashing import Stamp, content_hash, stamp
 from unet.data.pairs import Pair
 from unet.data.scan_cache import PairStats, ScanCache
 from unet.data.stats import MaskStats, PictureStats, mask_stats, picture_stats
+from unet.data.windows import WINDOWED_SUFFIXES, has_void, source_of
 from unet.errors import RasterError
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
@@ -70,6 +74,7 @@ def scan(
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
     cache: Path | None = None,
+    known_pictures: Mapping[Pair, PictureStats] | None = None,
 ) -> Scan:
     """Read all pairs, in parallel; files that were read before and have not changed are not read again.
 
@@ -82,6 +87,8 @@ def scan(
         Threads (decoders and numpy let go of Python's lock); one per processor, at most 16, as a rule.
     cache : Path, optional
         Where earlier results lie; by default UNET_CACHE or the user's cache folder.
+    known_pictures : mapping of Pair to PictureStats, optional
+        Of blocks: what is known of their pictures, which are not read again.
 
     Returns
     -------
@@ -94,12 +101,19 @@ def scan(
     known = len(pairs) - len(todo)
     if progress is not None:
         progress(known, len(pairs))
+    done = known
     pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16))
     try:
         every = math.ceil(max(len(pairs), 1) / _MEASURED)
-        futures = {pool.submit(_inspect, pairs[place], place % every == 0): place for place in todo}
-        for done, future in enumerate(as_completed(futures), start=known + 1):
-            results[futures[future]] = future.result()
+        of = known_pictures or {}
+        futures: dict[Future[list[PairStats | list[Fault]]], list[int]] = {}
+        for places in _at_once(pairs, todo):
+            jobs = [_Job(pairs[place], place % every == 0, of.get(pairs[place])) for place in places]
+            futures[pool.submit(_inspect_all, jobs)] = places
+        for future in as_completed(futures):
+            for place, result in zip(futures[future], future.result(), strict=True):
+                results[place] = result
+            done += len(futures[future])
             if progress is not None:
                 progress(done, len(pairs))
     finally:
@@ -111,16 +125,103 @@ def scan(
         pairs=tuple(pairs[place] for place in good),
         pictures=tuple(picture for picture, _ in good.values()),
         masks=tuple(mask for _, mask in good.values()),
-        faults=tuple(fault for result in results if isinstance(result, list) for fault in result),
+        faults=tuple(
+            {fault.text: fault for result in results if isinstance(result, list) for fault in result}.values()
+        ),
     )
 
 
-def _inspect(pair: Pair, shapes: bool) -> PairStats | list[Fault]:
-    """Return what the two files hold, each of which is opened once, or what is wrong with each of them."""
-    faults = []
+class _Job(NamedTuple):
+    """A pair to look at, whether the shapes of its mask are measured, and what is known of its picture."""
+
+    pair: Pair
+    shapes: bool
+    picture: PictureStats | None
+
+
+def _at_once(pairs: Sequence[Pair], places: Sequence[int]) -> list[list[int]]:
+    """Return the places of pairs that one thread looks at: one by one, but blocks of a sheet by rows.
+
+    If the sheet's mask is decoded as a whole, all blocks of the sheet go together.
+    """
+    groups: dict[object, list[int]] = {}
+    for place in places:
+        pair = pairs[place]
+        key: object = place
+        if pair.window is not None and not pair.cut_mask:
+            by_row = pair.mask.suffix.lower() in WINDOWED_SUFFIXES
+            key = (pair.image, pair.mask, pair.window[0] if by_row else 0)
+        groups.setdefault(key, []).append(place)
+    return list(groups.values())
+
+
+def _inspect_all(jobs: Sequence[_Job]) -> list[PairStats | list[Fault]]:
+    return [_inspect(job) if job.pair.window is None else _inspect_block(job) for job in jobs]
+
+
+def _inspect_block(job: _Job) -> PairStats | list[Fault]:
+    """Return what a block of two files holds, of which no more than that is read."""
+    pair = job.pair
+    try:
+        picture = job.picture or _block_picture(pair)
+        if pair.cut_mask:
+            return picture, _read_mask(pair.mask, job.shapes)
+        mask = _block_mask(pair, job.shapes)
+        image_file, mask_file = source_of(pair.image), source_of(pair.mask)
+        if (image_file.height, image_file.width) != (mask_file.height, mask_file.width):
+            whole_picture = replace(picture, height=image_file.height, width=image_file.width)
+            whole_mask = replace(mask, height=mask_file.height, width=mask_file.width)
+            return [_size_fault(pair, whole_picture, whole_mask)]
+        return picture, mask
+    except RasterError as error:
+        return [Fault(error.kind or "unreadable", pair, error.found)]
+
+
+def _picture(pair: Pair) -> PictureStats:
     try:
         file = raster.read_picture_file(pair.image)
-        picture = replace(picture_stats(file.pixels, file.info), content_hash=file.content_hash)
+    except RasterError as error:
+        if error.kind == "not-finite" and has_void(pair.image):
+            return _block_picture(pair)
+        raise
+    if file.may_be_void and has_void(pair.image):
+        return _block_picture(pair)
+    return replace(picture_stats(file.pixels, file.info), content_hash=file.content_hash)
+
+
+def _block_picture(pair: Pair) -> PictureStats:
+    source = source_of(pair.image)
+    valid = source.read_valid(pair.window) if source.has_invalid else None
+    pixels = source.read(pair.window, fill=[0] * source.bands)
+    return replace(picture_stats(pixels, raster.probe(pair.image), valid), content_hash=_hash_of(pair.image))
+
+
+def _block_mask(pair: Pair, shapes: bool) -> MaskStats:
+    source = source_of(pair.mask)
+    row, column, height, width = pair.window or (0, 0, source.height, source.width)
+    bottom, right = min(row + height, source.height), min(column + width, source.width)
+    inside = (min(row, bottom - 1), min(column, right - 1), max(bottom - row, 1), max(right - column, 1))
+    info = raster.probe(pair.mask)
+    values = source.read_mask(inside)
+    stats = mask_stats(values, info, lossy=info.format in _LOSSY, palette=source.palette, shapes=shapes)
+    return replace(stats, content_hash=_hash_of(pair.mask))
+
+
+def _hash_of(path: Path) -> str:
+    return _known_hash(path, stamp(path))
+
+
+@lru_cache(maxsize=256)
+def _known_hash(path: Path, _: Stamp) -> str:
+    return content_hash(path)
+
+
+def _inspect(job: _Job) -> PairStats | list[Fault]:
+    """Return what the two files hold, each of which is opened once, or what is wrong with each of them."""
+    pair, shapes, _ = job
+    faults = []
+    try:
+        picture = _picture(pair)
     except RasterError as error:
         faults.append(Fault(error.kind or "unreadable", pair, error.found))
     try:
@@ -139,6 +240,13 @@ def _read_mask(path: Path, shapes: bool) -> MaskStats:
     lossy = file.info.format in _LOSSY
     stats = mask_stats(file.pixels, file.info, lossy=lossy, palette=file.palette, shapes=shapes)
     return replace(stats, content_hash=file.content_hash)
+
+
+def without_void(scan: Scan) -> Scan:
+    """Return what was found without the blocks in which the sheet holds nothing, by its own word."""
+    rows = zip(scan.pairs, scan.pictures, strict=True)
+    void = {pair for pair, picture in rows if pair.window is not None and picture.void == 1}
+    return scan.part([pair for pair in scan.pairs if pair not in void]) if void else scan
 
 
 def size_faults(scan: Scan) -> list[Fault]:

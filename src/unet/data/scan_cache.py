@@ -55,7 +55,10 @@ class ScanCache:
         paths = [(os.path.join(here, pair.image), os.path.join(here, pair.mask)) for pair in pairs]
         self._file = _place({os.path.dirname(path) for both in paths for path in both}, folder)
         self._rows = _load(self._file)
-        self._keys = [f"{image}\n{mask}" for image, mask in paths]
+        self._keys = [
+            f"{image}\n{mask}" if pair.window is None else f"{image}\n{mask}\n{pair.window}"
+            for pair, (image, mask) in zip(pairs, paths, strict=True)
+        ]
         self._stamps = [_stamps(image, mask) for image, mask in paths]
 
     def recall(self) -> list[PairStats | None]:

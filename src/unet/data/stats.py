@@ -56,6 +56,8 @@ class PictureStats:
         How much brighter the lower half is than the upper one, in standard deviations.
     content_hash : str
         Of the file's bytes (`unet.data.hashing.content_hash`); empty where the pixels come from no file.
+    void : float
+        The share of the pixels that hold nothing, by the file's own word; the other numbers are without these.
     """
 
     height: int
@@ -77,6 +79,7 @@ class PictureStats:
     phash: int | None = None
     lean: float = 0.0
     content_hash: str = ""
+    void: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -134,11 +137,19 @@ class MaskStats:
         return isinstance(self.values[0][0], tuple)
 
 
-def picture_stats(picture: NDArray[Any], info: PictureInfo | None = None) -> PictureStats:
-    """Return the statistics of a picture (H, W, C) and what its file's header says."""
+def picture_stats(
+    picture: NDArray[Any], info: PictureInfo | None = None, valid: NDArray[np.bool_] | None = None
+) -> PictureStats:
+    """Return the statistics of a picture (H, W, C), what its file's header says, and where it holds something (H, W).
+
+    Of a picture that holds nothing at all they are those of its pixels as they are.
+    """
     height, width, bands = picture.shape
     step = max(1, int(np.ceil(np.sqrt(height * width / _SAMPLE))))
-    sample = np.ascontiguousarray(picture[::step, ::step].reshape(-1, bands).T)
+    points = picture[::step, ::step].reshape(-1, bands)
+    if valid is not None and (chosen := valid[::step, ::step].ravel()).any():
+        points = points[chosen]
+    sample = np.ascontiguousarray(points.T)
     upper, lower = np.array_split(sample, 2, axis=1)
     low, high = np.percentile(sample, (1, 99.9), axis=1)
     return PictureStats(
@@ -155,6 +166,7 @@ def picture_stats(picture: NDArray[Any], info: PictureInfo | None = None) -> Pic
         digest=zlib.crc32(sample.tobytes(), zlib.crc32(repr(picture.shape).encode())),
         phash=_perceptual_hash(picture),
         lean=float(np.mean(lower) - np.mean(upper)) / max(float(np.std(sample)), 1e-6) if sample.shape[1] > 1 else 0.0,
+        void=0.0 if valid is None else 1 - float(valid.mean()),
         **_header(info),
     )
 

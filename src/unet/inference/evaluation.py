@@ -78,12 +78,12 @@ class EvaluationSet:
         if number in self._cache:
             return self._cache[number]
         pair = self.pairs[number]
-        picture, target = read_pair(pair, self.labels)
+        picture, target = read_pair(pair, self.labels, self.preprocessing)
         try:
             example = Example(np.ascontiguousarray(rescale(picture, self.preprocessing).transpose(2, 0, 1)), target)
         except InputError as error:
             raise error.of(pair.image) from None
-        if example.nbytes <= self._free:
+        if pair.window is None and example.nbytes <= self._free:  # a large sheet would fill the memory for little
             self._free -= example.nbytes
             self._cache[number] = example
         return example

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unet.config import Config
 from unet.data.hashing import RecordedFile
-from unet.data.pairs import Pair
+from unet.data.pairs import Pair, Window
 from unet.devices import Compute
 from unet.labels import Labels
 from unet.models import ModelSpec
@@ -29,6 +29,8 @@ class RecordedPair:
         Unique within the part; that of a block (NAME@ROW,COLUMN) where pictures were cut.
     image, mask : RecordedFile
     roi : Path or None
+    window : (row, column, height, width) or None
+        Of a sheet that is read in windows: the block of its files that this is.
     """
 
     part: str
@@ -36,6 +38,7 @@ class RecordedPair:
     image: RecordedFile
     mask: RecordedFile
     roi: Path | None = None
+    window: Window | None = None
 
     @property
     def source_name(self) -> str:
@@ -45,8 +48,9 @@ class RecordedPair:
 
     @property
     def source(self) -> Pair:
-        """The user's files."""
-        return Pair(self.source_name, self.image.path, self.mask.path, self.roi)
+        """The user's files, or the block of them that was chosen before anything was made ready."""
+        name = self.source_name if self.window is None else self.name
+        return Pair(name, self.image.path, self.mask.path, self.roi, self.window)
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,15 @@ class PictureInfo:
 
 @dataclass(frozen=True)
 class PictureFile:
-    """All that one reading of a picture file gives: what `probe` and `read` give, and the hash of the file's bytes."""
+    """All that one reading of a picture file gives: what `probe` and `read` give, and the hash of the file's bytes.
+
+    `may_be_void` is true of a TIFF that says that some of its pixels may hold nothing: `Source.read_valid` says which.
+    """
 
     info: PictureInfo
     pixels: NDArray[Any]
     content_hash: str
+    may_be_void: bool = False
 
 
 @dataclass(frozen=True)

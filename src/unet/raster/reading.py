@@ -43,6 +43,7 @@ _FORMATS = (
     *("JPEG2000", "PPM", "TGA", "PCX", "SGI"),
 )
 _ORIENTATION = 0x0112  # the EXIF tag
+_NODATA = 42113  # the tag of GDAL
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GREY_MODES = {"1": "uint8", "L": "uint8", "LA": "uint8", "I;16": "uint16", "I": "float32", "F": "float32"}
 
@@ -157,9 +158,11 @@ def read_picture_file(path: str | Path) -> PictureFile:
             return PictureFile(_array_info(array, path), as_picture(bands_last(array, path), path), content_hash)
         picture = open_image(file)
         if picture is None:
-            return PictureFile(_probe_with_rasterio(path), as_picture(_read_with_rasterio(path), path), content_hash)
+            pixels = as_picture(_read_with_rasterio(path), path)
+            return PictureFile(_probe_with_rasterio(path), pixels, content_hash, _may_be_void_by_rasterio(path))
         info = _image_info(picture)
-        return PictureFile(info, as_picture(upright(_pixels(picture), info.orientation), path), content_hash)
+        void = info.format == "TIFF" and (info.alpha or _NODATA in picture.tag_v2)  # type: ignore[attr-defined]
+        return PictureFile(info, as_picture(upright(_pixels(picture), info.orientation), path), content_hash, void)
 
 
 def read_mask_file(path: str | Path) -> MaskFile:
@@ -371,6 +374,12 @@ def _probe_with_rasterio(path: Path) -> PictureInfo:
         file_format = "TIFF" if source.driver == "GTiff" else source.driver
         alpha = bands < source.count
         return PictureInfo(height, width, bands, picture_dtype(np.dtype(stored)), file_format, 1, stored, 1, alpha)
+
+
+def _may_be_void_by_rasterio(path: Path) -> bool:
+    with _opened_with_rasterio(path) as source:
+        flags = {flag.name for each in source.mask_flag_enums for flag in each}
+        return source.driver == "GTiff" and bool(flags - {"all_valid"})
 
 
 def colour_bands(source: Any) -> list[int]:

@@ -17,6 +17,7 @@ from unet import raster
 from unet.data.class_counts import class_counts
 from unet.data.inspection.survey import Survey
 from unet.data.mask_values import MaskValues, order_of
+from unet.data.pair_arrays import read_mask, read_picture
 from unet.data.pairs import Pair
 from unet.data.true_values import find_true_values
 from unet.labels import Color, Labels, default_colors, default_names
@@ -119,8 +120,8 @@ def write_contact_sheet(shown: Sequence[SheetPicture], path: Path) -> None:
 
 
 def _draw(pair: Pair, why: str, labels: Labels, data_range: float) -> SheetPicture:
-    picture = viewable(raster.read(pair.image), data_range)
-    mask = raster.read_mask(pair.mask)
+    picture = viewable(read_picture(pair), data_range)
+    mask = read_mask(pair)
     height, width = fit_within(picture.shape, _SIDE)
     small = raster.resize(picture, height, width, "area")
     indices = labels.encode(raster.resize(mask, height, width, "nearest"))

@@ -172,7 +172,7 @@ def compare_files(record: RunRecord, notify: Callable[[str], None]) -> tuple[Run
                 "say where they are now: --data DIR",
             )
     for word, what in {"gone": "gone, and left out", "different": "not what they were, and read as they are"}.items():
-        names = sorted({pair.source.name for pair, state in states.items() if word in state})
+        names = sorted({pair.source_name for pair, state in states.items() if word in state})
         if names:
             notify(f"warning: {len(names)} pictures or masks of the run are {what}: {', '.join(shortened(names, 3))}")
     pairs = tuple(

@@ -16,6 +16,7 @@ import unet
 from unet import config, files
 from unet.config import Config, DataConfig, ModelConfig
 from unet.data.hashing import RecordedFile, Stamp
+from unet.data.pairs import Window
 from unet.devices import Compute, describe
 from unet.errors import ConfigError, InputError
 from unet.labels import Labels
@@ -32,7 +33,7 @@ FIXED = (
 )  # fmt: skip
 """Settings of training that a run keeps to: the state, the model file or the record hold what follows from them."""
 
-COLUMNS = ("part", "name", "image", "mask", "roi", "image_hash", "mask_hash", "image_stamp", "mask_stamp")
+COLUMNS = ("part", "name", "image", "mask", "roi", "image_hash", "mask_hash", "image_stamp", "mask_stamp", "window")
 
 T = TypeVar("T")
 
@@ -226,7 +227,8 @@ def _pairs_table(record: RunRecord) -> str:
         image, mask = pair.image, pair.mask
         paths = (_relative(path, record.root) for path in (image.path, mask.path, pair.roi))
         hashes, stamps = (image.content_hash, mask.content_hash), (_stamp_text(image.stamp), _stamp_text(mask.stamp))
-        writer.writerow((pair.part, pair.name, *paths, *hashes, *stamps))
+        window = "" if pair.window is None else " ".join(map(str, pair.window))
+        writer.writerow((pair.part, pair.name, *paths, *hashes, *stamps, window))
     return text.getvalue()
 
 
@@ -239,9 +241,8 @@ def _read_pairs(path: Path, root: Path | None) -> Iterable[RecordedPair]:
             )
             if row["part"] not in PARTS:
                 raise ValueError(f"part {row['part']!r}")
-            yield RecordedPair(
-                row["part"], row["name"], image, mask, _absolute(row["roi"], root) if row["roi"] else None
-            )
+            roi = _absolute(row["roi"], root) if row["roi"] else None
+            yield RecordedPair(row["part"], row["name"], image, mask, roi, _window_of(row.get("window") or ""))
 
 
 def _relative(path: Path | None, root: Path | None) -> str:
@@ -258,6 +259,14 @@ def _absolute(text: str, root: Path | None) -> Path:
 
 def _stamp_text(stamp: Stamp) -> str:
     return f"{stamp[0]}:{stamp[1]}"
+
+
+def _window_of(text: str) -> Window | None:
+    """Return the window that a table names; earlier versions had none."""
+    if not text:
+        return None
+    row, column, height, width = map(int, text.split())
+    return row, column, height, width
 
 
 def _stamp_of(text: str) -> Stamp:

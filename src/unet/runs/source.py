@@ -19,7 +19,7 @@ from unet.data.manifest import DEFAULT_VAL, Description, describe
 from unet.data.pairs import Pair, pair_up
 from unet.data.parts import in_parts
 from unet.data.prepared import index_labels, prepare_pairs
-from unet.data.scan import Scan, scan
+from unet.data.scan import Scan, scan, without_void
 from unet.data.splitting import Split, split
 from unet.errors import ConfigError, DataError, InputError
 from unet.labels import Labels, default_colors, default_names
@@ -100,16 +100,25 @@ def read_source(
     origins: dict[Pair, Pair] = {}
     prepared = ""
     is_rgb_by_table = description.file is not None and labels.is_rgb
-    if description.roi or description.tile or is_rgb_by_table or any(labels.dilated):
+    in_blocks = any(pair.window for pair in scanned.pairs)
+    is_partly_void = any(picture.void for picture in scanned.pictures)
+    if description.roi or description.tile or in_blocks or is_partly_void or is_rgb_by_table or any(labels.dilated):
         labels = index_labels(file_labels)
         prepared = "parts" if held.val else "all"
         parts = {"train": held.train, "val": held.val, "test": held.test} if held.val else {"all": held.train}
         ready, origins = prepare_parts(
             {part: pairs for part, pairs in parts.items() if pairs}, file_labels, folder, description.tile, display
         )
-        held = held_out(ready, description, seed) if "all" in ready else _as_split(ready)
+        of = dict(zip(scanned.pairs, scanned.pictures, strict=True))
+        pictures = {pair: of[origin] for pair, origin in origins.items() if origin.window and origin in of}
+        classes_decide = "all" in ready and in_blocks and stratified
+        if not classes_decide:
+            held = held_out(ready, description, seed) if "all" in ready else _as_split(ready)
         with display.counting("reading prepared masks") as progress:
-            scanned = scan((*held.train, *held.val), progress=progress)
+            pairs = ready["all"] if classes_decide else (*held.train, *held.val)
+            scanned = scan(pairs, progress=progress, known_pictures=pictures)
+        if classes_decide:
+            held = held_out(ready, description, seed, classes_shown(scanned, labels))
     figures = fingerprint(scanned.part(held.train), labels)
     shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, figures.class_shares, strict=True))
     tested = f", {len(held.test)} to test on" if held.test else ""
@@ -229,11 +238,16 @@ def survey_of(
         known.append(Finding.of(error, "split"))
     read = {part: pairs for part, pairs in parts.items() if part != "test" or settings.test is not None}
     with display.counting("reading masks and pictures") as progress:
-        scanned = scan(tuple(pair for pairs in read.values() for pair in pairs), progress=progress)
+        found = scan(tuple(pair for pairs in read.values() for pair in pairs), progress=progress)
+    scanned = without_void(found)
+    if void := set(found.pairs) - set(scanned.pairs):
+        display.notify(f"{len(void)} blocks left out, where the sheet holds nothing by its own word")
+        read = {part: tuple(pair for pair in pairs if pair not in void) for part, pairs in read.items()}
 
     def hold_out(labels: Labels | None) -> tuple[Split, list[Finding]]:
         pairs = tuple(pair for held in read.values() for pair in held)
-        if description.tile and "val" not in read:  # shares of the blocks are held out, once they are cut
+        in_blocks = description.tile or any(pair.window for pair in pairs)
+        if in_blocks and "val" not in read:  # shares of the blocks are held out, once they are made
             return Split(read.get("all") or read.get("train") or pairs, (), ()), []
         classes: dict[Pair, frozenset[int]] | None = None
         alike: Sequence[Collection[Pair]] = ()

@@ -41,7 +41,14 @@ def neighbour_pairs(label_map: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def join_pairs(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return the pairs of several parts of a label map, each once."""
+    """Return the pairs of several parts of a label map, each once.
+
+    Examples
+    --------
+    >>> join_pairs([np.array([[1, 2], [2, 3]]), np.array([[1, 2]])])
+    array([[1, 2],
+           [2, 3]])
+    """
     together = np.concatenate(parts) if parts else np.zeros((0, 2), np.int64)
     return _pairs(np.unique(together[:, 0] << 32 | together[:, 1]))
 
@@ -50,15 +57,27 @@ def _pairs(keys: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1)
 
 
-def neighbours_of(labels: NDArray[Any], pairs: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[Any]]:
+def both_ways(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return pairs and the same turned round, int64 (2 P, 2), sorted by the first.
+
+    Examples
+    --------
+    >>> both_ways(np.array([[1, 2], [1, 3]])).tolist()
+    [[1, 2], [1, 3], [2, 1], [3, 1]]
+    """
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    return _pairs(np.sort(both[:, 0] << 32 | both[:, 1]))
+
+
+def neighbours_of(labels: NDArray[Any], both: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[Any]]:
     """Return how many neighbours each shape has, and which, as text.
 
     Parameters
     ----------
     labels : integer array (N,)
         The shapes that are asked for.
-    pairs : int64 array (P, 2)
-        From `neighbour_pairs`.
+    both : int64 array (2 P, 2)
+        From `both_ways`.
 
     Returns
     -------
@@ -66,17 +85,16 @@ def neighbours_of(labels: NDArray[Any], pairs: NDArray[np.int64]) -> tuple[NDArr
 
     Examples
     --------
-    >>> counts, texts = neighbours_of(np.array([1, 4]), np.array([[1, 2], [1, 3], [2, 4]]))
+    >>> counts, texts = neighbours_of(np.array([1, 4]), both_ways(np.array([[1, 2], [1, 3], [2, 4]])))
     >>> counts.tolist(), texts.tolist()
     ([2, 1], ['2 3', '2'])
     """
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    both = both[np.lexsort((both[:, 1], both[:, 0]))]
     first = np.searchsorted(both[:, 0], labels, side="left")
     last = np.searchsorted(both[:, 0], labels, side="right")
-    words = both[:, 1].astype(str).tolist()
     texts = np.empty(len(labels), object)
-    texts[:] = [" ".join(words[one:end]) for one, end in zip(first.tolist(), last.tolist(), strict=True)]
+    texts[:] = [
+        " ".join(map(str, both[one:end, 1].tolist())) for one, end in zip(first.tolist(), last.tolist(), strict=True)
+    ]
     return (last - first).astype(np.int32), texts
 
 
@@ -88,8 +106,7 @@ def sums_of(label_map: NDArray[Any], values: NDArray[Any], count: int) -> NDArra
     >>> sums_of(np.array([[1, 1, 2]]), np.array([[0.5, 1.0, 3.0]]), 3)
     array([0. , 1.5, 3. ])
     """
-    sums: NDArray[np.float64] = np.bincount(label_map.ravel(), weights=values.ravel(), minlength=count)  # type: ignore[assignment]
-    return sums
+    return np.asarray(np.bincount(label_map.ravel(), weights=values.ravel(), minlength=count), np.float64)
 
 
 def areas_and_lengths(
@@ -108,6 +125,13 @@ def areas_and_lengths(
     -------
     float64 array (N,), float64 array (N,)
 
+    Examples
+    --------
+    >>> import shapely
+    >>> areas, lengths = areas_and_lengths(np.array([shapely.box(0, 0, 1, 1)]), "EPSG:4326")
+    >>> round(areas[0] / 1e6), round(lengths[0] / 1e3)  # km2 and km at the equator
+    (12308, 444)
+
     Notes
     -----
     On the ellipsoid, areas are those of the authalic projection x = lon, y = q(lat) / 2 [1]_, exact but for edges that
@@ -121,7 +145,8 @@ def areas_and_lengths(
 
     ellipsoid = None if crs is None else _ellipsoid(crs)
     if ellipsoid is None:
-        return shapely.area(geometries), shapely.length(geometries)
+        planar: NDArray[np.float64] = shapely.area(geometries)
+        return planar, np.asarray(shapely.length(geometries), np.float64)
     axis, squared, radians = ellipsoid
 
     def authalic(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -139,8 +164,8 @@ def areas_and_lengths(
     bend = 1 - squared * np.sin(lat) ** 2
     meridian, prime = axis * (1 - squared) / bend**1.5, axis / np.sqrt(bend)
     lengths = np.hypot(meridian * north, prime * np.cos(lat) * east)
-    perimeters = np.bincount(owner[ring[1:][inner]], weights=lengths, minlength=len(geometries))
-    return shapely.area(shapely.transform(geometries, authalic)), perimeters
+    perimeters = np.bincount(owner[ring[1:][inner]], weights=lengths, minlength=len(geometries)).astype(np.float64)
+    return np.asarray(shapely.area(shapely.transform(geometries, authalic)), np.float64), perimeters
 
 
 def _ellipsoid(crs: str) -> tuple[float, float, float] | None:

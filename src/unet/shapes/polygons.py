@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet.errors import ConfigError, InputError, MissingExtraError
+from unet.shapes.stored_rows import Rows
 from unet.shapes.tracing import Rings, Turns, find_turns, join_turns
 
 BAND_PIXELS = 1 << 22
@@ -67,15 +68,15 @@ def label_polygons(label_map: NDArray[Any]) -> LabelPolygons:
     return polygons_of(_joined([turns for turns, _, _ in _turns_by_band(label_map, BAND_PIXELS)]))
 
 
-def polygon_batches(label_map: NDArray[Any], pixels: int = BAND_PIXELS) -> Iterator[LabelPolygons]:
+def polygon_batches(label_map: Rows, pixels: int = BAND_PIXELS) -> Iterator[LabelPolygons]:
     """Yield the polygons of `label_polygons`, as soon as their last row has been seen.
 
     Only what belongs to unfinished shapes is kept, so that the memory is that of a band and of the largest shapes.
 
     Parameters
     ----------
-    label_map : integer array (H, W)
-        May be mapped from a file: it is read twice, in bands of rows.
+    label_map : integer array (H, W), or StoredRows
+        It is read twice, in bands of rows.
     pixels : int
         So many are looked at in one go.
 
@@ -88,9 +89,14 @@ def polygon_batches(label_map: NDArray[Any], pixels: int = BAND_PIXELS) -> Itera
     ------
     InputError, MissingExtraError
         As `label_polygons`.
+
+    Examples
+    --------
+    >>> [batch.labels.tolist() for batch in polygon_batches(np.array([[1, 3], [2, 3], [4, 4]]), pixels=2)]
+    [[1], [2, 3, 4]]
     """
     last_row = np.zeros(0, np.int64)
-    for first, last in _bands(label_map.shape, pixels):
+    for first, last in row_bands(label_map.shape, pixels):
         block = label_map[first:last]
         check_label_map(block)
         more = int(block.max()) + 1 - last_row.size
@@ -112,6 +118,10 @@ def check_label_map(label_map: NDArray[Any]) -> None:
     ------
     InputError
         It is not.
+
+    Examples
+    --------
+    >>> check_label_map(np.array([[0, 7]]))
     """
     if label_map.ndim != 2 or label_map.dtype.kind not in "iu" or not label_map.size:
         raise InputError(f"an array of {label_map.dtype} {label_map.shape}", "a label map: whole numbers, (H, W)")
@@ -120,7 +130,13 @@ def check_label_map(label_map: NDArray[Any]) -> None:
 
 
 def polygons_of(turns: Turns) -> LabelPolygons:
-    """Return the polygons of shapes from all turns of their outlines; see `label_polygons`."""
+    """Return the polygons of shapes from all turns of their outlines; see `label_polygons`.
+
+    Examples
+    --------
+    >>> polygons_of(find_turns(np.array([[0, 5]]))).labels
+    array([5])
+    """
     shapely = _shapely()
     rings = join_turns(turns)
     if not rings.label.size:
@@ -155,6 +171,14 @@ def placed(geometries: NDArray[Any], transform: Sequence[float] | None) -> NDArr
     -------
     object array (N,)
         Corners that were the same stay the same to the last bit.
+
+    Examples
+    --------
+    >>> shape = label_polygons(np.array([[1]])).geometries
+    >>> print(placed(shape, (0.5, 0.0, 100.0, 0.0, -0.5, 200.0))[0].wkt)
+    POLYGON ((100 200, 100.5 200, 100.5 199.5, 100 199.5, 100 200))
+    >>> print(placed(shape, None)[0].wkt)
+    POLYGON ((0 0, 1 0, 1 -1, 0 -1, 0 0))
     """
     a, b, c, d, e, f = transform if transform is not None else (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
 
@@ -181,6 +205,14 @@ def simplified(geometries: NDArray[Any], tolerance: float) -> NDArray[Any]:
     ------
     ConfigError
         A tolerance that is negative or no number.
+
+    Examples
+    --------
+    >>> stairs = label_polygons(np.array([[1, 1, 1], [1, 1, 2], [1, 2, 2], [2, 2, 2]])).geometries
+    >>> for shape in simplified(stairs, 1.5):
+    ...     print(shape.area, len(shape.exterior.coords) - 1)
+    4.5 3
+    4.5 3
     """
     if not tolerance >= 0:
         raise ConfigError(f"a tolerance of {tolerance}", "0 or more")
@@ -188,6 +220,39 @@ def simplified(geometries: NDArray[Any], tolerance: float) -> NDArray[Any]:
         return geometries
     simple: NDArray[Any] = _shapely().coverage_simplify(geometries, tolerance)
     return simple
+
+
+def rasterised(
+    geometries: NDArray[Any], shape: tuple[int, int], transform: Sequence[float] | None = None
+) -> NDArray[np.bool_]:
+    """Return the pixels whose centres lie in at least one polygon, bool (H, W).
+
+    Parameters
+    ----------
+    geometries : object array (N,) of shapely polygons
+        In map coordinates; without a transform in pixels, y downwards, or upwards from 0 if all are at y <= 0.
+    shape : (int, int)
+        Height and width.
+    transform : sequence of 6 float, optional
+        As in `placed`.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> rasterised(np.array([shapely.box(1, -2, 3, -1)]), (2, 4)).astype(int)
+    array([[0, 0, 0, 0],
+           [0, 1, 1, 0]])
+    """
+    from rasterio.features import rasterize
+    from rasterio.transform import Affine
+
+    if not geometries.size:
+        return np.zeros(shape, bool)
+    affine = Affine(*transform) if transform is not None else Affine.identity()
+    if transform is None and _shapely().total_bounds(geometries)[3] <= 0:
+        affine = Affine.scale(1, -1)
+    inside: NDArray[np.uint8] = rasterize(geometries.tolist(), out_shape=shape, transform=affine, dtype="uint8")
+    return inside.astype(bool)
 
 
 def _shell_of(rings: Rings) -> NDArray[np.int64]:
@@ -230,9 +295,9 @@ def _lines(rings: Rings, order: NDArray[np.int64]) -> NDArray[Any]:
     return lines
 
 
-def _turns_by_band(label_map: NDArray[Any], pixels: int) -> Iterator[tuple[Turns, int, int]]:
+def _turns_by_band(label_map: Rows, pixels: int) -> Iterator[tuple[Turns, int, int]]:
     """Yield the turns of each band of rows, its first row and the row after its last."""
-    for first, last in _bands(label_map.shape, pixels):
+    for first, last in row_bands(label_map.shape, pixels):
         above = label_map[first - 1] if first else None
         turns = find_turns(label_map[first:last], first, above=above, last=last == len(label_map))
         yield turns, first, last
@@ -242,7 +307,14 @@ def _joined(parts: Sequence[Turns]) -> Turns:
     return Turns(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def _bands(shape: tuple[int, ...], pixels: int) -> Iterator[tuple[int, int]]:
+def row_bands(shape: tuple[int, ...], pixels: int = BAND_PIXELS) -> Iterator[tuple[int, int]]:
+    """Yield the first row of each band of an array (H, W), and the row after its last.
+
+    Examples
+    --------
+    >>> list(row_bands((5, 100), pixels=200))
+    [(0, 2), (2, 4), (4, 5)]
+    """
     height, width = shape
     step = max(1, pixels // width)
     for first in range(0, height, step):

@@ -46,6 +46,16 @@ def write_svg(
         It cannot be written there.
     MissingExtraError
         shapely is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import shapely
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "blocks.svg"
+    ...     write_svg(path, np.array([shapely.box(0, 0, 2, 1)]), np.array([[255, 0, 0]], np.uint8), ["7"], (1, 2))
+    ...     print(path.read_text().splitlines()[2])
+    <path fill="#ff0000" d="M2 0 2 1 0 1 0 0 2 0Z"><title>7</title></path>
     """
     try:
         import shapely

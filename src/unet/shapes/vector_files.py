@@ -70,6 +70,18 @@ def read_polygons(path: str | Path, layer: str | None = None) -> Polygons:
         The file is missing, of no known format or cut off, or holds no polygons or other things too.
     MissingExtraError
         shapely or pyogrio is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import shapely
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "blocks.gpkg"
+    ...     with writing_polygons(path, "EPSG:2154") as write:
+    ...         write(np.array([shapely.box(0, 0, 2, 1)]), {"id": np.array([7])})
+    ...     blocks = read_polygons(path)
+    >>> blocks.attributes["id"].tolist(), blocks.crs, blocks.geometries[0].area
+    ([7], 'EPSG:2154', 2.0)
     """
     shapely, pyogrio = _libraries()
     path = Path(path)
@@ -121,6 +133,11 @@ def known_crs(crs: str, of: str = "the CRS") -> Any:
     ------
     InputError
         It is none.
+
+    Examples
+    --------
+    >>> known_crs("EPSG:2154").is_projected
+    True
     """
     import rasterio  # slow to import
     from rasterio.crs import CRS
@@ -145,6 +162,13 @@ def reproject(geometries: NDArray[Any], source: str, target: str) -> NDArray[Any
     ------
     InputError
         A CRS that is none, or places that have no coordinates in the target.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> moved = reproject(np.array([shapely.Point(700_000, 6_600_000)]), "EPSG:2154", "EPSG:4326")
+    >>> print(shapely.to_wkt(moved[0], rounding_precision=6))
+    POINT (3 46.5)
     """
     import rasterio
     from rasterio.warp import transform
@@ -193,6 +217,18 @@ def writing_polygons(path: Path, crs: str | None, about: str = "") -> Iterator[W
         An unknown ending, a CRS that is none, a place that cannot be written to.
     MissingExtraError
         shapely or pyogrio is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import shapely
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "blocks.gpkg"
+    ...     with writing_polygons(path, "EPSG:2154") as write:
+    ...         write(np.array([shapely.box(0, 0, 2, 1)]), {"id": np.array([7])})
+    ...     blocks = read_polygons(path)
+    >>> blocks.attributes["id"].tolist(), blocks.crs, blocks.geometries[0].area
+    ([7], 'EPSG:2154', 2.0)
     """
     shapely, pyogrio = _libraries()
     driver = driver_of(path)
@@ -252,6 +288,11 @@ def driver_of(path: Path) -> str:
     ------
     InputError
         An unknown ending.
+
+    Examples
+    --------
+    >>> driver_of(Path("blocks.gpkg"))
+    'GPKG'
     """
     driver = DRIVERS.get(path.suffix.lower())
     if driver is None:
@@ -279,6 +320,21 @@ def _short_texts(values: NDArray[Any]) -> NDArray[Any]:
         text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 4].rpartition(" ")[0] + " ..." for text in values
     ]
     return short
+
+
+def require_libraries() -> None:
+    """Make sure that polygons can be written, before hours are spent on what is to be written.
+
+    Raises
+    ------
+    MissingExtraError
+        shapely or pyogrio is not installed.
+
+    Examples
+    --------
+    >>> require_libraries()
+    """
+    _libraries()
 
 
 def _libraries() -> tuple[Any, Any]:

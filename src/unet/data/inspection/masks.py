@@ -24,7 +24,7 @@ def empty(scan: Scan, labels: Labels | None) -> Finding | None:
     files = []
     for pair, mask in zip(scan.pairs, scan.masks, strict=True):
         share = sum(count for value, count in mask.values if value not in nothing) / (mask.height * mask.width)
-        if share < _NEARLY:
+        if share < _NEARLY and pair.window is None:  # many blocks of a sheet are, and rightly
             files.append(f"{pair.mask} is {'empty' if share == 0 else f'{share:.3%} drawn'}")
     most = len(files) > len(scan.masks) / 2
     return Finding.of_files(

@@ -87,9 +87,9 @@ def deep(scan: Scan) -> Finding | None:
 
 
 def constant(scan: Scan) -> Finding | None:
-    """Pictures with nothing on them."""
+    """Pictures with nothing on them; a sheet may have such blocks."""
     return _picture_finding(
-        scan,
+        scan.part([pair for pair in scan.pairs if pair.window is None]),
         lambda picture: picture.constant,
         ("constant-picture", "warning"),
         "{} of one colour only",
