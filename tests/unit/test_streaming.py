@@ -341,6 +341,8 @@ def test_polygons_as_regions(tmp_path: Path) -> None:
     with raster.open(tmp_path / "plain.png") as source:
         with open_region(geojson(tmp_path / "pixels.geojson", corners.tolist()), source) as region:
             np.testing.assert_array_equal(region.inside((0, 0, 40, 60)), expected)
+        with open_region(geojson(tmp_path / "up.geojson", (corners * [1, -1]).tolist()), source) as region:
+            np.testing.assert_array_equal(region.inside((0, 0, 40, 60)), expected)
         for name, text, message in (
             ("a.geojson", "{", "no GeoJSON"),
             ("b.geojson", '{"type": "Point", "coordinates": [1, 2]}', "no polygons"),
