@@ -189,6 +189,8 @@ def test_evaluate(calls: Calls) -> None:
         "images": None,
         "masks": None,
         "mask_suffix": None,
+        "class_field": None,
+        "outline": None,
         "split": "test",
         "json": Path("s.json"),
         "scale": 0.5,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from unet import raster
 from unet.data.pairs import Pair, Window
+from unet.data.polygon_truth import polygon_mask
 from unet.data.windows import has_void, source_of
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels
@@ -73,6 +74,8 @@ def read_mask(pair: Pair, window: Window | None = None) -> NDArray[Any]:
         It cannot be read.
     """
     window = window or (None if pair.cut_mask else pair.window)
+    if pair.drawing is not None:
+        return polygon_mask(pair, window)
     return raster.read_mask(pair.mask) if window is None else source_of(pair.mask).read_mask(window)
 
 
@@ -133,7 +136,7 @@ def _encoded(pair: Pair, labels: Labels) -> tuple[NDArray[Any], NDArray[np.uint8
         mask = read_mask(pair)
         return mask, labels.encode(mask)
     row, column, height, width = pair.window
-    source = source_of(pair.mask)
+    source = source_of(pair.image if pair.drawing is not None else pair.mask)
     top, left = max(0, row - halo), max(0, column - halo)
     bottom, right = min(source.height, row + height + halo), min(source.width, column + width + halo)
     mask = read_mask(pair, (top, left, bottom - top, right - left))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unet.cli import values
-from unet.cli.commands.arguments import Added, add_data, add_device, given_in, new_command, require_data
+from unet.cli.commands.arguments import Added, add_data, add_device, add_polygons, given_in, new_command, require_data
 from unet.errors import InputError
 
 MODEL_HELP = "a model.safetensors, or a .pth of the Carvana U-Net"
@@ -30,6 +30,7 @@ def add_evaluate(commands: Any) -> Added:
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help=f"{MODEL_HELP}, or the folder of a run")
     add_data(parser)
+    add_polygons(parser, default=None)
     parser.add_argument(
         "--split",
         choices=("all", "train", "val", "test"),
