@@ -53,6 +53,14 @@ def probability(text: str) -> float:
     return float(_number(text, float, lambda x: 0 <= x <= 1, "a probability from 0 to 1"))
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Read I/N: a part, counted from 1, and how many there are."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected I/N such as 1/4 to 4/4")
+    return int(number), int(count)
+
+
 def numbers(text: str) -> list[int]:
     """Read whole numbers, with commas between them."""
     try:
