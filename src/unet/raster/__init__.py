@@ -27,6 +27,7 @@ from unet.raster.source import Source, open
 from unet.raster.writing import (
     LOSSY_SUFFIXES,
     as_jpeg,
+    as_png,
     through_jpeg,
     write_grey,
     write_lossless,
@@ -43,6 +44,7 @@ __all__ = [
     "Sink",
     "Source",
     "as_jpeg",
+    "as_png",
     "caption",
     "create",
     "fill_polygons",
