@@ -192,6 +192,7 @@ def test_evaluate(calls: Calls) -> None:
         "class_field": None,
         "outline": None,
         "split": "test",
+        "roi": None,
         "json": Path("s.json"),
         "scale": 0.5,
         "exact": True,

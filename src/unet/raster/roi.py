@@ -26,6 +26,9 @@ PIXELS: Affine = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 UPWARDS: Affine = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
 """The same with y upwards, as our polygons of pictures without a place have it: y is -row."""
 
+POLYGON_SUFFIXES = (".geojson", ".json")
+"""Endings of regions that are polygons."""
+
 _POLYGONS = ("Polygon", "MultiPolygon")
 
 
@@ -95,7 +98,7 @@ def open_region(path: str | Path, source: Source) -> Region:
         A mask of another size, or a file that is neither.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".geojson", ".json"):
+    if path.suffix.lower() not in POLYGON_SUFFIXES:
         mask = open_source(path)
         if (mask.height, mask.width) != (source.height, source.width):
             mask.close()

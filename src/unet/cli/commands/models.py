@@ -36,6 +36,9 @@ def add_evaluate(commands: Any) -> Added:
         choices=("all", "train", "val", "test"),
         help="which part, where DATA has parts (default: all), or of the run's own data (default: val)",
     )
+    parser.add_argument(
+        "--roi", type=Path, metavar="PATH", help="what counts: masks, 0 outside, or polygons in a GeoJSON file"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is already there")
     parser.add_argument(
