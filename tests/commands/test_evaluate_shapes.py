@@ -164,7 +164,7 @@ def test_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "holds colours" in refused("truth.tif rgb.png", capsys)
     assert "text.tif" in refused("truth.tif text.tif", capsys)
     assert "cut.tif" in refused("truth.tif cut.tif", capsys)
-    assert "0 everywhere" in refused("truth.tif found.tif --mask nothing.png", capsys)
+    assert "leaves nothing" in refused("truth.tif found.tif --mask nothing.png", capsys)
     assert "columns 10:40" in refused("truth.tif found.tif --window :,10:40", capsys)
     assert "rows 5:5" in refused("truth.tif found.tif --window 5:5,:", capsys)
     assert "from 0.5 to below 1" in refused("truth.tif found.tif --iou 0.3", capsys)
@@ -197,3 +197,19 @@ def test_the_published_edge_map_through_the_command(shared_data: Path, tmp_path:
         f"{sheet}/edges.png {sheet}/labels_dynamic0_area50.tif --mask {sheet}/content_mask.png --count-background"
     )
     assert [found[name] for name in ("labels_gt", "labels_pred", "tp", "fp", "fn")] == [2836, 493, 357, 136, 2479]
+
+
+def test_polygons_are_brought_to_the_raster(capsys: pytest.CaptureFixture[str]) -> None:
+    """A rotated raster in a projected CRS against polygons in degrees, and as they are in its own CRS."""
+    transform = (2.0, 0.5, 600_000.0, 0.5, -2.0, 6_800_000.0)
+    with raster.create(
+        "placed.tif", height=8, width=18, bands=1, dtype="int32", crs="EPSG:2154", transform=transform
+    ) as sink:
+        sink.write((0, 0, *TRUTH.shape), TRUTH)
+    polygons = placed(label_polygons(FOUND).geometries, transform)
+    for name in ("own.gpkg", "degrees.geojson"):
+        with writing_polygons(Path(name), "EPSG:2154") as write:
+            write(polygons, {"id": np.arange(len(polygons))})
+        found = scored(f"placed.tif {name}")
+        assert (found["labels_gt"], found["labels_pred"], found["tp"], found["sq"]) == (4, 3, 3, 1)
+        assert ("brought to the coordinates of placed.tif" in capsys.readouterr().err) == (name == "degrees.geojson")

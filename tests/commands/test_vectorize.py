@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,16 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
-from unet import cli, raster
+from unet import bundle, cli, models, raster
 from unet.commands.vectorize import vectorize
 from unet.data import sheet_shapes
+from unet.labels import Labels
+from unet.models import ModelSpec
+from unet.preprocessing import Preprocessing
 from unet.report import shape_files
 from unet.shapes import polygons
 from unet.shapes.lines import fill_lines
+from unet.shapes.settings import ShapeSettings
 from unet.shapes.vector_files import read_polygons
 from unet.shapes.watershed import filtered_watershed
 
@@ -152,6 +157,40 @@ def test_classes_components_and_holes() -> None:
     assert read_polygons("d.gpkg").attributes["class"].tolist() == [1]
 
 
+def test_our_own_files_say_what_they_hold() -> None:
+    labels = Labels(("Background", "house", "street"), ((0, 0, 0), (200, 30, 30), (30, 200, 30)), (0, 1, 2))
+    mask = np.zeros((12, 16), np.uint8)
+    mask[2:5, 2:9], mask[7:11, 1:15], mask[0, 0] = 1, 2, 255
+    for name in ("m.tif", "m.png"):
+        with raster.create(
+            name, height=12, width=16, kind="mask", labels=labels.to_dict(), palette=labels.palette()
+        ) as sink:
+            sink.write((0, 0, 12, 16), mask)
+        run(f"{name} -o {name}.gpkg")
+        assert read_polygons(f"{name}.gpkg").attributes["class_name"].tolist() == ["house", "street"]
+        run(f"{name} --leave-out HOUSE -o {name}.fgb")
+        assert sorted(read_polygons(f"{name}.fgb").attributes["class_name"]) == ["Background", "street"]
+    with raster.create("e.tif", height=60, width=80, kind="epm") as sink:
+        sink.write((0, 0, 60, 80), rooms())
+    run("e.tif --dynamic 7 --area 400 -o e.gpkg")
+    assert len(read_polygons("e.gpkg").geometries) == 4
+
+
+@pytest.mark.slow
+def test_settings_of_a_model_file(capsys: pytest.CaptureFixture[str]) -> None:
+    spec = ModelSpec(width=2, depth=1)
+    state = models.build(spec).state_dict()
+    made = bundle.Bundle(spec, Labels.numbered(2), Preprocessing(bands=spec.bands), None, {}, {}, state)
+    raster.write_grey("e.png", rooms())
+    bundle.save(made, Path("plain.safetensors"))
+    assert "holds no settings for shapes" in refused("e.png --kind epm -m plain.safetensors -o a.gpkg", capsys)
+    bundle.save(replace(made, shapes=ShapeSettings(dynamic=0, area=50)), Path("tuned.safetensors"))
+    run("e.png --kind epm -m tuned.safetensors -o a.gpkg --labels a.tif")
+    assert np.array_equal(raster.read_mask("a.tif"), fill_lines(filtered_watershed(rooms(), 0, 50)))
+    run("e.png --kind epm -m tuned.safetensors --dynamic 7 -o b.gpkg --labels b.tif")
+    assert np.array_equal(raster.read_mask("b.tif"), fill_lines(filtered_watershed(rooms(), 7, 50)))
+
+
 def test_probabilities() -> None:
     rng = np.random.default_rng(0)
     one = rng.random((20, 30), dtype=np.float32)
@@ -254,12 +293,16 @@ def test_large_rasters_take_another_way(monkeypatch: pytest.MonkeyPatch) -> None
     mask = mask.repeat(2, axis=0).repeat(3, axis=1)
     write_tiff("m.tif", mask, "EPSG:2154", PARIS)
     outputs = "-o {0}.gpkg -o {0}.geojson -o {0}.shp -o {0}.fgb --labels {0}.tif -o {0}.svg -o {0}.png"
-    run("m.tif --kind mask --min-area 7 " + outputs.format("a"))
+    content = np.ones(mask.shape, np.uint8)
+    content[40:50, 20:90] = 0
+    raster.write_grey("c.png", content)
+    options = "m.tif --kind mask --min-area 7 --fill-holes --roi c.png "
+    run(options + outputs.format("a"))
     for module in (sheet_shapes, shape_files):
         monkeypatch.setattr(module, "IN_MEMORY", 100)
     monkeypatch.setattr(polygons.row_bands, "__defaults__", (900,))
     monkeypatch.setattr(polygons.polygon_batches, "__defaults__", (700,))
-    run("m.tif --kind mask --min-area 7 " + outputs.format("b"))
+    run(options + outputs.format("b"))
     assert np.array_equal(raster.read_mask("a.tif"), raster.read_mask("b.tif"))
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
     for ending in ("gpkg", "geojson", "shp", "fgb"):
@@ -292,6 +335,10 @@ def test_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert "without a content mask" in refused(f"{epm} --calibrate edge -o a.gpkg", capsys)
     assert "dynamic -1; expected 0 or more" in refused("e.png --kind epm --dynamic -1 -o a.gpkg", capsys)
     assert "area -4; expected 0 or more" in refused("e.png --kind epm --area -4 -o a.gpkg", capsys)
+    assert "threshold nan" in refused("e.png --kind epm --threshold nan -o a.gpkg", capsys)
+    np.save("p.npy", np.eye(9))
+    assert "expected 0 to 1" in refused("p.npy --kind probability --threshold 7 -o a.gpkg", capsys)
+    assert "--simplify inf" in refused(f"{epm} --simplify inf -o a.gpkg", capsys)
     assert "not both" in refused(f"{epm} --threshold 3 -o a.gpkg", capsys)
     assert "--dynamic for a sheet of kind mask" in refused("m.png --dynamic 3 -o a.gpkg", capsys)
     assert "has no edge" in refused("empty.png --kind epm -o a.gpkg", capsys)
@@ -310,7 +357,12 @@ def test_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     raster.write_picture("rgb.png", np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8))
     assert "one band for a label map" in refused("rgb.png --kind labels -o a.gpkg", capsys)
     assert "holds colours" in refused("rgb.png --kind mask -o a.gpkg", capsys)
-    assert not Path("a.gpkg").exists()
+    assert not Path("a.gpkg").exists() and not list(Path().glob(".*"))
+
+
+def test_files_that_are_there_or_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    raster.write_grey("e.png", rooms())
+    epm = "e.png --kind epm --dynamic 7 --area 9"
     run(f"{epm} -o a.gpkg")
     assert "a.gpkg exists already" in refused(f"{epm} -o a.gpkg", capsys)
     run(f"{epm} -o a.gpkg --overwrite")
@@ -321,7 +373,21 @@ def test_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert "has the CRS EPSG:2154 already" in refused("whole.tif --crs EPSG:4326 -o b.gpkg", capsys)
     write_tiff("minus.tif", label_map - 5, None, None)
     assert "-5" in refused("minus.tif --kind labels -o b.gpkg", capsys)
+    write_tiff("line.tif", label_map, None, Affine(0, 0, 5, 0, 0, 5))
+    assert "on one line" in refused("line.tif -o b.gpkg", capsys)
+    Path("folder.gpkg").mkdir()
+    assert "is a folder" in refused("whole.tif -o folder.gpkg --overwrite", capsys)
     assert not Path("b.gpkg").exists() and not list(Path().glob(".*"))
+
+
+def test_numbers_that_are_far_apart_and_nodata() -> None:
+    label_map = np.array([[3, 2_000_000_000, -9999], [3, 70, 70]], np.int32)
+    write_tiff("l.tif", label_map, None, None, nodata=-9999)
+    run("l.tif -o l.gpkg --labels again.tif -o l.svg -o l.png")
+    read = read_polygons("l.gpkg")
+    assert read.attributes["id"].tolist() == [3, 70, 2_000_000_000]
+    assert read.attributes["touches"].tolist() == ["70 2000000000", "3 2000000000", "3 70"]
+    assert np.array_equal(raster.read_mask("again.tif"), np.maximum(label_map, 0))
 
 
 def test_one_shape_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,7 @@ def test_without_a_dynamic_it_is_the_area_closing(epm: NDArray[Any], area: int) 
     np.testing.assert_array_equal(filtered, area_closing(epm, min(area, epm.size), connectivity=2))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(epm=edge_maps(), dynamic=st.integers(0, 12), area=st.integers(0, 30))
 def test_a_closing_raises_and_closes_once(epm: NDArray[Any], dynamic: int, area: int) -> None:
     filtered = joint_closing(epm, dynamic, area)

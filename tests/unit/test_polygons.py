@@ -18,7 +18,9 @@ from scipy import ndimage
 from unet import raster
 from unet.errors import InputError
 from unet.shapes import polygons
-from unet.shapes.attributes import join_pairs, neighbour_pairs, neighbours_of, sums_of
+from unet.shapes.attributes import both_ways, join_pairs, neighbour_pairs, neighbours_of, sums_of
+from unet.shapes.components import connected_components, fill_holes
+from unet.shapes.holes import bands_without_holes
 from unet.shapes.lines import fill_lines
 from unet.shapes.polygons import LabelPolygons, label_polygons, polygon_batches
 
@@ -103,7 +105,7 @@ def test_random_maps_are_covered(seed: int, height: int, width: int, highest: in
     assert shapely.coverage_is_valid(simple) and shapely.is_valid(simple).all() and not shapely.is_empty(simple).any()
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), height=st.integers(1, 14), width=st.integers(1, 9), pixels=st.integers(1, 60))
 def test_batches_hold_the_same_polygons(seed: int, height: int, width: int, pixels: int) -> None:
     label_map = random_map(seed, height, width, 30)
@@ -146,6 +148,7 @@ def test_lines_go_to_the_nearest_shape() -> None:
         fill_lines(label_map_of("1."), np.ones((2, 2), bool))
 
 
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), height=st.integers(1, 9), width=st.integers(1, 9))
 def test_filled_pixels_are_as_near_as_any(seed: int, height: int, width: int) -> None:
     """Against a breadth-first search from every shape, pixel by pixel."""
@@ -177,6 +180,7 @@ def _steps(label_map: NDArray[np.int32], mask: NDArray[np.bool_], label: int) ->
     return distance
 
 
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), height=st.integers(1, 9), width=st.integers(1, 9))
 def test_neighbours_are_those_whose_polygons_share_a_length(seed: int, height: int, width: int) -> None:
     label_map = random_map(seed, height, width, 6)
@@ -190,10 +194,20 @@ def test_neighbours_are_those_whose_polygons_share_a_length(seed: int, height: i
     parts = [neighbour_pairs(label_map[max(0, row - 1) : row + 1]) for row in range(height)]
     assert join_pairs(parts).tolist() == expected
     labels = np.array(sorted(shapes), np.int32)
-    counts, texts = neighbours_of(labels, pairs)
+    counts, texts = neighbours_of(labels, both_ways(pairs))
     for label, count, text in zip(labels, counts, texts, strict=True):
         others = sorted({b for a, b in expected if a == label} | {a for a, b in expected if b == label})
         assert count == len(others) and text == " ".join(map(str, others))
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10_000), height=st.integers(1, 14), width=st.integers(1, 9), band=st.integers(1, 5))
+def test_holes_are_filled_in_bands_as_at_once(seed: int, height: int, width: int, band: int) -> None:
+    label_map = connected_components(random_map(seed, height, width, 2), background=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(polygons.row_bands, "__defaults__", (band * width,))
+        filled = np.concatenate(list(bands_without_holes(label_map)))
+    assert np.array_equal(filled, fill_holes(label_map))
 
 
 def test_sums_are_those_of_scipy() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -14,11 +15,19 @@ import pytest
 import shapely
 from numpy.typing import NDArray
 
-from unet.errors import InputError
+from unet.errors import InputError, MissingExtraError
 from unet.shapes.attributes import areas_and_lengths
 from unet.shapes.polygons import label_polygons, placed
 from unet.shapes.svg import write_svg
-from unet.shapes.vector_files import NO_CRS, Polygons, known_crs, read_polygons, reproject, writing_polygons
+from unet.shapes.vector_files import (
+    NO_CRS,
+    Polygons,
+    known_crs,
+    read_polygons,
+    reproject,
+    require_libraries,
+    writing_polygons,
+)
 
 MAP = np.array([[1, 1, 2, 2], [1, 3, 1, 2], [1, 1, 1, 0], [4, 0, 0, 4]], np.int32)
 ENDINGS = (".gpkg", ".geojson", ".shp", ".fgb")
@@ -154,6 +163,12 @@ def test_files_and_systems_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         write(tmp_path / "file/a.gpkg", None, None)
     assert not list(tmp_path.glob("a.*"))
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyogrio", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "unet\[maps\]"'):
+        require_libraries()
 
 
 def test_measures_on_the_ellipsoid() -> None:

@@ -53,12 +53,31 @@ def probability(text: str) -> float:
     return float(_number(text, float, lambda x: 0 <= x <= 1, "a probability from 0 to 1"))
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Read I/N: a part, counted from 1, and how many there are."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected I/N such as 1/4 to 4/4")
+    return int(number), int(count)
+
+
 def numbers(text: str) -> list[int]:
     """Read whole numbers, with commas between them."""
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected whole numbers such as 11,255") from None
+
+
+def number_range(text: str) -> list[int]:
+    """Read "0..10" and "50,100,200" as whole numbers, 0 or more; both may be mixed."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dots, last = part.strip().partition("..")
+        if not first.isdecimal() or (dots and not last.isdecimal()) or (dots and int(last) < int(first)):
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected whole numbers such as 0..10 or 50,100,200")
+        found += range(int(first), int(last) + 1) if dots else [int(first)]
+    return found
 
 
 def mask_values(text: str) -> list[Value]:
@@ -99,7 +118,7 @@ def window(text: str) -> tuple[slice, slice]:
     for part in text.split(","):
         match part.split(":"):
             case [start, stop] if all(end == "" or end.isdecimal() for end in (start, stop)):
-                parts.append(slice(int(start or 0), int(stop) if stop else None))
+                parts.append(slice(int(start) if start else None, int(stop) if stop else None))
     match parts:
         case [rows, columns] if text.count(",") == 1:
             return rows, columns

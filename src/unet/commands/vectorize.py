@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -95,7 +96,14 @@ def vectorize(
     InputError
         Anything that is wrong with the arguments or the files.
     MissingExtraError
-        shapely, pyogrio or what the closing needs is not installed.
+        shapely or pyogrio is not installed.
+
+    Examples
+    --------
+    >>> import unet
+    >>> found = unet.vectorize("data/masks/p00_mask.png", ["square.geojson"], simplify=0.5)
+    >>> found.shapes, [path.name for path in found.files]
+    (1, ['square.geojson'])
     """
     start = perf_counter()
     display = open_display()
@@ -109,9 +117,10 @@ def vectorize(
 
     with open_sheet(source, kind, crs) as sheet:
         place = Place(sheet.crs, sheet.source.transform)
-        if simplify < 0 or (units == "map" and place.transform is None):
-            wrong = f"--simplify {simplify}" if simplify < 0 else f"--units map, but {source} has no place"
-            raise ConfigError(wrong, "0 or more" if simplify < 0 else "--units pixels")
+        if not 0 <= simplify < np.inf:
+            raise ConfigError(f"--simplify {simplify}", "a tolerance, 0 or more")
+        if units == "map" and place.transform is None:
+            raise ConfigError(f"--units map, but {source} has no place", "--units pixels")
         if model is not None and sheet.kind == "epm":
             options = with_settings_of(model, options, roi is not None)
         content = None
@@ -120,14 +129,32 @@ def vectorize(
                 roi, sheet.shape, crs=place.crs, transform=place.transform, notify=display.notify
             )
         picture = None if over is None else picture_under(over, sheet.shape)
-        with tempfile.TemporaryDirectory(prefix="unet-vectorize-") as scratch:
-            found = shapes_of(sheet, options, content, Path(scratch), display.notify)
+        with scratch_folder(targets.all[0].parent) as scratch:
+            found = shapes_of(sheet, options, content, scratch, display.notify)
             count = write_shapes(found, targets, place, simplify=simplify, units=units, picture=picture)
     for path in targets.all:
         display.notify(f"wrote {path}")
     where = "pixels: the sheet has no place" if place.transform is None else place.crs or "a place without a CRS"
     display.notify(f"{count:,} shapes of {source} as {sheet.kind} ({where}), {perf_counter() - start:.1f} s")
     return Vectorized(count, targets.all)
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """Give a folder for label maps that are too large for the memory; /tmp is memory on many machines.
+
+    Raises
+    ------
+    InputError
+        Nothing can be written there.
+    """
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=".unet-vectorize-", dir=beside)
+    except OSError as error:
+        raise InputError(f"{beside}: {error.strerror or error}", "a folder that can be written to") from None
+    with folder as name:
+        yield Path(name)
 
 
 def with_settings_of(model: Path, options: ShapeOptions, has_content: bool) -> ShapeOptions:
@@ -140,7 +167,7 @@ def with_settings_of(model: Path, options: ShapeOptions, has_content: bool) -> S
     """
     from unet import bundle  # slow to import
 
-    stored = getattr(bundle.load(model), "shapes", None)
+    stored = bundle.load(model).shapes
     if stored is None:
         raise InputError(f"{model} holds no settings for shapes", "a model after unet tune-shapes", "say --dynamic")
     if options.threshold is not None:

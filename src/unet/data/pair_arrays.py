@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from unet.data.windows import has_void, source_of
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels
 from unet.preprocessing import Preprocessing
+from unet.raster.roi import POLYGON_SUFFIXES, open_region
 
 
 def read_pair(
@@ -116,7 +118,7 @@ def read_target_and_objects(pair: Pair, labels: Labels) -> tuple[NDArray[np.uint
     except DataError as error:
         raise error.of(pair.mask) from None
     if pair.roi is not None:
-        inside = (raster.read(pair.roi) if pair.window is None else source_of(pair.roi).read(pair.window)).any(axis=2)
+        inside = _inside(pair, pair.roi)
         if inside.shape != target.shape:
             raise DataError(f"{pair.roi}: a region of {inside.shape[1]} x {inside.shape[0]} px", "the picture's size")
         target[~inside] = IGNORED
@@ -127,6 +129,16 @@ def read_target_and_objects(pair: Pair, labels: Labels) -> tuple[NDArray[np.uint
     if labels.kind != "instances":
         return target, None
     return target, np.where(target == 1, mask, 0).astype(np.int32)
+
+
+def _inside(pair: Pair, roi: Path) -> NDArray[np.bool_]:
+    """Return which pixels of a pair, or of its block, lie in a region of interest."""
+    if roi.suffix.lower() not in POLYGON_SUFFIXES:
+        pixels = raster.read(roi) if pair.window is None else source_of(roi).read(pair.window)
+        return np.asarray(pixels.any(axis=2))
+    source = source_of(pair.image)
+    with open_region(roi, source) as region:
+        return region.inside(pair.window or (0, 0, source.height, source.width))
 
 
 def _encoded(pair: Pair, labels: Labels) -> tuple[NDArray[Any], NDArray[np.uint8]]:

@@ -19,6 +19,7 @@ from unet.data.polygon_truth import polygon_classes, with_drawing
 from unet.data.windows import cut_sheets
 from unet.errors import DataError
 from unet.raster import PICTURE_SUFFIXES
+from unet.raster.roi import POLYGON_SUFFIXES, open_region
 
 
 def find_parts(description: Description, say: Callable[[str], None]) -> dict[str, tuple[Pair, ...]]:
@@ -57,7 +58,8 @@ def in_parts(
     if any(is_vector(pair.mask) for pairs in parts.values() for pair in pairs[:1]):
         parts = _drawn(parts, description, say)
     if description.roi is not None:
-        parts = {part: with_regions(pairs, description.roi, description.roi_suffix) for part, pairs in parts.items()}
+        roi, suffix = description.roi, description.roi_suffix
+        parts = {part: with_regions(pairs, roi, suffix, say) for part, pairs in parts.items()}
     parts = {part: cut_sheets(pairs, description.tile, say) for part, pairs in parts.items()}
     return _by_description(parts, description, say)
 
@@ -152,8 +154,12 @@ def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path]) -> dict[str, tupl
     return parts
 
 
-def with_regions(pairs: Sequence[Pair], roi: Path, suffix: str | None) -> tuple[Pair, ...]:
+def with_regions(
+    pairs: Sequence[Pair], roi: Path, suffix: str | None, say: Callable[[str], None] = lambda text: None
+) -> tuple[Pair, ...]:
     """Return the pairs with their regions of interest, from one file for all or from a folder by name.
+
+    What is made of the coordinates of polygons is said.
 
     Raises
     ------
@@ -169,6 +175,10 @@ def with_regions(pairs: Sequence[Pair], roi: Path, suffix: str | None) -> tuple[
         regions = [by_key.get(key_of_image[pair.name]) for pair in pairs]
     else:
         regions = [roi] * len(pairs)
+        if pairs and roi.suffix.lower() in POLYGON_SUFFIXES:
+            with raster.open(pairs[0].image) as source, open_region(roi, source) as region:
+                if region.remark:
+                    say(region.remark)
     faults = [fault for pair, region in zip(pairs, regions, strict=True) if (fault := _region_fault(pair, region, roi))]
     if faults:
         raise DataError(
@@ -182,6 +192,8 @@ def with_regions(pairs: Sequence[Pair], roi: Path, suffix: str | None) -> tuple[
 def _region_fault(pair: Pair, region: Path | None, roi: Path) -> str:
     if region is None:
         return f"{pair.image} has none in {roi}"
+    if region.suffix.lower() in POLYGON_SUFFIXES:
+        return ""
     picture, mask = raster.probe(pair.image), raster.probe(region)
     if (picture.height, picture.width) == (mask.height, mask.width):
         return ""

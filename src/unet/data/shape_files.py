@@ -11,16 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
+from unet.data.content import read_content_mask
 from unet.errors import InputError, RasterError
 from unet.shapes.components import threshold_components
-from unet.shapes.rasterised import Transform, pixel_transform, polygon_labels
-from unet.shapes.vector_files import known_crs, read_polygons, reproject
+from unet.shapes.rasterised import polygon_labels
+from unet.shapes.vector_files import DRIVERS, read_polygons, reproject
 
 KINDS = ("labels", "edges", "polygons")
 """What a file of shapes may hold: their numbers, the lines between them (where it is above 0), their outlines."""
-
-VECTOR_SUFFIXES = frozenset({".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".kml", ".parquet"})
-"""Lower-case endings of files of polygons."""
 
 Window = tuple[slice, slice]
 """Rows and columns of a part of a sheet."""
@@ -32,7 +30,7 @@ WHOLE: Window = (slice(None), slice(None))
 
 @dataclass(frozen=True)
 class Grid:
-    """The pixels of a raster that polygons are put on.
+    """The pixels of a raster file, which polygons are put on.
 
     Attributes
     ----------
@@ -43,13 +41,16 @@ class Grid:
         From column and row to map coordinates; None: the raster has no place, and polygons are in pixels.
     crs : str, optional
         Of the map coordinates.
+    kind : str, optional
+        What the file says of itself.
     """
 
     path: Path
     height: int
     width: int
-    transform: Transform | None = None
+    transform: tuple[float, float, float, float, float, float] | None = None
     crs: str | None = None
+    kind: str | None = None
 
 
 def grid_of(path: Path) -> Grid:
@@ -62,8 +63,8 @@ def grid_of(path: Path) -> Grid:
     """
     if not path.is_file():
         raise InputError(f"no such file: {path}", "a raster file")
-    info = raster.probe(path)
-    return Grid(path, info.height, info.width)
+    with raster.open(path) as source:
+        return Grid(path, source.height, source.width, source.transform, source.crs, source.kind)
 
 
 def read_labels(
@@ -110,53 +111,24 @@ def read_labels(
     return values
 
 
-def read_epm(path: Path, window: Window = WHOLE) -> NDArray[np.uint8]:
-    """Return an edge map as 8-bit values, high on edges.
-
-    Parameters
-    ----------
-    path : Path
-        Of 8 bits, of 16 bits (65535 becomes 255), or of probabilities from 0 to 1; of several bands the first, of RGB
-        the red one.
-    window : (slice, slice)
-        The part that is read.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, or holds other numbers.
-    """
-    if not path.is_file():
-        raise InputError(f"no such file: {path}", "an edge map")
-    values = cut(raster.read(path)[..., 0], window, path)
-    if values.dtype == np.uint8:
-        return np.asarray(values, dtype=np.uint8)
-    if values.dtype == np.uint16:
-        return np.asarray((values.astype(np.uint32) + 128) // 257, dtype=np.uint8)
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 1:
-        raise InputError(f"{path} holds values from {low:g} to {high:g}", "8 or 16 bits, or probabilities from 0 to 1")
-    return np.asarray(np.rint(values * 255), dtype=np.uint8)
-
-
 def read_content(path: Path, grid: Grid, window: Window = WHOLE, *, notify: Notify) -> NDArray[np.bool_]:
-    """Return where a content mask is not 0, or where a polygon of it lies.
+    """Return a part of a content mask, see `unet.data.content.read_content_mask`.
 
     Raises
     ------
     InputError
-        The file cannot be read, has colours, or is 0 everywhere.
+        The file cannot be used, or nothing of the part counts.
     """
-    values = _polygons_on(path, grid, notify) if is_polygons(path) else _one_band(path)
-    content: NDArray[np.bool_] = cut(values, window, path) != 0
+    size = (grid.height, grid.width)
+    content = cut(read_content_mask(path, size, crs=grid.crs, transform=grid.transform, notify=notify), window, path)
     if not content.any():
-        raise InputError(f"{path} is 0 everywhere", "a content mask: 0 outside of the content, another value inside")
-    return content
+        raise InputError(f"{path} leaves nothing of the window", "some content")
+    return np.asarray(content)
 
 
 def is_polygons(path: Path, kind: str | None = None) -> bool:
     """Tell by what is said of a file, or else by its name, whether it holds polygons."""
-    return kind == "polygons" or (kind is None and path.suffix.lower() in VECTOR_SUFFIXES)
+    return kind == "polygons" or (kind is None and path.suffix.lower() in DRIVERS)
 
 
 def cut(array: NDArray[Any], window: Window, path: Path) -> NDArray[Any]:
@@ -185,6 +157,9 @@ def _one_band(path: Path) -> NDArray[Any]:
 
 def _kind_of(values: NDArray[Any], path: Path, flag: str) -> str:
     """Return what values of an unknown kind must be."""
+    with raster.open(path) as source:
+        if source.kind in ("labels", "edges"):
+            return str(source.kind)
     if values.dtype != np.uint8:
         return "labels"
     found = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
@@ -200,14 +175,12 @@ def _kind_of(values: NDArray[Any], path: Path, flag: str) -> str:
 
 def _polygons_on(path: Path, grid: Grid, notify: Notify) -> NDArray[np.int32]:
     geometries, _, crs = read_polygons(path)
-    if grid.transform is None:
-        transform = pixel_transform(geometries)
-    else:
-        transform = grid.transform
-        if crs is not None and grid.crs is not None and known_crs(crs) != known_crs(grid.crs):
-            geometries = reproject(geometries, crs, grid.crs)
-            notify(f"{path}: moved from {crs} to {grid.crs}, that of {grid.path}")
+    if grid.transform is not None and crs is not None and grid.crs is not None:
+        moved = reproject(geometries, crs, grid.crs)
+        if moved is not geometries:
+            notify(f"{path}: brought to the coordinates of {grid.path}")
+        geometries = moved
     try:
-        return polygon_labels(geometries, (grid.height, grid.width), transform)
+        return polygon_labels(geometries, (grid.height, grid.width), grid.transform)
     except InputError as error:
         raise error.of(path) from None

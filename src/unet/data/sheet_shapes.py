@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from unet.data.sheets import Sheet, class_bands, read_epm, read_numbers
 from unet.errors import ConfigError, InputError
 from unet.labels import Labels
-from unet.shapes.attributes import join_pairs, neighbour_pairs, sums_of
+from unet.shapes.attributes import both_ways, join_pairs, neighbour_pairs, sums_of
 from unet.shapes.calibration import Calibration, calibrate
 from unet.shapes.components import fill_holes, threshold_components
+from unet.shapes.holes import bands_without_holes
 from unet.shapes.lines import fill_lines
 from unet.shapes.polygons import check_label_map, row_bands
 from unet.shapes.seams import components_in_bands
@@ -76,6 +77,8 @@ class ShapeOptions:
                 raise ConfigError(f"{name.replace('_', ' ')} {value}", "0 or more")
         if self.threshold is not None and (self.dynamic is not None or self.area is not None):
             raise ConfigError("a threshold with a dynamic or an area", "components or the watershed, not both")
+        if self.threshold is not None and not 0 <= self.threshold < np.inf:
+            raise ConfigError(f"threshold {self.threshold:g}", "0 or more")
         if self.lines not in (None, "fill", "gap"):
             raise ConfigError(f"lines {self.lines!r}", "fill or gap")
 
@@ -97,6 +100,8 @@ class SheetShapes:
         By label the mean probability: of an edge, without the lines around the shape, or of the class.
     pairs : int64 array (P, 2)
         Labels of shapes that share an edge, or would if the lines between them were filled.
+    ids : int32 array (highest + 1,) or None
+        What each label is called in files, where its own number will not do; rising.
     """
 
     rows: Rows
@@ -105,6 +110,7 @@ class SheetShapes:
     names: Labels | None = None
     probabilities: NDArray[np.float64] | None = None
     pairs: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    ids: NDArray[np.int32] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -119,6 +125,12 @@ class SheetShapes:
         for band in self.bands():
             total += np.bincount(band.ravel(), minlength=total.size)
         return total
+
+    @cached_property
+    def sides(self) -> NDArray[np.int64]:
+        """The pairs both ways, sorted; the second by its name in files."""
+        both = both_ways(self.pairs)
+        return both if self.ids is None else np.stack([both[:, 0], self.ids[both[:, 1]]], axis=1)
 
     def bands(self) -> Iterator[NDArray[Any]]:
         """Yield the label map in bands of rows."""
@@ -170,11 +182,13 @@ def _check(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_] | Non
         if getattr(options, name) is not None and sheet.kind not in kinds:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} for a sheet of kind {sheet.kind}", f"--kind {' or '.join(kinds)}")
+    if sheet.kind == "probability" and options.threshold is not None and options.threshold > 1:
+        raise InputError(f"--threshold {options.threshold:g} of probabilities", "0 to 1")
 
 
 def _edge_shapes(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_] | None, notify: Notify) -> SheetShapes:
     """Return the shapes of an edge map, of lines, or of a label map."""
-    sums = None
+    sums = ids = None
     if sheet.kind == "epm":
         epm, valid = read_epm(sheet, notify)
         if valid is not None:
@@ -200,6 +214,9 @@ def _edge_shapes(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_]
         if label_map.max() > np.iinfo(np.int32).max:
             raise InputError(f"{sheet.path} has the label {label_map.max()}", "labels below 2,147,483,648")
         label_map = label_map.astype(np.int32, copy=False)
+        if label_map.max() > label_map.size:  # tables by label would be larger than the sheet
+            ids, places = np.unique(np.append(label_map.ravel(), np.int32(0)), return_inverse=True)
+            label_map = places[:-1].reshape(label_map.shape).astype(np.int32)
     if content is not None:
         label_map = np.where(content, label_map, label_map.dtype.type(0))
     label_map = _tidied(label_map, options, content)
@@ -210,7 +227,7 @@ def _edge_shapes(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_]
         means = sums_of(label_map, sums, highest + 1) / count / 255
     if sheet.kind in ("epm", "edges") and np.count_nonzero(np.bincount(label_map.ravel())[1:]) == 1:
         notify(f"{sheet.path}: no edge encloses anything, all is one shape")
-    return SheetShapes(label_map, highest, probabilities=means)
+    return SheetShapes(label_map, highest, probabilities=means, ids=ids)
 
 
 def _check_edges(sheet: Sheet, values: NDArray[Any], content: NDArray[np.bool_] | None) -> None:
@@ -253,8 +270,11 @@ def _class_shapes(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_
     components = components_in_bands(bands, background=0, min_area=max(1, options.min_area))
     height, width = sheet.shape
     rows: Rows
-    if height * width > IN_MEMORY and not options.fill_holes and options.lines != "fill":
+    if height * width > IN_MEMORY and options.lines != "fill":
         rows = StoredRows(scratch / "labels", width, components.label_bands())
+        if options.fill_holes:
+            rows = StoredRows(scratch / "filled", width, _within(content, bands_without_holes(rows)))
+            (scratch / "labels").unlink()
     else:
         rows = np.concatenate(list(components.label_bands()))
         if options.fill_holes:
@@ -271,6 +291,14 @@ def _class_shapes(sheet: Sheet, options: ShapeOptions, content: NDArray[np.bool_
         sums += sums_of(labels, probability, count + 1)
         pixels += np.bincount(labels.ravel(), minlength=count + 1)
     return replace(found, probabilities=sums / np.maximum(pixels, 1))
+
+
+def _within(content: NDArray[np.bool_] | None, bands: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """Yield bands of rows, 0 outside of the content."""
+    row = 0
+    for band in bands:
+        yield band if content is None else np.where(content[row : row + len(band)], band, band.dtype.type(0))
+        row += len(band)
 
 
 def _left_out(sheet: Sheet, wanted: tuple[str, ...] | None) -> list[int]:

@@ -98,7 +98,11 @@ def open_sheet(path: Path, kind: str | None = None, crs: str | None = None) -> S
         raise InputError(f"{path} has the CRS {source.crs} already", "a raster without any", "leave out --crs")
     if kind in ("labels", "edges") and source.bands > 1 and source.palette is None:
         raise InputError(f"{path} has {source.bands} bands", f"one band for {_WHAT[kind]}")
-    return Sheet(source, kind, _classes_of(source, kind), source.crs or crs)
+    if source.transform is not None:
+        a, b, _, d, e, _ = source.transform
+        if not abs(a * e - b * d) > 0:
+            raise InputError(f"{path}: its transform puts all pixels on one line", "one that spreads them over a plane")
+    return Sheet(source, kind, _classes_of(source), source.crs or crs)
 
 
 def _told_kind(source: raster.Source) -> str:
@@ -123,8 +127,8 @@ def _holds_labels(source: raster.Source) -> bool:
     return highest > 1
 
 
-def _classes_of(source: raster.Source, kind: str) -> Labels | None:
-    """Return the classes that a file names, or those of its palette."""
+def _classes_of(source: raster.Source) -> Labels | None:
+    """Return the classes that a file names."""
     if source.labels is not None:
         try:
             return Labels.from_dict(source.labels)
@@ -176,10 +180,10 @@ def _numbers(sheet: Sheet, window: tuple[int, int, int, int]) -> NDArray[Any]:
     values = sheet.source.read_mask(window)
     if values.ndim != 2:
         raise InputError(f"{sheet.path} holds colours", f"one band of numbers for {_WHAT[sheet.kind]}")
-    if values.dtype.kind == "i" and values.min() < 0:
-        raise InputError(f"{sheet.path} holds {values.min()}", "numbers from 0 on")
     if sheet.source.has_invalid:
         values = np.where(sheet.source.read_valid(window), values, values.dtype.type(0))
+    if values.dtype.kind == "i" and values.min() < 0:
+        raise InputError(f"{sheet.path} holds {values.min()}", "numbers from 0 on")
     return values
 
 
@@ -214,12 +218,6 @@ def class_bands(
 
 def _indices(sheet: Sheet, window: tuple[int, int, int, int]) -> NDArray[np.int32]:
     values = sheet.source.read_mask(window)
-    classes, of_palette = sheet.classes, sheet.source.palette is not None
-    if classes is not None and not of_palette and sheet.source.kind is None:
-        try:
-            values = classes.encode(values)
-        except DataError as error:
-            raise error.of(sheet.path) from None
     if values.ndim != 2:
         raise InputError(
             f"{sheet.path} holds colours", "a mask of class indices", "make it one: unet repair, or unet predict"

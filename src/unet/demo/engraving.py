@@ -77,8 +77,18 @@ def _deck(street: Street) -> Floats:
     return np.array([street.start + side, street.end + side, street.end - side, street.start - side])
 
 
-def linework(ids: Ids, classes: NDArray[np.uint8], town: Town, hatching: Hatching, rng: np.random.Generator) -> Ink:
-    """Return the ink (0..1) of everything but lettering, for the ids and the classes on the fine grid."""
+def linework(
+    ids: Ids,
+    classes: NDArray[np.uint8],
+    town: Town,
+    hatching: Hatching,
+    rng: np.random.Generator,
+    outline: NDArray[np.bool_] | None = None,
+) -> Ink:
+    """Return the ink (0..1) of everything but lettering, for the ids and the classes on the fine grid.
+
+    `outline` is what is drawn of the outlines, by default `outlines(ids)`.
+    """
     ink = np.zeros(ids.shape, dtype=np.float32)
 
     fills = np.where(classes == BUILDING, town.fills[ids], 255)
@@ -99,12 +109,7 @@ def linework(ids: Ids, classes: NDArray[np.uint8], town: Town, hatching: Hatchin
     for window in ndimage.find_objects(parks.astype(np.uint8)):
         _plants(ink[window], parks[window], rng)
 
-    outline = np.zeros(ids.shape, dtype=bool)
-    outline[:, :-1] |= ids[:, :-1] != ids[:, 1:]
-    outline[:-1] |= ids[:-1] != ids[1:]
-    outline[1:] |= outline[:-1].copy()
-    outline[:, 1:] |= outline[:, :-1].copy()
-    ink[outline] = 0.95
+    ink[outlines(ids) if outline is None else outline] = 0.95
 
     rails = [[street.start, street.end] for street in town.streets if street.width >= RAILED]
     if rails:
@@ -114,6 +119,16 @@ def linework(ids: Ids, classes: NDArray[np.uint8], town: Town, hatching: Hatchin
         for step in (0, 1):
             ink[np.minimum(rows[drawn] + step, ids.shape[0] - 1), columns[drawn]] = 0.7
     return ink
+
+
+def outlines(ids: Ids) -> NDArray[np.bool_]:
+    """Return the fine pixels, two or three abreast, on which one shape ends and another begins."""
+    outline = np.zeros(ids.shape, dtype=bool)
+    outline[:, :-1] |= ids[:, :-1] != ids[:, 1:]
+    outline[:-1] |= ids[:-1] != ids[1:]
+    outline[1:] |= outline[:-1].copy()
+    outline[:, 1:] |= outline[:, :-1].copy()
+    return outline
 
 
 def _phase(values: NDArray[Any]) -> NDArray[Any]:

@@ -46,12 +46,12 @@ def write(town: Town, size: tuple[int, int], rng: np.random.Generator) -> tuple[
         if street.width < 6 or np.hypot(*direction) < 50 or rng.random() < 0.25:
             continue
         middle = street.start + direction * rng.uniform(0.35, 0.65)
-        black.append(_text(str(rng.choice(STREET_NAMES)), middle, direction, min(8.0, 0.55 * street.width)))
+        black.append(text_strokes(str(rng.choice(STREET_NAMES)), middle, direction, min(8.0, 0.55 * street.width)))
     for _ in range(max(2, round(bounds.prod() / 20000))):
         turn = town.angle + rng.choice([0.0, 0.0, math.pi / 2])
         text = str(rng.choice(PLACE_NAMES)) if rng.random() < 0.6 else str(rng.integers(2, 240))
         place = rng.uniform(0.08, 0.92, 2) * bounds
-        black.append(_text(text, place, np.array([math.sin(turn), math.cos(turn)]), rng.uniform(6, 9)))
+        black.append(text_strokes(text, place, np.array([math.sin(turn), math.cos(turn)]), rng.uniform(6, 9)))
     for _ in range(2):  # lines of the survey grid
         axis = rotation(town.angle * 0.1)[:, int(rng.integers(2))] * bounds.sum()
         start = rng.uniform(0.1, 0.9, 2) * bounds
@@ -59,12 +59,12 @@ def write(town: Town, size: tuple[int, int], rng: np.random.Generator) -> tuple[
     red = []
     if rng.random() < 0.6:
         place = rng.uniform(0.25, 0.75, 2) * bounds
-        red.append(_text(f"{rng.integers(1, 21)} ARR.", place, np.array([0.0, 1.0]), rng.uniform(17, 24)))
+        red.append(text_strokes(f"{rng.integers(1, 21)} ARR.", place, np.array([0.0, 1.0]), rng.uniform(17, 24)))
     shape = (size[0] * FINE, size[1] * FINE)
-    return _strokes(black, shape, FINE - 1) * np.float32(0.9), _strokes(red, shape, 2 * FINE) * np.float32(0.85)
+    return as_ink(black, shape, FINE - 1) * np.float32(0.9), as_ink(red, shape, 2 * FINE) * np.float32(0.85)
 
 
-def _text(text: str, middle: Floats, direction: Floats, height: float) -> Floats:
+def text_strokes(text: str, middle: Floats, direction: Floats, height: float) -> Floats:
     """Return the segments of a text in capitals of that height around a point, read from below or aside."""
     along = direction / np.hypot(*direction)
     along = -along if along[1] < -0.05 else along
@@ -75,7 +75,7 @@ def _text(text: str, middle: Floats, direction: Floats, height: float) -> Floats
     return np.asarray(middle + height * np.concatenate(letters) @ np.array([down, along]))
 
 
-def _strokes(lines: list[Floats], shape: tuple[int, int], thickness: int) -> Ink:
+def as_ink(lines: list[Floats], shape: tuple[int, int], thickness: int) -> Ink:
     """Return 1 along segments (N, 2 ends, 2), `thickness` fine pixels wide, and 0 elsewhere."""
     layer = np.zeros(shape, dtype=np.float32)
     if lines:

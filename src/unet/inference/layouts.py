@@ -47,6 +47,18 @@ def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -
     InputError
         The tiles are too small, or cannot be joined so.
     """
+    check_join(geometry, side, join)
+    return grid(*(spans_of(length, geometry, side, join) for length in (height, width)))
+
+
+def check_join(geometry: Geometry, side: int, join: str) -> None:
+    """Make sure that tiles of a side can be joined so.
+
+    Raises
+    ------
+    InputError
+        The tiles are too small, or cannot be joined so.
+    """
     if side < least_tile_side(geometry):
         raise InputError(f"tiles of {side} px", f"{least_tile_side(geometry)} px at least for this network")
     if join == "exact" and not geometry.valid_margin and geometry.receptive_field_radius is None:
@@ -56,10 +68,10 @@ def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -
         )  # fmt: skip
     if join in ("gaussian", "linear") and geometry.valid_margin:
         raise InputError(f"--join {join} for a network without padding", "exact, at no more cost", "leave out --join")
-    return grid(*(_spans(length, geometry, side, join) for length in (height, width)))
 
 
-def _spans(length: int, geometry: Geometry, side: int, join: str) -> list[Span]:
+def spans_of(length: int, geometry: Geometry, side: int, join: str) -> list[Span]:
+    """Return the tiles along one axis, see `lay_out`."""
     if join == "abut":
         return abutting_spans(length, side, geometry.valid_margin)
     if geometry.valid_margin:

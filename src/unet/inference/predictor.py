@@ -44,7 +44,27 @@ CPU_BATCH_PIXELS = 1 << 15
 pictures of 240 x 180 px as long, and of bigger ones longer, as their features fall out of the caches. In bfloat16
 pictures are computed one by one, as the other order of summation would show in the masks."""
 
+MOST_SIDE = 2048
+"""Tiles of sheets are no longer than this. The halo of a usual network is then a tenth of the work, or less."""
+
+WHOLE_BYTES, MOST_WHOLE_PIXELS = 1 << 30, 1 << 24
+"""A picture is computed as a whole where two maps of the network's width, in bytes, and its pixels are no more."""
+
 DEFAULT_THRESHOLD = 0.5
+
+
+def classes_of(logits: Tensor, threshold: float) -> Tensor:
+    """Return the classes (H, W) of logits (K, H, W), the first of those that are equally likely."""
+    if len(logits) == 1:
+        return logits[0].sigmoid() > threshold
+    if len(logits) == 2:
+        return logits[1] > logits[0]
+    return logits.max(dim=0).indices  # on a CPU `argmax` takes many times as long
+
+
+def probabilities_of(logits: Tensor) -> Tensor:
+    """Return the probabilities (K, H, W) of logits (K, H, W): of class 1 only where K is 1."""
+    return logits.sigmoid() if len(logits) == 1 else logits.softmax(dim=0)
 
 
 @dataclass(frozen=True)
@@ -211,24 +231,59 @@ class Predictor:
         bands = self._bands(small, *picture.shape[:2])
         return np.concatenate([logits.cpu().numpy() for _, logits in bands], axis=1)
 
+    def whole_logits(self, images: NDArray[np.float32]) -> Tensor:
+        """Return the logits (N, K, h, w) of network inputs (N, C, h, w), as `predict` computes them, on the device.
+
+        A big one is computed in bands or in tiles; more than one are not more than `batch_size`.
+        """
+        return self._logits(images)
+
+    def tile_logits(self, images: NDArray[np.float32]) -> Tensor:
+        """Return the logits of tiles (N, C, h, w), which lack the network's margin, in float32, on the device."""
+        return self._logits(images, self._run_once)
+
+    def tile_side(self) -> int:
+        """Return the side of tiles that are computed one at a time, where none was asked for."""
+        if self.tile is not None:
+            return self.tile
+        least = least_tile_side(self.geometry)
+        if isinstance(self.network, UNet) and self.network.local:  # computed in bands, of which the memory is known
+            side = math.isqrt(4 * self._memory() // (4 * self.network.width))
+            most = MOST_SIDE if self.geometry.receptive_field_radius is not None else MOST_SIDE // 2
+            return max(least, min(side, most) // 64 * 64)
+        return max(least, math.isqrt(self._tile_pixels(self.dtype)))
+
+    def tiles_at_once(self, height: int, width: int) -> int:
+        """Return how many tiles of a size are computed together: on a CPU one, which is as fast."""
+        if self.device.type == "cpu":
+            return 1
+        return max(1, min(MOST_TILES, self._tile_pixels(self.dtype) // (height * width)))
+
+    def whole_pixels(self) -> int:
+        """Return how many pixels of a network's input are computed as a whole, where no tiles were asked for."""
+        if self.tile is not None or self.join is not None:
+            return 0
+        return min(MOST_WHOLE_PIXELS, WHOLE_BYTES // (2 * self.bundle.spec.width))
+
     @torch.inference_mode()
-    def _logits(self, images: NDArray[np.float32]) -> Tensor:
+    def _logits(self, images: NDArray[np.float32], run: Callable[[nn.Module, Tensor], Tensor] | None = None) -> Tensor:
         """Return the logits (N, K, h, w) of network inputs (N, C, h, w) in float32, on the device."""
+        run = run or self._run
         x = torch.from_numpy(images).to(self.device, memory_format=self.layout)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 is meant where it is asked for
-            logits = self._run(self.network, x.to(self.dtype)).float()
+            logits = run(self.network, x.to(self.dtype)).float()
             if self.dtype != torch.float32:
                 for number in (~logits.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist():
-                    logits[number] = self._in_float32(x[number : number + 1])[0]
+                    logits[number] = self._in_float32(x[number : number + 1], run)[0]
         return logits
 
-    def _in_float32(self, image: Tensor) -> Tensor:
+    def _in_float32(self, image: Tensor, run: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:
         if self._exact_network is None:
             self._exact_network = self._prepared(self._weights, torch.float32)
             dtype = str(self.dtype).removeprefix("torch.")
             self.notify(f"a picture's logits are not finite in {dtype}: such pictures are computed in float32")
         self.recomputed += 1
-        return self._run(self._exact_network, image)
+        return run(self._exact_network, image)
 
     def _prepared(self, bundle: Bundle, dtype: torch.dtype) -> nn.Module:
         network = fold_norms(bundle.network()).to(self.device, dtype)
@@ -243,16 +298,11 @@ class Predictor:
             rows = slice(top, top + band.shape[1])
             indices[rows] = self._classes(band).to(torch.uint8).cpu().numpy()
             if values is not None:
-                values[:, rows] = (band.sigmoid() if len(band) == 1 else band.softmax(dim=0)).cpu().numpy()
+                values[:, rows] = probabilities_of(band).cpu().numpy()
         return Prediction(indices, values)
 
     def _classes(self, logits: Tensor) -> Tensor:
-        """Return the classes (H, W) of logits (K, H, W), the first of those that are equally likely."""
-        if len(logits) == 1:
-            return logits[0].sigmoid() > self.threshold
-        if len(logits) == 2:
-            return logits[1] > logits[0]
-        return logits.max(dim=0).indices  # on a CPU `argmax` takes many times as long
+        return classes_of(logits, self.threshold)
 
     @torch.inference_mode()
     def _bands(self, logits: Tensor, height: int, width: int) -> Iterator[tuple[int, Tensor]]:
@@ -277,6 +327,16 @@ class Predictor:
             logits = network(image)
             return logits
         return self._tiled(network, image)
+
+    def _run_once(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Return the logits of tiles: a big one is computed in bands, and nothing is cut or filled up."""
+        logits: Tensor
+        if len(images) == 1 and isinstance(network, UNet) and network.local:
+            band = self._memory() // bytes_per_row(network, images.shape[3], images.dtype)
+            if band < images.shape[2]:
+                return logits_in_bands(network, images, max(band, 16))
+        logits = network(images)
+        return logits
 
     def _tiled(self, network: nn.Module, image: Tensor) -> Tensor:
         """Return the logits of an image, tile by tile; one tile where all of it fits."""

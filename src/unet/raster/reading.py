@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ Image.MAX_IMAGE_PIXELS = None
 # What Pillow mutters about bent files names no file; where it matters, an error of ours does. (Filters for a while,
 # by catch_warnings, are not safe in threads.)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 PICTURE_SUFFIXES = ARRAY_SUFFIXES | {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".avif"),

@@ -76,6 +76,8 @@ def resized_window(
         raise RasterError(f"resize filter {resample!r}", ", ".join(FILTERS))
     if shape == size:
         return read(window)
+    if window == (0, 0, *size):
+        return resize(read((0, 0, *shape)), *size, resample)
     if resample == "area" and (size[0] > shape[0] or size[1] > shape[1]):
         resample = "bilinear"
     row, col, height, width = window

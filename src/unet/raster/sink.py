@@ -51,6 +51,8 @@ class Sink:
     dtype : numpy.dtype
     rows_done : int
         Rows that an earlier run has finished, from the top.
+    note : dict
+        What that run has noted of them.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Sink:
         self._profile, self._tags, self._palette, self._overviews = profile, tags, palette, overviews
         self._resumable, self._signature = resumable, signature
         self.part, self._state = part_files(path)
-        self.rows_done = 0
+        self.rows_done, self.note = 0, dict[str, Any]()
         self._file: int | None = None
         self._array: NDArray[Any] | None = None
         if not resumable and int(np.prod(shape)) * dtype.itemsize <= MEMORY_BYTES:
@@ -82,26 +84,45 @@ class Sink:
         try:
             self._open_part(resume)
         except OSError as error:
+            self._let_go()
             raise self._full(error) from error
+        except RasterError:
+            self._let_go()
+            raise
 
     def _open_part(self, resume: bool) -> None:
         header = _header(self._shape, self.dtype)
         self._start = len(header)
         self.part.parent.mkdir(parents=True, exist_ok=True)
         if resume and self.part.exists():
+            self._file = self._locked(os.O_RDWR)
             self.rows_done = self._rows_in_state()
-            self._file = os.open(self.part, os.O_RDWR)
             return
+        self._file = self._locked(os.O_RDWR | os.O_CREAT)
         self._state.unlink(missing_ok=True)
-        self._file = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+        os.ftruncate(self._file, 0)
         os.pwrite(self._file, header, 0)
         os.ftruncate(self._file, self._start + int(np.prod(self._shape)) * self.dtype.itemsize)
 
+    def _locked(self, flags: int) -> int:
+        """Open the part file, which the system unlocks when this process ends, however it ends."""
+        import fcntl
+
+        file = os.open(self.part, flags, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise RasterError(
+                f"{self.path} is being written by another process", remedy="wait for it, or choose another --output"
+            ) from None
+        return file
+
     def _rows_in_state(self) -> int:
         try:
-            held = json.loads(self._state.read_text(encoding="utf-8"))
+            held: dict[str, Any] = json.loads(self._state.read_text(encoding="utf-8"))
             same = held["format"] == _FORMAT and held["signature"] == self._signature
-            rows = int(held["rows"])
+            rows, note = int(held["rows"]), dict(held["note"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0  # killed before its first row was finished
         whole = self._start + int(np.prod(self._shape)) * self.dtype.itemsize
@@ -111,6 +132,7 @@ class Sink:
                 "the same run to resume",
                 "start again with --overwrite instead of --resume",
             )
+        self.note = note
         return rows
 
     def __enter__(self) -> Sink:
@@ -169,8 +191,8 @@ class Sink:
                 _write_all(self._file, line, place)
                 place += self.width * self.dtype.itemsize
 
-    def mark(self, rows: int) -> None:
-        """Record, once the disk has them, that so many rows from the top are finished.
+    def mark(self, rows: int, note: dict[str, Any] | None = None) -> None:
+        """Record, once the disk has them, that so many rows from the top are finished, and a note about them.
 
         Raises
         ------
@@ -181,7 +203,7 @@ class Sink:
             return
         try:
             os.fsync(self._file)
-            text = json.dumps({"format": _FORMAT, "signature": self._signature, "rows": rows})
+            text = json.dumps({"format": _FORMAT, "signature": self._signature, "rows": rows, "note": note or {}})
             with files.replacing(self._state, durable=True) as draft:
                 draft.write_text(text, encoding="utf-8")
         except OSError as error:
@@ -289,10 +311,8 @@ class Sink:
         if self._overviews and factors:
             with rasterio.open(draft, "r+") as dataset:
                 dataset.build_overviews(factors, Resampling[self._overviews])
-        with draft.open("rb") as file:  # GDAL has been seen to close a file on a full disk without a word
-            picture = reading.open_image(file)
-            if picture is not None:
-                check_length(draft, picture.tag_v2)  # type: ignore[attr-defined]
+        with rasterio.open(draft) as dataset:  # GDAL has been seen to close a file on a full disk without a word
+            check_length(draft, dataset)
 
 
 def create(

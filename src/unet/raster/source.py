@@ -78,6 +78,8 @@ class Source:
         The colours of a palette file by index.
     in_memory : bool
         The whole picture was, or is going to be, decoded into memory.
+    in_strips : bool
+        The file holds whole rows, and a window costs as much as all that is beside it.
     has_invalid : bool
         There may be pixels without anything: the file has a nodata value, an alpha band or a mask of its own.
 
@@ -102,6 +104,7 @@ class Source:
         bands: int | None = None,
         dtype: str | None = None,
         in_memory: bool = False,
+        in_strips: bool = False,
         has_invalid: bool = False,
     ) -> None:
         self.path, self._pixels = path, pixels
@@ -110,7 +113,7 @@ class Source:
         self.dtype = dtype or ("uint8" if palette else picture_dtype(pixels.dtype))
         self.crs, self.transform, self.nodata = crs, transform, nodata
         self.tags, self.palette = tags or {}, palette
-        self.in_memory, self.has_invalid = in_memory, has_invalid
+        self.in_memory, self.in_strips, self.has_invalid = in_memory, in_strips, has_invalid
 
     def __enter__(self) -> Source:
         return self
@@ -365,7 +368,6 @@ def _open_tiff(path: Path) -> Source | None:
         picture = reading.open_image(file)
         if picture is not None:
             tags = picture.tag_v2  # type: ignore[attr-defined]
-            check_length(path, tags)
             depths = tags.get(258, (1,))
             bits = picture.mode == "1"
             if (
@@ -381,6 +383,7 @@ def _open_tiff(path: Path) -> Source | None:
         if any(name.startswith("complex") for name in dataset.dtypes):
             raise RasterError(f"{path} holds complex numbers", "real ones")
         pixels = _Tiff(dataset, palette, bits)
+        check_length(path, dataset)
         own = dataset.transform
         flags = {flag.name for each in dataset.mask_flag_enums for flag in each}
         return Source(
@@ -392,6 +395,7 @@ def _open_tiff(path: Path) -> Source | None:
             tags=dataset.tags(),
             palette=palette,
             dtype="uint8" if bits else None,
+            in_strips=dataset.block_shapes[0][1] == dataset.width,
             has_invalid=bool(flags - {"all_valid"}),
         )
     except BaseException:
@@ -424,17 +428,28 @@ def crs_text(crs: Any) -> str:
     return str(crs.to_wkt())
 
 
-def check_length(path: Path, tags: Any) -> None:
-    """Make sure that no strip or tile lies beyond the end of the file, before hours are spent on what is before."""
-    size = path.stat().st_size
-    for offsets, counts in ((273, 279), (324, 325)):
-        starts, lengths = tags.get(offsets, ()), tags.get(counts, ())
-        if len(starts) == len(lengths) and len(starts):
-            end = int((np.array(starts, dtype=np.int64) + np.array(lengths, dtype=np.int64)).max())
-            if end > size:
-                raise RasterError(
-                    f"{path} is cut off ({size:,} of {end:,} bytes at least)",
-                    "a whole file",
-                    "copy or download it again",
-                    kind="truncated",
-                )
+def check_length(path: Path, dataset: Any) -> None:
+    """Make sure that no block lies beyond the end of the file, before hours are spent on what is before.
+
+    Raises
+    ------
+    RasterError
+        One does.
+    """
+    size, end = path.stat().st_size, 0
+    bands = range(1, dataset.count + 1) if dataset.interleaving is None or dataset.interleaving.name == "band" else (1,)
+    height, width = dataset.block_shapes[0]
+    for band in bands:
+        for row in range(-(-dataset.height // height)):
+            for col in range(-(-dataset.width // width)):
+                start = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
+                if start is not None:  # else the block was never written
+                    length = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
+                    end = max(end, int(start) + int(length or 0))
+    if end > size:
+        raise RasterError(
+            f"{path} is cut off ({size:,} of {end:,} bytes at least)",
+            "a whole file",
+            "copy or download it again",
+            kind="truncated",
+        )

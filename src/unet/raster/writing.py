@@ -15,6 +15,9 @@ from PIL.PngImagePlugin import PngInfo
 from unet.errors import RasterError
 from unet.files import replacing
 
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif")
+"""Endings of formats that change the values of pixels."""
+
 
 def write_mask(
     path: str | Path, indices: NDArray[np.uint8], palette: Sequence[int], *, tags: Mapping[str, str] | None = None
@@ -101,10 +104,26 @@ def write_lossless(path: str | Path, picture: NDArray[Any]) -> Path:
     return target
 
 
-def as_jpeg(picture: NDArray[np.uint8]) -> bytes:
+def as_jpeg(picture: NDArray[np.uint8], quality: int = 85) -> bytes:
     """Return a picture for a web page, uint8 (H, W, 3), as the bytes of a JPEG file."""
     file = BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(file, format="JPEG", quality=85)
+    Image.fromarray(np.ascontiguousarray(picture)).save(file, format="JPEG", quality=quality)
+    return file.getvalue()
+
+
+def as_png(indices: NDArray[np.uint8], palette: Sequence[int]) -> bytes:
+    """Return a layer for a web page, uint8 (H, W), as the bytes of a PNG file in which index 0 lets through.
+
+    Parameters
+    ----------
+    indices : uint8 array (H, W)
+    palette : sequence of up to 768 int
+        Red, green, blue of index 0, of index 1, ...
+    """
+    image = Image.fromarray(np.ascontiguousarray(indices))
+    image.putpalette(list(palette))
+    file = BytesIO()
+    image.save(file, format="PNG", transparency=0, optimize=True)
     return file.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG, coloured by the page's style sheet so that they follow light and dark."""
+"""Charts as inline SVG, coloured by the page's style sheet so that they follow light and dark."""
 
 from __future__ import annotations
 
@@ -90,3 +90,39 @@ def short(value: float) -> str:
     if abs(value) >= 10_000:
         return f"{value / 1000:g}k"
     return f"{round(value, 6):g}"
+
+
+def bar_chart(counts: Sequence[int], names: Sequence[str], ends: Sequence[str], what: str) -> Markup:
+    """Return an SVG element of bars that stand side by side; each says its name and its count.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        At least one above 0.
+    names : sequence of str
+        Of the bars.
+    ends : sequence of str
+        What stands under the left end of the first bar, between the bars, and under the right end of the last.
+    what : str
+        Description for people who do not see it.
+    """
+    low, high, ticks = axis_ticks(0, max(counts))
+    across, floor = (WIDTH - LEFT - RIGHT) / len(counts), HEIGHT - BOTTOM
+    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(what)}">']
+    for tick in ticks:
+        y = floor - (tick - low) / (high - low) * (floor - TOP)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="tick" x="{LEFT - 7}" y="{y + 3.5:.1f}" text-anchor="end">{short(tick)}</text>')
+    for number, (count, name) in enumerate(zip(counts, names, strict=True)):
+        tall = count / high * (floor - TOP)
+        parts.append(
+            f'<rect class="bars" x="{LEFT + number * across + 1:.1f}" y="{floor - tall:.1f}" '
+            f'width="{across - 2:.1f}" height="{tall:.1f}"><title>{escape(name)}: {count}</title></rect>'
+        )
+    every = max(1, math.ceil(len(ends) / 7))
+    for number in range(0, len(ends), every):
+        x = LEFT + number * across
+        parts.append(
+            f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="middle">{escape(ends[number])}</text>'
+        )
+    return Markup("".join([*parts, "</svg>"]))

@@ -12,14 +12,22 @@ WIDTH, HEIGHT = 720, 440
 _LEFT, _TOP, _BOTTOM = 64, 44, 52
 _LEGEND = 190  # pixels on the right for names
 _MOST_NAMED = 18
+_LONGEST_NAME = 24  # letters that fit there
 _COLORS = ("#1f6fb4", "#d9541a", "#2a9d4e", "#8a4fbf", "#c28a00", "#c0327a", "#3aa6a6", "#7a5c43")
+_ACCENT = "#d9541a"
 _LOW, _HIGH = (247, 244, 249), (20, 90, 120)
 _CELL_WIDTH, _CELL_HEIGHT = 58, 30
 _FONT = "font-family='Helvetica, Arial, sans-serif'"
 
 
 def line_figure(
-    series: Sequence[Series], title: str, across: str, up: str, *, span: tuple[float, float] | None = None
+    series: Sequence[Series],
+    title: str,
+    across: str,
+    up: str,
+    *,
+    span: tuple[float, float] | None = None,
+    accent: int | None = None,
 ) -> str:
     """Return an SVG document of lines, named at the right; its vertical axis goes from 0 to 1.
 
@@ -30,6 +38,8 @@ def line_figure(
         Of the figure and of its axes.
     span : (float, float), optional
         What the horizontal axis holds; by default what the points do.
+    accent : int, optional
+        The number of a line that is to stand out of many.
     """
     xs = [x for line in series for x, _ in line.points] or [0.0, 1.0]
     low, high, ticks = axis_ticks(*(span or (min(xs), max(xs))))
@@ -52,21 +62,27 @@ def line_figure(
     turned = f"transform='rotate(-90 18 {middle:.1f})'"
     parts.append(_text(18, middle, up, 13, "middle", more=turned))
     many = len(series) > _MOST_NAMED
-    for number, line in enumerate(series):
-        color = _shade(0.25 + 0.75 * number / (len(series) - 1)) if many else _COLORS[number % len(_COLORS)]
-        dashes = "" if many or number < len(_COLORS) else " stroke-dasharray='5 3'"
+    named = (
+        range(len(series)) if not many else dict.fromkeys([0, len(series) - 1, *([] if accent is None else [accent])])
+    )
+    rank = {number: place for place, number in enumerate(named)}
+    order = sorted(range(len(series)), key=lambda number: number == accent)  # what stands out is drawn last
+    for number in order:
+        line = series[number]
+        style = f"stroke='{_COLORS[number % len(_COLORS)]}' stroke-width='1.8'"
+        if many:
+            style = f"stroke='{_shade(0.25 + 0.75 * number / (len(series) - 1))}' stroke-width='1'"
+        elif number >= len(_COLORS):
+            style += " stroke-dasharray='5 3'"
+        if number == accent:
+            style = f"stroke='{_ACCENT}' stroke-width='2.6'"
         points = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in _thinned(line.points))
-        parts.append(
-            f"<polyline points='{points}' fill='none' stroke='{color}' stroke-width='1.8'{dashes}>"
-            f"<title>{escape(line.name)}</title></polyline>"
-        )
-        if not many or number in (0, len(series) - 1):
-            y = _TOP + 10 + 18 * (number if not many else 0 if number == 0 else 1)
-            parts.append(
-                f"<line x1='{right + 12}' x2='{right + 32}' y1='{y}' y2='{y}' stroke='{color}' "
-                f"stroke-width='3'{dashes}/>"
-            )
-            parts.append(_text(right + 38, y + 4, line.name, 12, "start"))
+        parts.append(f"<polyline points='{points}' fill='none' {style}><title>{escape(line.name)}</title></polyline>")
+        if number in rank:
+            y = _TOP + 10 + 18 * rank[number]
+            parts.append(f"<line x1='{right + 12}' x2='{right + 32}' y1='{y}' y2='{y}' {style}/>")
+            name = line.name if len(line.name) <= _LONGEST_NAME else f"{line.name[: _LONGEST_NAME - 1]}…"
+            parts.append(_text(right + 38, y + 4, name, 12, "start"))
     return _document(WIDTH, HEIGHT, parts)
 
 
@@ -113,7 +129,7 @@ def heat_map(
             where = left + _CELL_WIDTH * (x + 0.5), top + _CELL_HEIGHT * (y + 0.5) + 4
             parts.append(_text(*where, f"{value:.3f}", 12, "middle", color=ink))
             if value == high and not best:
-                best = f"<rect {corner} {size} fill='none' stroke='#d9541a' stroke-width='3'/>"
+                best = f"<rect {corner} {size} fill='none' stroke='{_ACCENT}' stroke-width='3'/>"
     return _document(max(width, 420), height, [*parts, best])
 
 

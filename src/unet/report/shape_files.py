@@ -19,7 +19,7 @@ from unet.shapes.attributes import areas_and_lengths, neighbours_of
 from unet.shapes.colors import label_colors, painted
 from unet.shapes.polygons import LabelPolygons, label_polygons, placed, polygon_batches, simplified
 from unet.shapes.svg import write_svg
-from unet.shapes.vector_files import DRIVERS, Write, writing_polygons
+from unet.shapes.vector_files import DRIVERS, Write, require_libraries, writing_polygons
 
 DRAWING_PIXELS = 1 << 26
 """Pictures of more pixels than this are made of every second, third, ... row and column."""
@@ -84,12 +84,16 @@ class Targets:
         ------
         InputError
             Nothing to write, an unknown ending, a file that is named twice, is read, or exists already.
+        MissingExtraError
+            What writes polygons is not installed.
         """
         if not self.all:
             raise InputError("nothing to write", "-o, --labels or --preview")
         for path in self.outputs:
             if path.suffix.lower() not in (*DRIVERS, ".svg", ".png"):
                 raise InputError(f"{path} has no ending of a known format", f"{', '.join(DRIVERS)}, .svg or .png")
+        if self.vectors or self.svgs:
+            require_libraries()
         if self.labels is not None and self.labels.suffix.lower() not in (".tif", ".tiff"):
             raise InputError(f"--labels {self.labels}", "a name that ends in .tif")
         if self.preview is not None and self.preview.suffix.lower() not in raster.PICTURE_SUFFIXES:
@@ -100,7 +104,9 @@ class Targets:
                 raise InputError(f"{path} is named twice", "different files")
             if place in {given.resolve() for given in inputs}:
                 raise InputError(f"{path} is one of the files that are read", remedy="choose another name")
-            if path.exists() and (not overwrite or path.is_dir()):
+            if path.is_dir():
+                raise InputError(f"{path} is a folder", "a file", "choose another name")
+            if path.exists() and not overwrite:
                 raise InputError(f"{path} exists already", remedy="choose another name, or allow --overwrite")
 
 
@@ -180,7 +186,7 @@ def _write_labels(path: Path, found: SheetShapes, place: Place) -> None:
     ) as sink:  # fmt: skip
         row = 0
         for band in found.bands():
-            sink.write((row, 0, *band.shape), band)
+            sink.write((row, 0, *band.shape), _ids(found, band))
             row += band.shape[0]
 
 
@@ -197,7 +203,7 @@ def _attributes(
     found: SheetShapes, labels: NDArray[Any], geometries: NDArray[Any], place: Place
 ) -> dict[str, NDArray[Any]]:
     """Return the columns of a file; no name is longer than the 10 characters of a Shapefile."""
-    columns: dict[str, NDArray[Any]] = {"id": labels.astype(np.int32)}
+    columns: dict[str, NDArray[Any]] = {"id": _ids(found, labels)}
     if found.classes is not None:
         classes = found.classes[labels]
         names = np.empty(labels.size, object)
@@ -207,8 +213,12 @@ def _attributes(
     columns |= {"pixels": found.pixels[labels], "area": areas, "perimeter": lengths}
     if found.probabilities is not None:
         columns["mean_prob"] = found.probabilities[labels]
-    counts, texts = neighbours_of(labels, found.pairs)
+    counts, texts = neighbours_of(labels, found.sides)
     return columns | {"neighbours": counts, "touches": texts}
+
+
+def _ids(found: SheetShapes, labels: NDArray[Any]) -> NDArray[np.int32]:
+    return labels.astype(np.int32, copy=False) if found.ids is None else found.ids[labels]
 
 
 def _class_name(found: SheetShapes, index: int) -> str:
@@ -218,7 +228,7 @@ def _class_name(found: SheetShapes, index: int) -> str:
 
 def _titles(found: SheetShapes, labels: NDArray[Any]) -> list[str]:
     if found.classes is None:
-        return [str(label) for label in labels.tolist()]
+        return [str(label) for label in _ids(found, labels).tolist()]
     classes = found.classes[labels].tolist()
     return [f"{label} {_class_name(found, index)}" for label, index in zip(labels.tolist(), classes, strict=True)]
 

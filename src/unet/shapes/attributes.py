@@ -57,15 +57,27 @@ def _pairs(keys: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1)
 
 
-def neighbours_of(labels: NDArray[Any], pairs: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[Any]]:
+def both_ways(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return pairs and the same turned round, int64 (2 P, 2), sorted by the first.
+
+    Examples
+    --------
+    >>> both_ways(np.array([[1, 2], [1, 3]])).tolist()
+    [[1, 2], [1, 3], [2, 1], [3, 1]]
+    """
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    return _pairs(np.sort(both[:, 0] << 32 | both[:, 1]))
+
+
+def neighbours_of(labels: NDArray[Any], both: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[Any]]:
     """Return how many neighbours each shape has, and which, as text.
 
     Parameters
     ----------
     labels : integer array (N,)
         The shapes that are asked for.
-    pairs : int64 array (P, 2)
-        From `neighbour_pairs`.
+    both : int64 array (2 P, 2)
+        From `both_ways`.
 
     Returns
     -------
@@ -73,17 +85,16 @@ def neighbours_of(labels: NDArray[Any], pairs: NDArray[np.int64]) -> tuple[NDArr
 
     Examples
     --------
-    >>> counts, texts = neighbours_of(np.array([1, 4]), np.array([[1, 2], [1, 3], [2, 4]]))
+    >>> counts, texts = neighbours_of(np.array([1, 4]), both_ways(np.array([[1, 2], [1, 3], [2, 4]])))
     >>> counts.tolist(), texts.tolist()
     ([2, 1], ['2 3', '2'])
     """
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    both = both[np.lexsort((both[:, 1], both[:, 0]))]
     first = np.searchsorted(both[:, 0], labels, side="left")
     last = np.searchsorted(both[:, 0], labels, side="right")
-    words = both[:, 1].astype(str).tolist()
     texts = np.empty(len(labels), object)
-    texts[:] = [" ".join(words[one:end]) for one, end in zip(first.tolist(), last.tolist(), strict=True)]
+    texts[:] = [
+        " ".join(map(str, both[one:end, 1].tolist())) for one, end in zip(first.tolist(), last.tolist(), strict=True)
+    ]
     return (last - first).astype(np.int32), texts
 
 

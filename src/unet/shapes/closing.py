@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from unet.errors import InputError
 
-_NONE = -1  # in a map of nodes: no node yet, or outside of the picture
-
 
 @dataclass(frozen=True, eq=False)
 class MinTree:
@@ -187,71 +185,100 @@ def min_tree(epm: NDArray[Any]) -> MinTree:
         raise InputError(
             f"an edge map of {epm.dtype} and shape {epm.shape}", "unsigned integers (H, W)", "choose one band of it"
         )
+    width = epm.shape[1] + 2
+    if (epm.shape[0] + 2) * width > np.iinfo(np.int32).max:
+        raise InputError(f"an edge map of {epm.size:.2g} px", "less than 2^31", "cut it into parts")
     from scipy.ndimage import label
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    height, width = epm.shape[0], epm.shape[1] + 2  # with a frame, which is in no basin
-    framed = np.full((height + 2, width), _NONE, dtype=np.int32)
+    framed = np.zeros((epm.shape[0] + 2, width), dtype=np.int32)  # the frame is in no basin
     nodes = framed.ravel()
-    inside = framed[1:-1, 1:-1]
     lowest = epm.min()
     # Basins of the lowest level fill most of an edge map: they are found in the raster, others from lists of pixels.
     bottom = epm == lowest
-    count = label(bottom, np.ones((3, 3)), output=inside)
-    higher = np.flatnonzero(~bottom)
+    count = label(bottom, np.ones((3, 3)), output=framed[1:-1, 1:-1])
+    pixels = np.flatnonzero(~bottom)
     values = epm[~bottom]
     del bottom
     order = np.argsort(values, kind="stable")
-    values, higher = values[order], higher[order]
-    framed_index = higher + 2 * (higher // epm.shape[1]) + width + 1
+    pixels, values = pixels[order], values[order]
+    del order
+    pixels += 2 * (pixels // epm.shape[1]) + width + 1  # places in the framed map, from here on
     levels, starts = np.unique(values, return_index=True)
 
-    capacity = count + higher.size  # nodes at most; pages that are never written cost no memory
-    root, parent = (
-        np.empty(capacity, dtype=np.int32) for _ in range(2)
-    )  # root: the largest basin yet, or nearer to it
+    capacity = count + pixels.size  # nodes at most; pages that are never written cost no memory
+    parent, root = (np.empty(capacity, dtype=np.int32) for _ in range(2))  # root: the largest basin yet, or nearer it
     level, minimum = (np.empty(capacity, dtype=epm.dtype) for _ in range(2))
     area, first = (np.empty(capacity, dtype=np.int64) for _ in range(2))
-    root[:count] = parent[:count] = np.arange(count)
+    parent[:count] = root[:count] = np.arange(count)
     level[:count] = minimum[:count] = lowest
-    area[:count] = np.bincount(inside.ravel(), minlength=count + 1)[1:]
-    row_starts = np.flatnonzero((inside > 0) & (framed[1:-1, :-2] <= 0))[::-1]
-    first[inside.ravel()[row_starts] - 1] = row_starts  # the last to be written is the first in raster order
-    inside -= 1  # and what is in no basin is _NONE again
-
-    offsets = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
+    run_starts, run_stops = _runs_of_true(nodes > 0)
+    area[:count] = 0
+    np.add.at(area, nodes[run_starts] - 1, run_stops - run_starts)
+    first[nodes[run_starts[::-1]] - 1] = run_starts[::-1]  # what is written last is first in raster order
+    nodes -= 1
     for value, start, stop in zip(levels, starts, np.append(starts, values.size)[1:], strict=True):
-        pixels, size = framed_index[start:stop], stop - start
-        nodes[pixels] = np.arange(count, count + size)  # for the time being
-        around = nodes[pixels + offsets[:, None]]
-        at_level = around >= count
-        at_level[:4] = False  # each pair once
-        below = (around >= 0) & (around < count)
-        inner = _find(root, around[below])
-        children, child_of = np.unique(inner, return_inverse=True)
-        pairs = (
-            np.concatenate([np.nonzero(at_level)[1], np.nonzero(below)[1]]),
-            np.concatenate([around[at_level] - count, size + child_of]),
-        )
-        total = size + children.size
-        graph = coo_array((np.ones(pairs[0].size, dtype=np.int8), pairs), shape=(total, total))
+        # A graph of the level's rows of pixels, and of the basins below that touch them: its components are basins.
+        here = pixels[start:stop]
+        run_of, touching = _runs(here, width)
+        inner_run, inner = _basins_beside(nodes, here, run_of, width)
+        children, child_of = np.unique(_find(root, inner), return_inverse=True)
+        runs = int(run_of[-1]) + 1
+        pairs = np.concatenate([touching, np.stack([inner_run, runs + child_of])], axis=1)
+        graph = coo_array((np.ones(pairs.shape[1], dtype=np.int8), (pairs[0], pairs[1])), (runs + children.size,) * 2)
         found, component = connected_components(graph, directed=False)
-        of_pixels, of_children = component[:size] + count, component[size:] + count
-        nodes[pixels] = of_pixels
-        root[children] = parent[children] = of_children
+        of_pixels, of_children = component[:runs][run_of] + count, component[runs:] + count
         new = slice(count, count + found)
-        root[new] = parent[new] = np.arange(count, count + found)
+        nodes[here] = of_pixels
+        parent[children] = root[children] = of_children
+        parent[new] = root[new] = np.arange(count, count + found)
         level[new] = minimum[new] = value
+        area[new] = np.bincount(of_pixels - count, minlength=found)
+        first[new] = nodes.size
+        first[of_pixels[::-1]] = here[::-1]
         np.minimum.at(minimum, of_children, minimum[children])
-        area[new] = np.bincount(component[:size], minlength=found)
         np.add.at(area, of_children, area[children])
-        first[new] = epm.size
-        np.minimum.at(first, of_pixels, higher[start:stop])
         np.minimum.at(first, of_children, first[children])
         count += found
+    first = first[:count] - width - 1
+    first -= 2 * (first // width)  # without the frame again
     kept = slice(count)
-    return MinTree(inside, *(array[kept].copy() for array in (parent, level, minimum, area, first)))
+    return MinTree(
+        framed[1:-1, 1:-1], parent[kept].copy(), level[kept].copy(), minimum[kept].copy(), area[kept].copy(), first
+    )
+
+
+def _runs_of_true(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where runs of True start, and where they have stopped; the first and the last of all are False."""
+    return np.flatnonzero(mask[1:] & ~mask[:-1]) + 1, np.flatnonzero(mask[:-1] & ~mask[1:]) + 1
+
+
+def _runs(pixels: NDArray[np.intp], width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return for each pixel the number of its run, neighbours in a row, and (2, N) the pairs of runs that touch."""
+    new = np.diff(pixels, prepend=-1) != 1
+    begin = np.flatnonzero(new)
+    starts, lasts = pixels[begin], pixels[np.append(begin[1:], pixels.size) - 1]
+    leftmost = np.searchsorted(lasts, starts - width - 1)  # of the runs above that touch
+    beyond = np.searchsorted(starts, lasts - width + 1, side="right")
+    counts = beyond - leftmost
+    above = np.arange(counts.sum()) + np.repeat(leftmost - (np.cumsum(counts) - counts), counts)
+    return np.cumsum(new) - 1, np.stack([np.repeat(np.arange(begin.size), counts), above])
+
+
+def _basins_beside(
+    nodes: NDArray[np.int32], pixels: NDArray[np.intp], run_of: NDArray[np.intp], width: int
+) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """Return the runs that have a node beside them, and that node; most repetitions are left out."""
+    found = []
+    for offset in (-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1):
+        beside = nodes[pixels + offset]
+        there = np.flatnonzero(beside >= 0)
+        run, node = run_of[there], beside[there]
+        fresh = np.ones(there.size, dtype=bool)
+        fresh[1:] = (np.diff(run) != 0) | (np.diff(node) != 0)
+        found.append((run[fresh], node[fresh]))
+    return np.concatenate([run for run, _ in found]), np.concatenate([node for _, node in found])
 
 
 def _find(root: NDArray[np.int32], nodes: NDArray[np.int32]) -> NDArray[np.int32]:

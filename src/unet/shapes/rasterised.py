@@ -19,15 +19,18 @@ PIXELS_UP: Transform = (1, 0, 0, 0, -1, 0)
 """x = column, y = -row: how GIS programs show a picture that has no place."""
 
 
-def polygon_labels(geometries: NDArray[Any], shape: tuple[int, int], transform: Transform) -> NDArray[np.int32]:
+def polygon_labels(
+    geometries: NDArray[Any], shape: tuple[int, int], transform: Transform | None = None
+) -> NDArray[np.int32]:
     """Return the label map of polygons: each pixel has the number of the last polygon that its centre lies in.
 
     Parameters
     ----------
     geometries : object array (N,) of shapely polygons and multi-polygons
+        In map coordinates; without a transform in pixels, see `pixel_transform`.
     shape : (int, int)
         Height and width.
-    transform : tuple of 6 float
+    transform : tuple of 6 float, optional
         Of the raster, see `Transform`.
 
     Returns
@@ -43,7 +46,7 @@ def polygon_labels(geometries: NDArray[Any], shape: tuple[int, int], transform: 
     Examples
     --------
     >>> import shapely
-    >>> polygon_labels(np.array([shapely.box(0, 0, 2, 1), shapely.box(2, 0, 3, 2)]), (2, 3), PIXELS_DOWN)
+    >>> polygon_labels(np.array([shapely.box(0, 0, 2, 1), shapely.box(2, 0, 3, 2)]), (2, 3))
     array([[1, 1, 2],
            [0, 0, 2]], dtype=int32)
     """
@@ -53,7 +56,7 @@ def polygon_labels(geometries: NDArray[Any], shape: tuple[int, int], transform: 
     label_map: NDArray[np.int32] = rasterize(
         zip(geometries, range(1, len(geometries) + 1), strict=True),
         out_shape=shape,
-        transform=Affine(*transform),
+        transform=Affine(*(pixel_transform(geometries) if transform is None else transform)),
         dtype="int32",
     )
     if not label_map.any():
@@ -88,5 +91,5 @@ def bounds_text(geometries: NDArray[Any]) -> str:
     """
     import shapely
 
-    left, low, right, high = shapely.total_bounds(geometries)
+    left, low, right, high = shapely.total_bounds(geometries).tolist()
     return f"they lie in x {left:g} to {right:g}, y {low:g} to {high:g}"

@@ -9,6 +9,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from unet.errors import InputError
+
 
 class StoredRows:
     """An integer array (H, W) in a file, of which slices of rows and single rows can be read.
@@ -22,6 +24,11 @@ class StoredRows:
     width : int
     bands : iterable of integer array (h, W)
         The rows, from top to bottom.
+
+    Raises
+    ------
+    InputError
+        There is no room.
 
     Examples
     --------
@@ -38,7 +45,12 @@ class StoredRows:
         with path.open("wb") as file:
             for band in bands:
                 self.dtype = band.dtype
-                np.ascontiguousarray(band).tofile(file)
+                try:
+                    np.ascontiguousarray(band).tofile(file)
+                except OSError as error:
+                    raise InputError(
+                        f"{path.parent}: {error}", f"room for {width * band.itemsize:,} bytes a row"
+                    ) from error
                 height += band.shape[0]
         self.shape = (height, width)
 

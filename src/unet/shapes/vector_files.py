@@ -322,6 +322,21 @@ def _short_texts(values: NDArray[Any]) -> NDArray[Any]:
     return short
 
 
+def require_libraries() -> None:
+    """Make sure that polygons can be written, before hours are spent on what is to be written.
+
+    Raises
+    ------
+    MissingExtraError
+        shapely or pyogrio is not installed.
+
+    Examples
+    --------
+    >>> require_libraries()
+    """
+    _libraries()
+
+
 def _libraries() -> tuple[Any, Any]:
     try:
         import pyogrio

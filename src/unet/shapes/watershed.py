@@ -45,8 +45,9 @@ def filtered_watershed(epm: NDArray[Any] | MinTree, dynamic: int, area: int) -> 
     >>> filtered_watershed(epm, dynamic=0, area=2)  # the basin of one pixel is filled, and flooded from the right
     array([[1, 1, 1, 0, 2, 2, 2, 2]], dtype=int32)
     """
-    tree = epm if isinstance(epm, MinTree) else min_tree(epm)
-    return flood(*tree.closing_and_minima(dynamic, area))
+    if isinstance(epm, MinTree):
+        return flood(*epm.closing_and_minima(dynamic, area))
+    return flood(*min_tree(epm).closing_and_minima(dynamic, area))  # without the tree in memory meanwhile
 
 
 def watershed_lines(filtered: NDArray[Any]) -> NDArray[np.int32]:
@@ -104,10 +105,17 @@ def flood(filtered: NDArray[Any], minima: NDArray[np.int32]) -> NDArray[np.int32
     ----------
     .. [1] Meyer: "Un algorithme optimal pour la ligne de partage des eaux", RFIA 1991; Beucher and Meyer: "The
        Morphological Approach to Segmentation: The Watershed Transformation", 1993.
+
+    Examples
+    --------
+    >>> flood(np.array([[1, 3, 5, 2]], dtype=np.uint8), np.array([[7, 0, 0, 4]], dtype=np.int32))
+    array([[7, 7, 0, 4]], dtype=int32)
     """
     width = filtered.shape[1] + 2
     framed = np.full((filtered.shape[0] + 2, width), _LINE, dtype=np.int32)
-    framed[1:-1, 1:-1] = np.where(minima > 0, minima, _DRY)
+    inside = framed[1:-1, 1:-1]
+    inside[...] = minima
+    np.copyto(inside, _DRY, where=minima <= 0)
     labels, heights = framed.ravel(), np.pad(filtered, 1).ravel()
     offsets = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
 
@@ -119,13 +127,12 @@ def flood(filtered: NDArray[Any], minima: NDArray[np.int32]) -> NDArray[np.int32
         at = np.maximum(heights[pixels], present)
         order = np.argsort(at, kind="stable")
         pixels, at = pixels[order], at[order]
-        borders = np.flatnonzero(np.diff(at)) + 1
-        for group in np.split(pixels, borders):
-            level = max(int(heights[group[0]]), present)
+        starts = [0, *(np.flatnonzero(np.diff(at)) + 1)]
+        for level, start, stop in zip(at[starts].tolist(), starts, [*starts[1:], at.size], strict=True):
             if level not in waiting:
                 waiting[level] = []
                 heapq.heappush(levels, level)
-            waiting[level].append(group)
+            waiting[level].append(pixels[start:stop])
 
     dry = np.flatnonzero(labels == _DRY)
     shore = np.zeros(dry.size, dtype=bool)
@@ -153,7 +160,7 @@ def flood(filtered: NDArray[Any], minima: NDArray[np.int32]) -> NDArray[np.int32
         if reached.size:
             places, first = np.unique(reached, return_index=True)
             let_queue(places[np.argsort(first)], level)
-    return np.maximum(framed[1:-1, 1:-1], _LINE)
+    return np.maximum(inside, _LINE)
 
 
 def _one_label(around: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:

@@ -50,6 +50,43 @@ def print_shape_scores(scores: Mapping[str, Mapping[str, Any]], title: str) -> N
     console.print(table)
 
 
+def print_shape_grid(
+    values: Mapping[tuple[int, int], float | None],
+    best: tuple[int, int],
+    baseline: Mapping[int, float | None],
+    what: str,
+) -> None:
+    """Print the scores of a grid to standard output, the best one in bold.
+
+    Parameters
+    ----------
+    values : mapping of (dynamic, area) to float or None
+    best : (int, int)
+        The dynamic and the area that were chosen.
+    baseline : mapping of int to float or None
+        The scores of components by their threshold.
+    what : str
+        What is scored.
+    """
+    table = Table(title=f"{what} by dynamic (down) and area (across)", title_justify="left")
+    table.add_column("", justify="right")
+    areas = list(dict.fromkeys(area for _, area in values))
+    for area in areas:
+        table.add_column(str(area), justify="right")
+    for dynamic in dict.fromkeys(dynamic for dynamic, _ in values):
+        row = [
+            Text(number(values[dynamic, area]) + ("*" if (dynamic, area) == best else " "),
+                 style="bold" if (dynamic, area) == best else "")
+            for area in areas
+        ]  # fmt: skip
+        table.add_row(str(dynamic), *row)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    if baseline:
+        cells = ", ".join(f"{threshold}: {number(value)}" for threshold, value in baseline.items())
+        console.print(f"components alone, by threshold: {cells}")
+
+
 def number(value: float | None) -> str:
     """Return a score in three digits, or a dash."""
     return "-" if value is None else f"{value:.3f}"

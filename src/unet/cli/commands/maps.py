@@ -1,4 +1,4 @@
-"""Commands on map sheets: vectorize."""
+"""Commands on map sheets: map, vectorize."""
 
 from __future__ import annotations
 
@@ -7,9 +7,68 @@ from pathlib import Path
 from typing import Any
 
 from unet.cli import values
-from unet.cli.commands.arguments import Added, given_in, new_command
+from unet.cli.commands.arguments import Added, add_device, given_in, new_command
 
 KINDS = ("epm", "mask", "probability", "labels", "edges")
+
+
+def add_map(commands: Any) -> Added:
+    """Add `unet map`."""
+    parser = new_command(
+        commands,
+        "map",
+        "predict a sheet and turn it into polygons for a GIS, in one go",
+        "A model of edges gives an edge map, which is filtered and flooded as the model file\n"
+        "says (unet tune-shapes); any other model gives a class mask, whose regions become\n"
+        "shapes. NAME_map.html shows them on the sheet; edge map or mask, and label map, stay\n"
+        "beside the output, so that --resume makes other shapes at once.",
+        "  unet map sheet.tif --model model.safetensors -o blocks.gpkg\n"
+        "  unet map sheet.tif -m model.safetensors --roi content.png --calibrate edge -o blocks.geojson\n"
+        "  unet map sheet.tif -m model.safetensors --dynamic 10 --area 200 -o blocks.gpkg --resume",
+    )
+    parser.add_argument("sheet", type=Path, metavar="SHEET", help="a picture of any size; a GeoTIFF keeps its place")
+    parser.add_argument("--model", "-m", type=Path, required=True, metavar="MODEL", help="a model.safetensors")
+    parser.add_argument(
+        "--roi", type=Path, metavar="FILE", help="what counts: a picture, 0 outside, or polygons in any CRS"
+    )
+    predicting = parser.add_argument_group("predicting")
+    predicting.add_argument(
+        "--tta", choices=("flips", "d4"), help="average 4 mirrored, or 8 mirrored and turned, views"
+    )
+    add_device(predicting)
+    edges = parser.add_argument_group("shapes of an edge map (default: what the model file says)")
+    edges.add_argument("--dynamic", type=int, metavar="D", help="a basin stands if it is so deep (0..255) ... (7)")
+    edges.add_argument("--area", type=int, metavar="A", help="... and so large, in pixels (400)")
+    edges.add_argument(
+        "--calibrate", choices=("zero", "edge"), help="no edge outside of --roi, or a sure edge on its border"
+    )
+    shapes = parser.add_argument_group("shapes")
+    shapes.add_argument("--min-area", type=values.natural, default=0, metavar="PX", help="smaller ones are left out")
+    _add_simplify(shapes)
+    results = parser.add_argument_group("the results")
+    results.add_argument(
+        "--output", "-o", dest="outputs", action="append", required=True, type=Path, metavar="FILE",
+        help=".gpkg, .geojson (WGS 84), .shp, .fgb, .svg or .png; may be repeated",
+    )  # fmt: skip
+    results.add_argument("--labels", type=Path, metavar="FILE", help="the label map (default: NAME_labels.tif)")
+    results.add_argument("--overwrite", action="store_true", help="replace files that are already there")
+    results.add_argument(
+        "--resume", action="store_true", help="go on from the edge map or mask of an earlier call, and replace the rest"
+    )
+
+    def run(args: argparse.Namespace) -> object:
+        from unet.commands.map_ import map_sheet
+
+        return map_sheet(**given_in(args))
+
+    return parser, run
+
+
+def _add_simplify(group: Any) -> None:
+    group.add_argument(
+        "--simplify", type=float, default=0.0, metavar="TOL", help="drop corners of triangles up to TOL x TOL in area"
+    )
+    group.add_argument("--units", choices=("pixels", "map"), default="pixels", help="of TOL (default: pixels)")
 
 
 def add_vectorize(commands: Any) -> Added:
@@ -60,10 +119,7 @@ def add_vectorize(commands: Any) -> Added:
         choices=("fill", "gap"),
         help="pixels between shapes: to the nearest one, or free (default: fill for edge maps, else gap)",
     )
-    shapes.add_argument(
-        "--simplify", type=float, default=0.0, metavar="TOL", help="drop corners of triangles up to TOL x TOL in area"
-    )
-    shapes.add_argument("--units", choices=("pixels", "map"), default="pixels", help="of TOL (default: pixels)")
+    _add_simplify(shapes)
     results = parser.add_argument_group("the results")
     results.add_argument(
         "--output",

@@ -8,6 +8,7 @@ from typing import Any
 
 from unet.cli import values
 from unet.cli.commands.arguments import Added, add_data, add_device, add_polygons, given_in, new_command, require_data
+from unet.errors import InputError
 
 MODEL_HELP = "a model.safetensors, or a .pth of the Carvana U-Net"
 
@@ -34,6 +35,9 @@ def add_evaluate(commands: Any) -> Added:
         "--split",
         choices=("all", "train", "val", "test"),
         help="which part, where DATA has parts (default: all), or of the run's own data (default: val)",
+    )
+    parser.add_argument(
+        "--roi", type=Path, metavar="PATH", help="what counts: masks, 0 outside, or polygons in a GeoJSON file"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is already there")
@@ -67,14 +71,22 @@ def add_predict(commands: Any) -> Added:
     parser = new_command(
         commands,
         "predict",
-        "write masks for pictures",
+        "write masks for pictures and for sheets of any size",
         "Masks are written at the pictures' own size, in colours that can be seen. The\n"
-        "model file knows its classes, its scale and everything else.",
+        "model file knows its classes, its scale and everything else. A sheet that is\n"
+        "larger than the memory is read, predicted and written tile by tile; a GeoTIFF\n"
+        "keeps its place on the map.",
         "  unet predict -m runs/cars/model.safetensors -i car.jpg\n"
         "  unet predict -m model.safetensors -i photos -o masks --overlay\n"
-        "  unet predict -m model.safetensors -i 'photos/*.jpg' --probabilities",
+        "  unet predict -m model.safetensors -i 'photos/*.jpg' --probabilities\n"
+        "  unet predict -m model.safetensors -i sheet.tif -o blocks.tif --roi town.geojson\n"
+        "  unet predict -m model.safetensors -i sheet.tif -o blocks.tif --resume\n"
+        "  unet predict -m a.safetensors -m b.safetensors -i sheet.tif -o out.tif --tta flips",
     )
-    parser.add_argument("--model", "-m", type=Path, required=True, metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument(
+        "--model", "-m", type=Path, required=True, action="append", metavar="MODEL",
+        help=f"{MODEL_HELP}; of several the probabilities are averaged",
+    )  # fmt: skip
     parser.add_argument(
         "--input",
         "-i",
@@ -90,17 +102,45 @@ def add_predict(commands: Any) -> Added:
         dest="outputs",
         nargs="+",
         metavar="OUT",
-        help="a folder, or a file for each picture (default: NAME_OUT.png)",
+        help="a folder, or a file for each picture: .tif for sheets (default: NAME_OUT.png)",
+    )
+    parser.add_argument(
+        "--roi",
+        type=Path,
+        metavar="FILE",
+        help="a mask or GeoJSON polygons: outside nothing is predicted, masks are 255",
     )
     what = parser.add_argument_group("what is written")
     what.add_argument("--overlay", action="store_true", help="also the picture with the mask over it")
-    what.add_argument("--probabilities", action="store_true", help="also each class's probability, as .npy")
+    what.add_argument(
+        "--probabilities", nargs="?", const=True, default=False, choices=("npy", "uint8", "float16", "float32"),
+        help="also each class's probability, as .npy, or as a .tif of such numbers",
+    )  # fmt: skip
+    what.add_argument(
+        "--epm", nargs="?", const=8, type=int, choices=(8, 16), metavar="BITS",
+        help="also the probability of the edge (or the foreground) as a grey picture of 8 or 16 bits",
+    )  # fmt: skip
+    what.add_argument(
+        "--class",
+        dest="class_name",
+        metavar="NAME",
+        help="the class that --probabilities and --epm are of",
+    )
     what.add_argument("--raw-values", action="store_true", help="write the values of the training masks")
     what.add_argument("--no-save", "-n", dest="save", action="store_false", help="write nothing")
     what.add_argument(
         "--viz", "-v", action="store_true", help="show each picture and its mask in a window (matplotlib)"
     )
     what.add_argument("--overwrite", action="store_true", help="replace files that are already there")
+    what.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave out what is done, and go on where an earlier run was stopped",
+    )
+    what.add_argument(
+        "--shard", type=values.shard, metavar="I/N",
+        help="only every N-th picture, from the I-th on, as torchrun does by itself; what is done is left out",
+    )  # fmt: skip
     how = parser.add_argument_group("how it is computed")
     how.add_argument(
         "--scale", "-s", type=values.scale, metavar="S", help="factor on the pictures' size (default: the model's)"
@@ -122,6 +162,15 @@ def add_predict(commands: Any) -> Added:
         choices=("exact", "gaussian", "linear", "abut"),
         help="how tiles become one picture (default: exact where that costs little, else gaussian)",
     )
+    how.add_argument(
+        "--pad", choices=("mirror", "edge", "constant"),
+        help="what is seen beyond the border (default: as in training; the mirror image where nothing is)",
+    )  # fmt: skip
+    how.add_argument(
+        "--tta",
+        choices=("flips", "d4"),
+        help="average the probabilities of 4 mirrored, or of 8 mirrored and turned, views",
+    )
     add_device(how)
     old = parser.add_argument_group("checks on a .pth file, which says these itself")
     old.add_argument("--classes", "-c", type=values.positive, metavar="N", help="it must have this many classes")
@@ -129,8 +178,15 @@ def add_predict(commands: Any) -> Added:
 
     def run(args: argparse.Namespace) -> object:
         from unet.commands.predict import predict
+        from unet.raster import LOSSY_SUFFIXES
 
-        return predict(**given_in(args))
+        lossy = [path for path in args.outputs or () if Path(path).suffix.lower() in LOSSY_SUFFIXES]
+        if lossy and args.save:
+            raise InputError(
+                f"{lossy[0]} would not keep the values of a mask", ".png or .tif", "choose another --output"
+            )
+
+        return predict(**{**given_in(args), "model": args.model if len(args.model) > 1 else args.model[0]})
 
     return parser, run
 

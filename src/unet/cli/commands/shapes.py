@@ -45,6 +45,72 @@ def add_evaluate_shapes(commands: Any) -> Added:
     return parser, run
 
 
+def add_tune_shapes(commands: Any) -> Added:
+    """Add `unet tune-shapes`."""
+    parser = new_command(
+        commands,
+        "tune-shapes",
+        "find the filter that makes the best shapes of an edge map",
+        "Every dynamic with every area is tried on an edge map whose true shapes are known,\n"
+        "and connected components beside them. A search that was stopped goes on with\n"
+        "--resume. Tune on a part that the model was not trained on.",
+        "  unet tune-shapes epm.png edges.png --mask content.png --calibrate edge -o tuning\n"
+        "  unet tune-shapes epm.png edges.png --window :,3000:3800 --model model.safetensors -o tuning\n"
+        "  unet tune-shapes epm.png truth.gpkg --dynamic 0..30 --area 10,50,250 --by f_auc -o tuning",
+    )
+    parser.add_argument("epm", type=Path, metavar="EPM", help="an edge map, high on edges")
+    parser.add_argument("truth", type=Path, metavar="GT", help="its true shapes: labels, edges or polygons")
+    parser.add_argument("--gt-kind", choices=_KINDS, help="what GT holds (default: found out)")
+    tried = parser.add_argument_group("what is tried")
+    tried.add_argument(
+        "--dynamic",
+        dest="dynamics",
+        type=values.number_range,
+        default=argparse.SUPPRESS,
+        metavar="D",
+        help="such as 0..10 (the default) or 0,5,9",
+    )
+    tried.add_argument(
+        "--area",
+        dest="areas",
+        type=values.number_range,
+        default=argparse.SUPPRESS,
+        metavar="A",
+        help="pixels (default: 50,100,200,300,400,500)",
+    )
+    tried.add_argument(
+        "--threshold",
+        dest="thresholds",
+        type=values.number_range,
+        default=argparse.SUPPRESS,
+        metavar="T",
+        help="of components, for comparison (default: 0..10)",
+    )
+    tried.add_argument(
+        "--calibrate",
+        dest="calibration",
+        choices=("zero", "edge"),
+        help="outside of the mask is no edge for sure, or its inner boundary is one (default: neither)",
+    )
+    _add_scoring(parser)
+    results = parser.add_argument_group("the results")
+    results.add_argument("--by", choices=("pq", "f_auc"), default="pq", help="what the best is chosen by (default: pq)")
+    results.add_argument("--out", "-o", type=Path, required=True, metavar="DIR", help="for tables and figures")
+    results.add_argument("--model", type=Path, metavar="MODEL", help="a model.safetensors that is to keep the best")
+    results.add_argument("--resume", action="store_true", help="keep what an earlier search in DIR has scored")
+    results.add_argument("--overwrite", action="store_true", help="replace files that are already there")
+    results.add_argument(
+        "--workers", type=values.positive, metavar="N", help="processes (default: as processors and memory allow)"
+    )
+
+    def run(args: argparse.Namespace) -> object:
+        from unet.commands.tune_shapes import tune_shapes
+
+        return tune_shapes(**given_in(args))
+
+    return parser, run
+
+
 def _add_scoring(parser: Parser) -> None:
     """Add how shapes are scored."""
     group = parser.add_argument_group("how it is scored")
