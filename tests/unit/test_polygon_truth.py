@@ -13,6 +13,7 @@ import shapely
 from rasterio.transform import Affine
 
 from unet import raster
+from unet.commands.repair import repair
 from unet.data import windows
 from unet.data.class_table import ClassTable, Row
 from unet.data.pair_arrays import read_mask, read_objects, read_target
@@ -226,3 +227,10 @@ def test_values_that_a_byte_cannot_hold_are_numbered_anew(tmp_path: Path) -> Non
     drawing, numbered = polygon_classes(polygons(tmp_path / "b.gpkg"), "kind", 0, table)
     assert drawing.values == (("background", 0), ("house", 1), ("road", 2))
     assert [row.value for row in numbered.rows] == [0, 1, 2]
+
+
+def test_polygons_cannot_be_repaired(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"masks that are polygons \(.*b\.gpkg\); expected pictures of masks to repair"
+    ):
+        repair(images=picture(tmp_path / "s.tif"), masks=polygons(tmp_path / "b.gpkg"), out=tmp_path / "clean")

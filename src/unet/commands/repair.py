@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet.data.manifest import describe
-from unet.data.pairs import pair_up
+from unet.data.pairs import is_vector, pair_up
 from unet.data.repairing.carry_out import carry_out
 from unet.data.repairing.log import write_record
 from unet.data.repairing.names import sure_pairs
@@ -88,6 +88,12 @@ def repair(
     if description.file is not None:
         display.notify(f"of {description.file} the folders, the suffix and the ignored values count here")
     settings = settings.model_copy(update={"ignore": description.ignore})
+    if description.masks is not None and is_vector(description.masks):
+        raise InputError(
+            f"masks that are polygons ({description.masks})",
+            "pictures of masks to repair",
+            "train from them as they are",
+        )
     pairing = pair_up(
         description.root, images=description.images, masks=description.masks, mask_suffix=description.mask_suffix
     )
