@@ -202,7 +202,8 @@ def _worn_outlines(ids: Ids, rng: np.random.Generator) -> NDArray[np.bool_]:
         beside = np.ogrid[window[0].start - row : half + 1, window[1].start - column : half + 1]
         part = drawn[window]
         part[(np.hypot(*beside) <= radius)[: part.shape[0], : part.shape[1]]] = False
-    return drawn | ndimage.binary_dilation(fronts)
+    drawn |= ndimage.binary_dilation(fronts)
+    return drawn
 
 
 def _names(town: Town, size: tuple[int, int], rng: np.random.Generator) -> Ink:
