@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from unet.bundle import Bundle, load, save
     from unet.commands.convert import convert
     from unet.commands.evaluate import evaluate
+    from unet.commands.evaluate_shapes import evaluate_shapes
     from unet.commands.inspect import inspect
     from unet.commands.predict import predict
     from unet.commands.repair import repair
     from unet.commands.train import train
+    from unet.commands.tune_shapes import tune_shapes
+    from unet.commands.vectorize import vectorize
     from unet.errors import (
         ConfigError,
         DataError,
@@ -52,12 +55,15 @@ __all__ = [
     "convert",
     "errors",
     "evaluate",
+    "evaluate_shapes",
     "inspect",
     "load",
     "predict",
     "repair",
     "save",
     "train",
+    "tune_shapes",
+    "vectorize",
 ]
 
 _HOMES = {
@@ -76,12 +82,15 @@ _HOMES = {
     "UnetError": "unet.errors",
     "convert": "unet.commands.convert",
     "evaluate": "unet.commands.evaluate",
+    "evaluate_shapes": "unet.commands.evaluate_shapes",
     "inspect": "unet.commands.inspect",
     "load": "unet.bundle",
     "predict": "unet.commands.predict",
     "repair": "unet.commands.repair",
     "save": "unet.bundle",
     "train": "unet.commands.train",
+    "tune_shapes": "unet.commands.tune_shapes",
+    "vectorize": "unet.commands.vectorize",
 }
 
 

@@ -38,6 +38,8 @@ class DataConfig(Section):
     mask_values: tuple[int | tuple[int, int, int], ...] | None = None
     ignore: tuple[int | tuple[int, int, int], ...] | None = None
     instances: bool = False
+    class_field: str | None = None
+    outline: int | None = Field(None, ge=0, le=100)
     val: str | None = None
     test: str | None = None
     group: str | None = None

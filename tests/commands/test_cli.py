@@ -189,7 +189,10 @@ def test_evaluate(calls: Calls) -> None:
         "images": None,
         "masks": None,
         "mask_suffix": None,
+        "class_field": None,
+        "outline": None,
         "split": "test",
+        "roi": None,
         "json": Path("s.json"),
         "scale": 0.5,
         "exact": True,
@@ -208,8 +211,9 @@ def test_predict_with_nothing_said(calls: Calls) -> None:
 
 def test_predict_with_everything_said(calls: Calls) -> None:
     line = (
-        "predict --model m --input a --output b --overlay --probabilities --raw-values --no-save --viz "
-        "--overwrite --scale 0.25 --mask-threshold 0.7 --exact --tile 512 --join gaussian "
+        "predict --model m --input a --output b --roi r.geojson --overlay --probabilities --epm 16 --class edge "
+        "--raw-values --no-save --viz --overwrite --resume --shard 2/3 --pad edge --tta d4 "
+        "--scale 0.25 --mask-threshold 0.7 --exact --tile 512 --join gaussian "
         "--device cpu --classes 3 --bilinear"
     )
     cli.main(line.split())
@@ -231,7 +235,22 @@ def test_predict_with_everything_said(calls: Calls) -> None:
         "classes": 3,
         "bilinear": True,
         "overwrite": True,
+        "roi": Path("r.geojson"),
+        "epm": 16,
+        "class_name": "edge",
+        "resume": True,
+        "shard": (2, 3),
+        "pad": "edge",
+        "tta": "d4",
     }
+
+
+def test_predict_takes_several_models_and_kinds_of_probabilities(calls: Calls) -> None:
+    cli.main("predict -m a -m b -i s.tif --probabilities uint8 --epm".split())
+    given = {key: value for key, value in calls[0][2].items() if value}
+    models = [Path("a"), Path("b")]
+    more = {"probabilities": "uint8", "epm": 8, "save": True, "device": "auto"}
+    assert given == {"model": models, "inputs": ["s.tif"], **more}
 
 
 def test_predict_takes_the_short_names_of_the_carvana_unet(calls: Calls) -> None:

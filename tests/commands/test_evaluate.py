@@ -302,3 +302,27 @@ def test_one_logit_is_two_classes(make_data: DataMaker) -> None:
     predict(model, [data / "imgs"], outputs=["masks"], raw_values=True)
     foreground = sum(int(np.asarray(Image.open(path)).sum()) for path in Path("masks").iterdir())
     assert np.sum(scores["confusion"], axis=0)[1] == foreground
+
+
+@pytest.mark.parametrize("kind", ["mask", "polygons"])
+def test_only_a_region_counts(kind: str, make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
+    data, model = three_classes(make_data(count=3)), untrained()
+    inside = np.zeros((24, 32), np.uint8)
+    inside[3:20, 5:30] = 1
+    roi = "roi.png"
+    if kind == "mask":
+        raster.write_grey(roi, inside)
+    else:
+        roi = "roi.geojson"
+        ring = [[5, 3], [30, 3], [30, 20], [5, 20], [5, 3]]
+        Path(roi).write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    predict(model, [data / "imgs"], outputs=["out"])
+    expected = np.zeros((3, 3), np.int64)
+    for path in sorted((data / "masks").iterdir()):
+        truth = np.where(inside == 1, raster.read_mask(path), 255)
+        expected += counted(truth, raster.read_mask(Path("out") / f"{path.stem.removesuffix('_mask')}_OUT.png"))
+    assert evaluate(model, data, roi=roi)["confusion"] == expected.tolist()
+    assert cli.main(["evaluate", str(model), str(data), "--roi", roi, "--json", "scores.json"]) == 0
+    assert json.loads(Path("scores.json").read_text(encoding="utf-8"))["confusion"] == expected.tolist()
+    assert cli.main(["evaluate", str(model), str(data), "--roi", "rio.png"]) == 2
+    assert "rio.png" in capsys.readouterr().err.splitlines()[-1]

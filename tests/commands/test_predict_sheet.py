@@ -115,7 +115,7 @@ def test_four_bands_of_sixteen_bits(tmp_path: Path, layout: dict[str, Any]) -> N
         for name, tile in (("whole.tif", None), ("tiled.tif", 64))
     ]
     np.testing.assert_allclose(*found, atol=1e-5)
-    assert found[0].std(axis=(1, 2)).min() > 1e-3
+    assert found[0].std(axis=(1, 2)).min() > 1e-4
 
 
 @pytest.mark.parametrize("tile", [None, 64])
@@ -233,7 +233,7 @@ def test_bad_input(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     many = make_sheet(tmp_path / "many.tif", bands=7)
     assert "many.tif: a picture with 7 bands; expected 3" in refused(capsys, *base, many)
     assert "class 'car'" in refused(capsys, *base, sheet, "--epm", "--class", "car")
-    assert ".jpg would not keep" in refused(capsys, "-m", model, "-i", sheet, "-o", tmp_path / "out.jpg")
+    assert "out.jpg would not keep" in refused(capsys, "-m", model, "-i", sheet, "-o", tmp_path / "out.jpg")
     assert "expected I/N" in refused(capsys, *base, sheet, "--shard", "3/2")
     assert "nowhere.geojson" in refused(capsys, *base, sheet, "--roi", tmp_path / "nowhere.geojson")
     assert not out.exists()

@@ -136,6 +136,17 @@ def test_a_model_keeps_what_was_found() -> None:
     assert all(torch.equal(after.state[name], tensor) for name, tensor in before.state.items())
 
 
+def test_vectorize_needs_no_flags_then() -> None:
+    """The model's settings make the shapes that were scored, as a label map and as polygons."""
+    write_model("model.safetensors")
+    best = tuned("--dynamic 0,4 --area 2 --threshold 0 --model model.safetensors --workers 1")["best"]
+    line = "vectorize epm.png --kind epm --model model.safetensors --lines gap -o found.gpkg --labels found.tif"
+    assert cli.main(shlex.split(line)) == 0
+    assert cli.main(shlex.split("evaluate-shapes edges.png found.gpkg found.tif --json scores.json")) == 0
+    for entry in json.loads(Path("scores.json").read_text())["contenders"]:
+        assert [entry[name] for name in ("tp", "fp", "fn", "pq")] == [best[name] for name in ("tp", "fp", "fn", "pq")]
+
+
 def test_a_search_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     first = tuned("--dynamic 0,8 --area 2 --threshold 0 --workers 1")
     assert "go on with --resume" in refused("epm.png edges.png -o out", capsys)
@@ -177,6 +188,17 @@ def test_ranges_that_are_none(text: str, capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit, match="2"):
         cli.main(["tune-shapes", "epm.png", "edges.png", "-o", "out", f"--dynamic={text}"])
     assert "whole numbers such as 0..10" in capsys.readouterr().err
+
+
+def test_where_the_edge_map_holds_nothing_counts_nowhere() -> None:
+    epm, _ = drawn()
+    epm[:, 40:] = 254
+    with raster.create("holes.tif", height=66, width=66, bands=1, nodata=254) as sink:
+        sink.write((0, 0, 66, 66), epm)
+    line = "tune-shapes holes.tif edges.png --dynamic 4 --area 2 --threshold 0 --workers 1 -o holes"
+    assert cli.main(shlex.split(line)) == 0
+    best = json.loads(Path("holes/grid.json").read_text())["best"]
+    assert (best["labels_gt"], best["tp"]) == (15, 15)  # 3 of 5 columns of blocks, up to their edge at 39
 
 
 @pytest.mark.parametrize("value", [0, 255])

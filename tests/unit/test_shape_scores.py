@@ -76,7 +76,7 @@ maps = st.integers(1, 7).flatmap(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(maps=maps, background=st.booleans(), iou=st.sampled_from([0.5, 0.6, 0.75]))
 def test_equals_brute_force(maps: tuple[Map, Map, Map], background: bool, iou: float) -> None:
     expected = brute_force(*maps, background, iou)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import resource
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +224,11 @@ def test_windows_that_do_not_fit(tmp_path: Path) -> None:
         with pytest.raises(RasterError, match=r"a\.tif"):
             sink.write(window, pixels)
     sink.abandon()
+
+
+@pytest.mark.parametrize("name", ["raster.sink", "raster.source", "raster.scaled_windows", "inference.threads"])
+def test_examples(name: str, make_data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_data()
+    monkeypatch.chdir(tmp_path)
+    failed, tried = doctest.testmod(import_module(f"unet.{name}"))
+    assert failed == 0 and tried

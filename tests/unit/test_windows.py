@@ -16,10 +16,12 @@ from unet.data import windows
 from unet.data.hashing import content_hash
 from unet.data.pair_arrays import read_mask, read_pair, read_picture, read_target
 from unet.data.pairs import Pair
+from unet.data.parts import by_lists
 from unet.data.prepared import index_labels, prepare_pairs
 from unet.data.scan import scan, size_faults, without_void
 from unet.data.stats import mask_stats
 from unet.data.windows import cut_sheets, source_of
+from unet.errors import DataError
 from unet.labels import IGNORED, Labels
 from unet.preprocessing import Preprocessing
 
@@ -177,3 +179,18 @@ def test_of_a_large_file_pieces_are_hashed(tmp_path: Path, monkeypatch: pytest.M
         assert content_hash(path) != pieces
     path.write_bytes(data + b"\0")
     assert content_hash(path) != pieces
+
+
+def test_lists_name_sheets_or_blocks(sheet: Pair, tmp_path: Path) -> None:
+    blocks = cut_sheets([sheet], (64, 64))
+    (tmp_path / "val.txt").write_text("s@0,0\n")
+    (tmp_path / "test.txt").write_text("a/s@64,0\na/s@64,64\n")
+    parts = by_lists(blocks, {"val": tmp_path / "val.txt", "test": tmp_path / "test.txt"})
+    assert parts == {"train": blocks[1:2], "val": blocks[:1], "test": blocks[2:]}
+    (tmp_path / "all.txt").write_text("s\n")
+    assert by_lists(blocks, {"train": tmp_path / "all.txt"}) == {"train": blocks}
+    with pytest.raises(DataError, match="1 pictures are on two lists"):
+        by_lists(blocks, {"train": tmp_path / "val.txt", "val": tmp_path / "val.txt"})
+    (tmp_path / "val.txt").write_text("s@7,7\n")
+    with pytest.raises(DataError, match="1 line of"):
+        by_lists(blocks, {"val": tmp_path / "val.txt"})

@@ -12,13 +12,15 @@ import numpy as np
 from unet import bundle
 from unet.bundle import Bundle
 from unet.config import DataConfig
+from unet.data.class_table import ClassTable, Row
 from unet.data.classes import ignored_values
 from unet.data.finding import Finding, stop_on_errors
 from unet.data.inspection.files import faulty
 from unet.data.manifest import describe
-from unet.data.pairs import Pair
-from unet.data.parts import find_parts
-from unet.data.scan import Scan, scan, size_faults, without_void
+from unet.data.pairs import Pair, is_vector
+from unet.data.parts import find_parts, with_regions
+from unet.data.prepared import index_labels
+from unet.data.scan import Scan, scan, size_faults, without_polygons, without_void
 from unet.data.stats import MaskStats
 from unet.errors import ConfigError, DataError, InputError
 from unet.files import StrPath, as_path, write_json
@@ -42,7 +44,10 @@ def evaluate(
     images: StrPath | None = None,
     masks: StrPath | None = None,
     mask_suffix: str | None = None,
+    class_field: str | None = None,
+    outline: int | None = None,
     split: str | None = None,
+    roi: StrPath | None = None,
     json: StrPath | None = None,
     scale: float | None = None,
     exact: bool = False,
@@ -60,8 +65,13 @@ def evaluate(
     data : str or path, optional
         Folder with pictures and masks; or give `images` and `masks`. Of a run the data may be left out: a part of its
         own pictures is scored, as they were split when it was decided.
+    class_field, outline
+        Where the masks are polygons, as in `unet.runs.settings.DataFlags`.
     split : {"all", "train", "val", "test"}, optional
         Which part, where the folder has parts: all by default, and of a run's own pictures those of "val".
+    roi : str or path, optional
+        What counts: a mask of the pictures' size, a folder with one for each, or polygons in a GeoJSON file, see
+        `unet.raster.roi.open_region`.
     json : str or path, optional
         File to write the scores to.
     scale : float, optional
@@ -109,9 +119,16 @@ def evaluate(
     loaded = bundle.load(model if run is None else run / MODEL, scale=scale)
     if run is not None and data is images is masks is None:
         pairs, labels, which = recorded_part(run, "val" if split is None else split, display)
+        pairs = pairs if roi is None else with_regions(pairs, Path(roi), None, display.notify)
     else:
         pairs, labels = described_part(
-            data_config(root=data, images=images, masks=masks, mask_suffix=mask_suffix), split or "all", loaded, display
+            data_config(
+                root=data, images=images, masks=masks, mask_suffix=mask_suffix, class_field=class_field, outline=outline
+            ),
+            split or "all",
+            as_path(roi),
+            loaded,
+            display,
         )
         which = ""
     predictor = Predictor(loaded, device=device, exact=exact, notify=display.notify)
@@ -151,13 +168,23 @@ def recorded_part(run: Path, split: str, display: Display) -> tuple[Sequence[Pai
     return pairs, opened.record.labels, names[split]
 
 
-def described_part(settings: DataConfig, split: str, loaded: Bundle, display: Display) -> tuple[Sequence[Pair], Labels]:
+def described_part(
+    settings: DataConfig, split: str, roi: Path | None, loaded: Bundle, display: Display
+) -> tuple[Sequence[Pair], Labels]:
     """Return the pairs of a part of a data set, once their masks are known to hold the model's classes."""
     description = describe(settings)
+    if roi is not None:
+        description = replace(description, roi=roi, roi_suffix=None)
+    labels = loaded.labels
+    if description.masks is not None and is_vector(description.masks):  # drawn in the model's own numbers
+        labels = index_labels(labels)
+        rows = tuple(Row(name, value=number) for number, name in enumerate(labels.names))
+        description = replace(description, classes=ClassTable(description.masks, rows))
     pairs = part(find_parts(description, display.notify), split)
     with display.counting("reading masks and pictures") as progress:
         scanned = without_void(scan(pairs, progress=progress))
-    labels = loaded.labels
+    if nothing := without_polygons(scanned):
+        raise nothing
     skipped = ignored_values(description.ignore or (), labels.is_rgb, scanned)
     labels = replace(labels, ignored=tuple(dict.fromkeys((*labels.ignored, *skipped))))
     check(scanned, labels)

@@ -77,6 +77,16 @@ def evaluate_shapes(
     ------
     InputError
         Files that cannot be read, are of different sizes, do not tell what they hold, or would be replaced.
+
+    Examples
+    --------
+    >>> import unet
+    >>> truth, other = "data/masks/p00_mask.png", "data/masks/p01_mask.png"
+    >>> scores = unet.evaluate_shapes(truth, [other], gt_kind="labels", pred_kind="labels")
+    1 true shapes; a match is IoU > 0.5
+    ...
+    >>> scores["labels_gt"], scores["labels_pred"]
+    (1, 1)
     """
     truth, out, json = Path(truth), as_path(out), as_path(json)
     names = _names([Path(path) for path in predictions])
@@ -122,7 +132,7 @@ def evaluate_shapes(
 
 
 def _names(predictions: Sequence[Path]) -> dict[str, Path]:
-    """Return predictions by their file's name without its ending, and the folder's name where that is not enough.
+    """Return predictions by their file's name without its ending; with it, or the folder's, where that is not enough.
 
     Raises
     ------
@@ -131,10 +141,11 @@ def _names(predictions: Sequence[Path]) -> dict[str, Path]:
     """
     if not predictions:
         raise InputError("no prediction", "one or more")
-    stems = Counter(path.stem for path in predictions)
-    names = [
-        path.stem if stems[path.stem] == 1 else f"{path.resolve().parent.name}-{path.stem}" for path in predictions
-    ]
+    stems, files = Counter(path.stem for path in predictions), Counter(path.name for path in predictions)
+    names = []
+    for path in predictions:
+        alone = path.stem if stems[path.stem] == 1 else path.name
+        names.append(alone if files[path.name] == 1 else f"{path.resolve().parent.name}-{path.stem}")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         same = [str(path) for name, path in zip(names, predictions, strict=True) if name == twice[0]]

@@ -33,7 +33,6 @@ from unet.terminal.display import Display, open_display
 
 MASK_ENDING = "_OUT.png"
 MASK_SUFFIXES = raster.PICTURE_SUFFIXES - {".pt", ".pth"}
-LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif")
 
 MOST_DRAWN = 1 << 26
 """Pixels of pictures that are drawn, as overlays or in a window: these are held in memory."""
@@ -80,7 +79,6 @@ def predict(
     bilinear: bool | None = None,
     overwrite: bool = False,
     resume: bool = False,
-    lossy: bool = True,
 ) -> list[Path]:
     """Write a mask for every picture.
 
@@ -129,8 +127,6 @@ def predict(
         Allow files that are written to exist already; a picture that is read is never overwritten.
     resume : bool
         Leave out pictures whose files are all there, and go on with one that an earlier run has left unfinished.
-    lossy : bool
-        Allow masks in formats that change their values, and say so.
 
     Returns
     -------
@@ -163,7 +159,7 @@ def predict(
     wanted = Wanted(save, overlay, probabilities, epm, class_name, raw_values, viewer, labels, spec.classes)
     making.check_class(labels, class_name, epm is not None)
     all_tasks = tasks_of(inputs, outputs, tiff=probabilities not in (False, True, "npy"))
-    check_targets(all_tasks, wanted.kinds, overwrite or resume or shard is not None, lossy, display)
+    check_targets(all_tasks, wanted.kinds, overwrite or resume or shard is not None, display)
     tasks = all_tasks[shard[0] - 1 :: shard[1]] if shard else all_tasks
     if (resume or shard) and not overwrite:
         tasks = left_to_do(tasks, wanted.kinds, display)
@@ -478,9 +474,7 @@ def tasks_of(
     return [_task(image, mask, mask.stem, tiff) for image, mask in zip(images, targets, strict=True)]
 
 
-def check_targets(
-    tasks: Sequence[PictureTask], kinds: Sequence[str], overwrite: bool, lossy: bool, display: Display
-) -> None:
+def check_targets(tasks: Sequence[PictureTask], kinds: Sequence[str], overwrite: bool, display: Display) -> None:
     """Make sure that no file is lost by what is going to be written.
 
     Raises
@@ -497,11 +491,9 @@ def check_targets(
         for task in tasks
         if "mask" in kinds and task.mask.suffix.lower() not in MASK_SUFFIXES
     ]
-    changed = [task.mask for task in tasks if "mask" in kinds and task.mask.suffix.lower() in LOSSY_SUFFIXES]
-    if changed and not lossy:
-        faults.append(f"{changed[0]} would not keep the values of a mask; expected .png or .tif")
     if faults:
         raise InputError("; ".join(faults), remedy="choose other --output names")
+    changed = [task.mask for task in tasks if "mask" in kinds and task.mask.suffix.lower() in raster.LOSSY_SUFFIXES]
     if changed:
         display.notify(f"{changed[0]}: this format does not keep the values of a mask; .png does")
     existing = [target for target in targets if target.exists()]

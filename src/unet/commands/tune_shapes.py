@@ -108,6 +108,20 @@ def tune_shapes(
     ------
     InputError
         Files that cannot be read, are of different sizes or would be replaced; no true shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, unet
+    >>> lines = np.zeros((16, 16), dtype=np.uint8)
+    >>> lines[8] = lines[:, 8] = 255  # four parts
+    >>> np.save("edges.npy", lines)
+    >>> found = unet.tune_shapes(
+    ...     "edges.npy", "edges.npy", "tuned", gt_kind="edges", dynamics=[0], areas=[30], workers=1
+    ... )
+    PQ by dynamic (down) and area (across)
+    ...
+    >>> found["best"]["dynamic"], found["best"]["area"], found["best"]["tp"]
+    (0, 30, 4)
     """
     epm, truth, out, mask, model = Path(epm), Path(truth), Path(out), as_path(mask), as_path(model)
     if by not in SCORES:
@@ -125,7 +139,9 @@ def tune_shapes(
 
     display = open_display()
     content = None if mask is None else read_content(mask, same_grid, window, notify=display.notify)
-    edge_map = _edge_map(epm, window, display)
+    edge_map, valid = _edge_map(epm, window, display)
+    if valid is not None:  # as `vectorize` takes it: where the edge map holds nothing is no shape
+        content = valid if content is None else content & valid
     if content is not None and calibration is not None:
         edge_map = calibrate(edge_map, content, calibration)
     true_map = read_labels(truth, same_grid, gt_kind, window, flag="--gt-kind", notify=display.notify)
@@ -257,10 +273,11 @@ def write_outputs(out: Path, results: dict[Candidate, dict[str, Any]], best: Can
         files.write_text(out / "components.svg", figure)
 
 
-def _edge_map(path: Path, window: Window, display: Display) -> NDArray[np.uint8]:
+def _edge_map(path: Path, window: Window, display: Display) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+    """Return a part of an edge map, and where it holds something (None: everywhere)."""
     with open_sheet(path, "epm") as sheet:
-        edge_map, _ = read_epm(sheet, display.notify)
-    return np.asarray(cut(edge_map, window, path))
+        edge_map, valid = read_epm(sheet, display.notify)
+    return np.ascontiguousarray(cut(edge_map, window, path)), None if valid is None else cut(valid, window, path)
 
 
 def _model(path: Path) -> Bundle:

@@ -96,7 +96,14 @@ def vectorize(
     InputError
         Anything that is wrong with the arguments or the files.
     MissingExtraError
-        shapely, pyogrio or what the closing needs is not installed.
+        shapely or pyogrio is not installed.
+
+    Examples
+    --------
+    >>> import unet
+    >>> found = unet.vectorize("data/masks/p00_mask.png", ["square.geojson"], simplify=0.5)
+    >>> found.shapes, [path.name for path in found.files]
+    (1, ['square.geojson'])
     """
     start = perf_counter()
     display = open_display()

@@ -63,6 +63,8 @@ class Manifest(Section):
     roi: str | None = None
     roi_suffix: str | None = None
     tile: tuple[_Pixels, _Pixels] | None = None
+    class_field: str | None = None
+    outline: Annotated[int, Field(ge=0, le=100)] | None = None
     group: str | None = None
     split: SplitSection = SplitSection()
 
@@ -100,6 +102,10 @@ class Description:
         A folder with a region of interest for each picture, or a file with one for all: nothing counts where it is 0.
     tile : (int, int) or None
         Height and width of the blocks that pictures are cut into.
+    class_field : str or None
+        The attribute that names the class of each polygon, where the masks are polygons.
+    outline : int
+        The width in pixels of the polygons' outlines, where these are the truth; 0: the polygons are.
     group : str or None
         Regular expression; pictures (or blocks) with the same match stay together.
     train : Path or None
@@ -118,6 +124,8 @@ class Description:
     roi: Path | None = None
     roi_suffix: str | None = None
     tile: tuple[int, int] | None = None
+    class_field: str | None = None
+    outline: int = 0
     group: str | None = None
     train: Path | None = None
     val: Path | float | None = None
@@ -180,6 +188,8 @@ def describe(settings: DataConfig) -> Description:
         roi=place(None, manifest.roi),
         roi_suffix=manifest.roi_suffix,
         tile=manifest.tile,
+        class_field=manifest.class_field if settings.class_field is None else settings.class_field,
+        outline=(manifest.outline or 0) if settings.outline is None else settings.outline,
         group=manifest.group if settings.group is None else settings.group,
         train=place(None, manifest.split.train),
         val=place(settings.val, manifest.split.val) if share is None else share,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 
 from unet import raster
 from unet.data.pairs import Pair, Window
+from unet.data.polygon_truth import polygon_mask
 from unet.data.windows import has_void, source_of
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels
 from unet.preprocessing import Preprocessing
+from unet.raster.roi import POLYGON_SUFFIXES, open_region
 
 
 def read_pair(
@@ -73,6 +76,8 @@ def read_mask(pair: Pair, window: Window | None = None) -> NDArray[Any]:
         It cannot be read.
     """
     window = window or (None if pair.cut_mask else pair.window)
+    if pair.drawing is not None:
+        return polygon_mask(pair, window)
     return raster.read_mask(pair.mask) if window is None else source_of(pair.mask).read_mask(window)
 
 
@@ -113,7 +118,7 @@ def read_target_and_objects(pair: Pair, labels: Labels) -> tuple[NDArray[np.uint
     except DataError as error:
         raise error.of(pair.mask) from None
     if pair.roi is not None:
-        inside = (raster.read(pair.roi) if pair.window is None else source_of(pair.roi).read(pair.window)).any(axis=2)
+        inside = _inside(pair, pair.roi)
         if inside.shape != target.shape:
             raise DataError(f"{pair.roi}: a region of {inside.shape[1]} x {inside.shape[0]} px", "the picture's size")
         target[~inside] = IGNORED
@@ -126,6 +131,16 @@ def read_target_and_objects(pair: Pair, labels: Labels) -> tuple[NDArray[np.uint
     return target, np.where(target == 1, mask, 0).astype(np.int32)
 
 
+def _inside(pair: Pair, roi: Path) -> NDArray[np.bool_]:
+    """Return which pixels of a pair, or of its block, lie in a region of interest."""
+    if roi.suffix.lower() not in POLYGON_SUFFIXES:
+        pixels = raster.read(roi) if pair.window is None else source_of(roi).read(pair.window)
+        return np.asarray(pixels.any(axis=2))
+    source = source_of(pair.image)
+    with open_region(roi, source) as region:
+        return region.inside(pair.window or (0, 0, source.height, source.width))
+
+
 def _encoded(pair: Pair, labels: Labels) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     """Return the mask of a pair and its classes; lines beside a block are thickened into it."""
     halo = max(labels.dilated, default=0)
@@ -133,7 +148,7 @@ def _encoded(pair: Pair, labels: Labels) -> tuple[NDArray[Any], NDArray[np.uint8
         mask = read_mask(pair)
         return mask, labels.encode(mask)
     row, column, height, width = pair.window
-    source = source_of(pair.mask)
+    source = source_of(pair.image if pair.drawing is not None else pair.mask)
     top, left = max(0, row - halo), max(0, column - halo)
     bottom, right = min(source.height, row + height + halo), min(source.width, column + width + halo)
     mask = read_mask(pair, (top, left, bottom - top, right - left))

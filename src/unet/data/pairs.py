@@ -14,9 +14,32 @@ from unet.data.folders import beside, layout, other_masks, pictures_in, split_pa
 from unet.data.matching import count_suffixes, match_names, name_in, nearest_names
 from unet.errors import DataError, InputError
 from unet.raster import PICTURE_SUFFIXES
+from unet.shapes.vector_files import DRIVERS
 
 Window = tuple[int, int, int, int]
 """Row and column of the upper left pixel, height and width."""
+
+
+@dataclass(frozen=True, order=True)
+class Drawing:
+    """How polygons become a mask; see `unet.data.polygon_truth`.
+
+    Attributes
+    ----------
+    values : tuple of (str, int)
+        The mask value of each class by its name; empty where no attribute names classes.
+    class_field : str or None
+        The attribute that names the class of a polygon.
+    outline : int
+        Outlines so many pixels wide are drawn; 0: the polygons themselves.
+    value : int
+        That of all polygons where no attribute names classes.
+    """
+
+    values: tuple[tuple[str, int], ...] = ()
+    class_field: str | None = None
+    outline: int = 0
+    value: int = 1
 
 
 @dataclass(frozen=True, order=True)
@@ -28,12 +51,15 @@ class Pair:
     name : str
         The picture's path below its folder without its ending, with "/": unique within a data set.
     image, mask : Path
+        The mask may also be a file of polygons.
     roi : Path, optional
         A picture of the region of interest: where it is 0 nothing counts.
     window : (row, column, height, width), optional
         Of a sheet that is read in windows: the block of its files that this is. None: all of them.
     cut_mask : bool
         The mask's file holds that window only.
+    drawing : Drawing, optional
+        How the polygons of the mask's file are drawn.
     """
 
     name: str
@@ -42,6 +68,7 @@ class Pair:
     roi: Path | None = None
     window: Window | None = None
     cut_mask: bool = False
+    drawing: Drawing | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +116,11 @@ class Pairing:
         return faults
 
 
+def is_vector(path: Path) -> bool:
+    """Tell whether a file holds polygons, by its ending."""
+    return path.suffix.lower() in DRIVERS and not path.is_dir()
+
+
 def find_pairs(
     root: Path | None = None,
     *,
@@ -105,7 +137,7 @@ def find_pairs(
         (the names that count stand in `unet.data.folders`); or such folders one level down; or pictures and
         masks side by side.
     images, masks : Path, optional
-        The two folders, in place of `root`; or one picture and its mask.
+        The two folders, in place of `root`; or one picture and its mask. The masks may be one file of polygons.
     mask_suffix : str, optional
         What a mask's name has more than its picture's, such as "_mask"; by default it is found out.
 
@@ -146,6 +178,8 @@ def pair_up(
     DataError
         No such folder, or no pictures.
     """
+    if root is None and images and masks and is_vector(masks):
+        return _with_one_file(images, masks)
     if root is None and images and masks and images.is_file() and masks.is_file():
         return Pairing({"all": (Pair(images.stem, images, masks),)})
     loose = _Loose()
@@ -176,6 +210,25 @@ def pair_up(
         loose.rivals,
         aside,
     )
+
+
+def _with_one_file(images: Path, polygons: Path) -> Pairing:
+    """Pair one picture, or each of a folder, with the same file of polygons."""
+    if not polygons.is_file():
+        raise DataError(f"no such file: {polygons}", "a file of polygons", kind="layout")
+    if images.is_file():
+        return Pairing({"all": (Pair(images.stem, images, polygons),)})
+    loose = _Loose()
+    pictures = pictures_in(images, deep=True) if images.is_dir() else []
+    if not pictures:
+        found = f"no pictures in {images}{beside(images)}" if images.is_dir() else f"no such file or folder: {images}"
+        raise DataError(found, "a picture, or a folder of pictures", kind="layout")
+    parts: dict[str, list[Pair]] = {}
+    for key, image in _by_name(pictures, images, "pictures", loose).items():
+        part, name = split_part(key)
+        parts.setdefault(part, []).append(Pair(name, image, polygons))
+    by_part = {part: tuple(sorted(pairs)) for part, pairs in parts.items()}
+    return Pairing(by_part, doubled=tuple(loose.doubled), rivals=loose.rivals)
 
 
 @dataclass

@@ -9,14 +9,17 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from unet import raster
+from unet.data.class_table import ClassTable
 from unet.data.finding import shortened
 from unet.data.folders import pictures_in
 from unet.data.manifest import Description
 from unet.data.matching import match_names, name_in
-from unet.data.pairs import Pair, find_pairs
+from unet.data.pairs import Pair, Window, find_pairs, is_vector
+from unet.data.polygon_truth import polygon_classes, with_drawing
 from unet.data.windows import cut_sheets
 from unet.errors import DataError
 from unet.raster import PICTURE_SUFFIXES
+from unet.raster.roi import POLYGON_SUFFIXES, open_region
 
 
 def find_parts(description: Description, say: Callable[[str], None]) -> dict[str, tuple[Pair, ...]]:
@@ -52,10 +55,34 @@ def in_parts(
 
     The parameters and what is raised are otherwise those of `find_parts`.
     """
+    if any(is_vector(pair.mask) for pairs in parts.values() for pair in pairs[:1]):
+        parts = _drawn(parts, description, say)
     if description.roi is not None:
-        parts = {part: with_regions(pairs, description.roi, description.roi_suffix) for part, pairs in parts.items()}
-    listed = _by_description(parts, description, say)
-    return {part: cut_sheets(pairs, description.tile, say) for part, pairs in listed.items()}
+        roi, suffix = description.roi, description.roi_suffix
+        parts = {part: with_regions(pairs, roi, suffix, say) for part, pairs in parts.items()}
+    parts = {part: cut_sheets(pairs, description.tile, say) for part, pairs in parts.items()}
+    return _by_description(parts, description, say)
+
+
+def drawn_table(description: Description) -> ClassTable | None:
+    """Return the classes of the polygons that are the masks of a data set; None where the masks are pictures.
+
+    Raises
+    ------
+    InputError
+        As `unet.data.polygon_truth.polygon_classes`.
+    """
+    if description.masks is None or not is_vector(description.masks):
+        return None
+    return polygon_classes(description.masks, description.class_field, description.outline, description.classes)[1]
+
+
+def _drawn(
+    parts: dict[str, tuple[Pair, ...]], description: Description, say: Callable[[str], None]
+) -> dict[str, tuple[Pair, ...]]:
+    file = next(pair.mask for pairs in parts.values() for pair in pairs)
+    drawing, _ = polygon_classes(file, description.class_field, description.outline, description.classes)
+    return with_drawing(parts, drawing, say)
 
 
 def _by_description(
@@ -81,8 +108,8 @@ def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path]) -> dict[str, tupl
     pairs : sequence of Pair
     lists : mapping of str to Path
         For "train", "val", "test": a text file with a name on each line, with or without folder, suffix and
-        ending; or a folder with some of the pictures, or with a data set of its own. Pictures that no list
-        names are trained on where there is no list "train", and left out where there is one.
+        ending, or that of a block; or a folder with some of the pictures, or with a data set of its own. Pictures
+        that no list names are trained on where there is no list "train", and left out where there is one.
 
     Returns
     -------
@@ -106,16 +133,16 @@ def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path]) -> dict[str, tupl
             "the name of one picture of the data set on each line",
             faults=shortened(faults),
         )
-    of: dict[Path, str] = {}
+    of: dict[tuple[Path, Window | None], str] = {}
     for part, held in parts.items():
         for pair in held:
-            other = of.setdefault(pair.image.resolve(), part)
+            other = of.setdefault((pair.image.resolve(), pair.window), part)
             if other != part:
                 faults.append(f"{pair.name} is in {lists[other]} and in {lists[part]}")
     if faults:
         raise DataError(f"{len(faults)} pictures are on two lists", "each on one", faults=shortened(faults))
     if "train" not in parts:
-        rest = tuple(sorted(pair for pair in pairs if pair.image.resolve() not in of))
+        rest = tuple(sorted(pair for pair in pairs if (pair.image.resolve(), pair.window) not in of))
         parts = {"train": rest, **parts}
     if not all(parts.values()):
         words = {"train": "pictures to train on", "val": "held out", "test": "to test on"}
@@ -124,8 +151,12 @@ def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path]) -> dict[str, tupl
     return parts
 
 
-def with_regions(pairs: Sequence[Pair], roi: Path, suffix: str | None) -> tuple[Pair, ...]:
+def with_regions(
+    pairs: Sequence[Pair], roi: Path, suffix: str | None, say: Callable[[str], None] = lambda text: None
+) -> tuple[Pair, ...]:
     """Return the pairs with their regions of interest, from one file for all or from a folder by name.
+
+    What is made of the coordinates of polygons is said.
 
     Raises
     ------
@@ -141,6 +172,10 @@ def with_regions(pairs: Sequence[Pair], roi: Path, suffix: str | None) -> tuple[
         regions = [by_key.get(key_of_image[pair.name]) for pair in pairs]
     else:
         regions = [roi] * len(pairs)
+        if pairs and roi.suffix.lower() in POLYGON_SUFFIXES:
+            with raster.open(pairs[0].image) as source, open_region(roi, source) as region:
+                if region.remark:
+                    say(region.remark)
     faults = [fault for pair, region in zip(pairs, regions, strict=True) if (fault := _region_fault(pair, region, roi))]
     if faults:
         raise DataError(
@@ -154,6 +189,8 @@ def with_regions(pairs: Sequence[Pair], roi: Path, suffix: str | None) -> tuple[
 def _region_fault(pair: Pair, region: Path | None, roi: Path) -> str:
     if region is None:
         return f"{pair.image} has none in {roi}"
+    if region.suffix.lower() in POLYGON_SUFFIXES:
+        return ""
     picture, mask = raster.probe(pair.image), raster.probe(region)
     if (picture.height, picture.width) == (mask.height, mask.width):
         return ""
@@ -176,23 +213,26 @@ def _on_list(pairs: Sequence[Pair], path: Path) -> tuple[list[Pair], list[str]]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a list ({error})", "a text file with a name on each line") from None
-    known: dict[str, list[Pair]] = {}
+    known: dict[str, dict[Path, list[Pair]]] = {}  # a name is that of one picture: of the pair, or of all its blocks
     for pair in pairs:
-        for key in {pair.name, pair.name.rpartition("/")[2], name_in(pair.mask, pair.mask.parent)}:
-            known.setdefault(key, []).append(pair)
-    held, faults = {}, []
+        whole = pair.name.rpartition("@")[0] if pair.window else pair.name
+        names = {pair.name, whole, *(name.rpartition("/")[2] for name in (pair.name, whole))}
+        for key in names | {name_in(pair.mask, pair.mask.parent)}:
+            known.setdefault(key, {}).setdefault(pair.image, []).append(pair)
+    held: dict[Pair, None] = {}
+    faults = []
     for number, line in enumerate(lines, start=1):
         name = unicodedata.normalize("NFC", line.strip().replace("\\", "/"))
         if not name or name.startswith("#"):
             continue
         keys = _meanings(name)
-        matches = next((known[key] for key in keys if key in known), [])
+        matches = next((known[key] for key in keys if key in known), {})
         if len(matches) != 1:
             near = [] if matches else get_close_matches(keys[-1], known, n=1)
             hint = f" (nearest name: {near[0]})" if near else ""
             faults.append(f"{path.name} line {number}: {name} is the name of {len(matches) or 'no'} pictures{hint}")
-        held.update({pair.image: pair for pair in matches})
-    return list(held.values()), faults
+        held.update(dict.fromkeys(pair for blocks in matches.values() for pair in blocks))
+    return list(held), faults
 
 
 def _meanings(name: str) -> list[str]:

@@ -199,7 +199,8 @@ def _is_fresh(entry: Entry, pair: Pair, folder: Path) -> bool:
 
 def _stamp(pair: Pair) -> list[Any]:
     paths = [path for path in (pair.image, pair.mask, pair.roi) if path is not None]
-    return [[str(path.absolute()), *stamp(path)] for path in paths]
+    drawn = [] if pair.drawing is None else [repr(pair.drawing)]
+    return [*([str(path.absolute()), *stamp(path)] for path in paths), *drawn]
 
 
 def _recall(folder: Path, recipe: dict[str, Any]) -> dict[str, Entry]:

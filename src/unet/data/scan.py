@@ -16,10 +16,11 @@ import numpy as np
 from unet import raster
 from unet.data.hashing import Stamp, content_hash, stamp
 from unet.data.pairs import Pair
+from unet.data.polygon_truth import nothing_drawn, polygon_mask
 from unet.data.scan_cache import PairStats, ScanCache
 from unet.data.stats import MaskStats, PictureStats, mask_stats, picture_stats
 from unet.data.windows import WINDOWED_SUFFIXES, has_void, source_of
-from unet.errors import RasterError
+from unet.errors import DataError, InputError, RasterError
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
 _MEASURED = 200  # of so many masks the shapes are measured, evenly spread over the data set
@@ -149,7 +150,7 @@ def _at_once(pairs: Sequence[Pair], places: Sequence[int]) -> list[list[int]]:
         pair = pairs[place]
         key: object = place
         if pair.window is not None and not pair.cut_mask:
-            by_row = pair.mask.suffix.lower() in WINDOWED_SUFFIXES
+            by_row = pair.drawing is not None or pair.mask.suffix.lower() in WINDOWED_SUFFIXES
             key = (pair.image, pair.mask, pair.window[0] if by_row else 0)
         groups.setdefault(key, []).append(place)
     return list(groups.values())
@@ -166,6 +167,8 @@ def _inspect_block(job: _Job) -> PairStats | list[Fault]:
         picture = job.picture or _block_picture(pair)
         if pair.cut_mask:
             return picture, _read_mask(pair.mask, job.shapes)
+        if pair.drawing is not None:
+            return picture, _drawn_mask(pair, job.shapes)
         mask = _block_mask(pair, job.shapes)
         image_file, mask_file = source_of(pair.image), source_of(pair.mask)
         if (image_file.height, image_file.width) != (mask_file.height, mask_file.width):
@@ -173,7 +176,7 @@ def _inspect_block(job: _Job) -> PairStats | list[Fault]:
             whole_mask = replace(mask, height=mask_file.height, width=mask_file.width)
             return [_size_fault(pair, whole_picture, whole_mask)]
         return picture, mask
-    except RasterError as error:
+    except InputError as error:
         return [Fault(error.kind or "unreadable", pair, error.found)]
 
 
@@ -194,6 +197,12 @@ def _block_picture(pair: Pair) -> PictureStats:
     valid = source.read_valid(pair.window) if source.has_invalid else None
     pixels = source.read(pair.window, fill=[0] * source.bands)
     return replace(picture_stats(pixels, raster.probe(pair.image), valid), content_hash=_hash_of(pair.image))
+
+
+def _drawn_mask(pair: Pair, shapes: bool) -> MaskStats:
+    values = polygon_mask(pair, pair.window)
+    info = raster.PictureInfo(values.shape[0], values.shape[1], 1, "uint8", "polygons", 1, "", 1, False)
+    return replace(mask_stats(values, info, shapes=shapes), content_hash=_hash_of(pair.mask))
 
 
 def _block_mask(pair: Pair, shapes: bool) -> MaskStats:
@@ -225,7 +234,7 @@ def _inspect(job: _Job) -> PairStats | list[Fault]:
     except RasterError as error:
         faults.append(Fault(error.kind or "unreadable", pair, error.found))
     try:
-        mask = _read_mask(pair.mask, shapes)
+        mask = _read_mask(pair.mask, shapes) if pair.drawing is None else _drawn_mask(pair, shapes)
     except RasterError as error:
         faults.append(Fault(error.kind or "unreadable", pair, error.found))
     return faults or (picture, mask)
@@ -247,6 +256,14 @@ def without_void(scan: Scan) -> Scan:
     rows = zip(scan.pairs, scan.pictures, strict=True)
     void = {pair for pair, picture in rows if pair.window is not None and picture.void == 1}
     return scan.part([pair for pair in scan.pairs if pair not in void]) if void else scan
+
+
+def without_polygons(scan: Scan) -> DataError | None:
+    """Return the error of masks of polygons none of which lies on a picture; None for any other masks."""
+    drawn = [mask for pair, mask in zip(scan.pairs, scan.masks, strict=True) if pair.drawing is not None]
+    if not drawn or any(value != 0 for mask in drawn for value, _ in mask.values):
+        return None
+    return nothing_drawn(next(pair.mask for pair in scan.pairs if pair.drawing is not None))
 
 
 def size_faults(scan: Scan) -> list[Fault]:

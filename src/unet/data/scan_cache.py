@@ -55,10 +55,7 @@ class ScanCache:
         paths = [(os.path.join(here, pair.image), os.path.join(here, pair.mask)) for pair in pairs]
         self._file = _place({os.path.dirname(path) for both in paths for path in both}, folder)
         self._rows = _load(self._file)
-        self._keys = [
-            f"{image}\n{mask}" if pair.window is None else f"{image}\n{mask}\n{pair.window}"
-            for pair, (image, mask) in zip(pairs, paths, strict=True)
-        ]
+        self._keys = [_key(pair, image, mask) for pair, (image, mask) in zip(pairs, paths, strict=True)]
         self._stamps = [_stamps(image, mask) for image, mask in paths]
 
     def recall(self) -> list[PairStats | None]:
@@ -75,6 +72,11 @@ class ScanCache:
         with suppress(InputError):  # a cache that cannot be written only costs time
             text = json.dumps({"format": _FORMAT, "rows": self._rows}, separators=(",", ":"))
             files.write_text(self._file, text)
+
+
+def _key(pair: Pair, image: str, mask: str) -> str:
+    rest = [] if pair.window is None and pair.drawing is None else [repr(pair.window), repr(pair.drawing)]
+    return "\n".join([image, mask, *rest])
 
 
 def _place(folders: set[str], folder: Path | None) -> Path:

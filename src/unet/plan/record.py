@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unet.config import Config
 from unet.data.hashing import RecordedFile
-from unet.data.pairs import Pair, Window
+from unet.data.pairs import Drawing, Pair, Window
 from unet.devices import Compute
 from unet.labels import Labels
 from unet.models import ModelSpec
@@ -31,6 +31,8 @@ class RecordedPair:
     roi : Path or None
     window : (row, column, height, width) or None
         Of a sheet that is read in windows: the block of its files that this is.
+    drawing : Drawing or None
+        How the polygons are drawn that are the mask.
     """
 
     part: str
@@ -39,6 +41,7 @@ class RecordedPair:
     mask: RecordedFile
     roi: Path | None = None
     window: Window | None = None
+    drawing: Drawing | None = None
 
     @property
     def source_name(self) -> str:
@@ -50,7 +53,7 @@ class RecordedPair:
     def source(self) -> Pair:
         """The user's files, or the block of them that was chosen before anything was made ready."""
         name = self.source_name if self.window is None else self.name
-        return Pair(name, self.image.path, self.mask.path, self.roi, self.window)
+        return Pair(name, self.image.path, self.mask.path, self.roi, self.window, drawing=self.drawing)
 
 
 @dataclass(frozen=True)

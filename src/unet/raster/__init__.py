@@ -24,9 +24,19 @@ from unet.raster.reading import (
 from unet.raster.resizing import resize
 from unet.raster.sink import Sink, create
 from unet.raster.source import Source, open
-from unet.raster.writing import as_jpeg, as_png, through_jpeg, write_grey, write_lossless, write_mask, write_picture
+from unet.raster.writing import (
+    LOSSY_SUFFIXES,
+    as_jpeg,
+    as_png,
+    through_jpeg,
+    write_grey,
+    write_lossless,
+    write_mask,
+    write_picture,
+)
 
 __all__ = [
+    "LOSSY_SUFFIXES",
     "PICTURE_SUFFIXES",
     "MaskFile",
     "PictureFile",

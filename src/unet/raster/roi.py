@@ -23,6 +23,12 @@ WGS84 = "OGC:CRS84"
 PIXELS: Affine = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 """Where the map coordinates are columns and rows."""
 
+UPWARDS: Affine = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+"""The same with y upwards, as our polygons of pictures without a place have it: y is -row."""
+
+POLYGON_SUFFIXES = (".geojson", ".json")
+"""Endings of regions that are polygons."""
+
 _POLYGONS = ("Polygon", "MultiPolygon")
 
 
@@ -76,7 +82,8 @@ def open_region(path: str | Path, source: Source) -> Region:
     path : path
         A mask of the picture's size, in which 0 does not count, or a GeoJSON file of polygons. These are in WGS 84 or
         in the CRS that the file names, and are brought to the picture's; where the picture has no CRS they are taken
-        as they stand: in its map coordinates, or, where it has none, in pixels, (0, 0) its upper left corner.
+        as they stand: in its map coordinates, or, where it has none, in pixels from its upper left corner, y downwards
+        or, where no y is above 0, upwards.
     source : Source
         The picture.
 
@@ -91,7 +98,7 @@ def open_region(path: str | Path, source: Source) -> Region:
         A mask of another size, or a file that is neither.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".geojson", ".json"):
+    if path.suffix.lower() not in POLYGON_SUFFIXES:
         mask = open_source(path)
         if (mask.height, mask.width) != (source.height, source.width):
             mask.close()
@@ -117,7 +124,7 @@ def _of_polygons(path: Path, polygons: list[dict[str, Any]], held: dict[str, Any
     from rasterio.warp import transform_geom
 
     reading.set_up_gdal()
-    transform = source.transform or PIXELS
+    transform = source.transform or (UPWARDS if all(_box(polygon)[3] <= 0 for polygon in polygons) else PIXELS)
     if source.crs is None:
         return Region(None, polygons, "", transform)
     named = held.get("crs") or {}

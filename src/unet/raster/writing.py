@@ -15,6 +15,9 @@ from PIL.PngImagePlugin import PngInfo
 from unet.errors import RasterError
 from unet.files import replacing
 
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif")
+"""Endings of formats that change the values of pixels."""
+
 
 def write_mask(
     path: str | Path, indices: NDArray[np.uint8], palette: Sequence[int], *, tags: Mapping[str, str] | None = None

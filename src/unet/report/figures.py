@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 720, 440
 _LEFT, _TOP, _BOTTOM = 64, 44, 52
 _LEGEND = 190  # pixels on the right for names
 _MOST_NAMED = 18
+_LONGEST_NAME = 24  # letters that fit there
 _COLORS = ("#1f6fb4", "#d9541a", "#2a9d4e", "#8a4fbf", "#c28a00", "#c0327a", "#3aa6a6", "#7a5c43")
 _ACCENT = "#d9541a"
 _LOW, _HIGH = (247, 244, 249), (20, 90, 120)
@@ -80,7 +81,8 @@ def line_figure(
         if number in rank:
             y = _TOP + 10 + 18 * rank[number]
             parts.append(f"<line x1='{right + 12}' x2='{right + 32}' y1='{y}' y2='{y}' {style}/>")
-            parts.append(_text(right + 38, y + 4, line.name, 12, "start"))
+            name = line.name if len(line.name) <= _LONGEST_NAME else f"{line.name[: _LONGEST_NAME - 1]}…"
+            parts.append(_text(right + 38, y + 4, name, 12, "start"))
     return _document(WIDTH, HEIGHT, parts)
 
 

@@ -115,7 +115,15 @@ def preprocessing_of(config: Config, source: Source) -> Preprocessing:
 def _recorded(source: Source) -> list[RecordedPair]:
     parts = dict(zip(PARTS, (source.train, source.val, source.test), strict=True))
     return [
-        RecordedPair(part, pair.name, source.files[origin.image], source.files[origin.mask], origin.roi, origin.window)
+        RecordedPair(
+            part,
+            pair.name,
+            source.files[origin.image],
+            source.files[origin.mask],
+            origin.roi,
+            origin.window,
+            origin.drawing,
+        )
         for part, pairs in parts.items()
         for pair in pairs
         for origin in [source.origins.get(pair, pair)]

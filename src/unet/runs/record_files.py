@@ -7,6 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ import unet
 from unet import config, files
 from unet.config import Config, DataConfig, ModelConfig
 from unet.data.hashing import RecordedFile, Stamp
-from unet.data.pairs import Window
+from unet.data.pairs import Drawing, Window
 from unet.devices import Compute, describe
 from unet.errors import ConfigError, InputError
 from unet.labels import Labels
@@ -88,7 +89,9 @@ def read_record(folder: Path) -> RunRecord:
     if _parsed(folder / RECORD, lambda: int(plain["format"])) > FORMAT:
         raise InputError(f"{folder / RECORD}: written by a newer version of unet", remedy="upgrade unet")
     root = plain.get("root")
-    pairs = _parsed(folder / PAIRS, lambda: tuple(_read_pairs(folder / PAIRS, None if root is None else Path(root))))
+    drawing = _parsed(folder / RECORD, lambda: _drawing(plain.get("drawing")))
+    place = None if root is None else Path(root)
+    pairs = _parsed(folder / PAIRS, lambda: tuple(_read_pairs(folder / PAIRS, place, drawing)))
     record = _parsed(folder / RECORD, lambda: _record(settings, plain, pairs))
     check_unchanged(plain["config"], settings, folder / CONFIG)
     return record
@@ -176,6 +179,7 @@ def _plain(record: RunRecord) -> dict[str, Any]:
         "file_labels": record.file_labels.to_dict(),
         "prepared": record.prepared,
         "tile": record.tile,
+        "drawing": next((asdict(pair.drawing) for pair in record.pairs if pair.drawing is not None), None),
         "preprocessing": record.preprocessing.to_dict(),
         "spec": record.spec.to_dict(),
         "compute": {
@@ -232,7 +236,7 @@ def _pairs_table(record: RunRecord) -> str:
     return text.getvalue()
 
 
-def _read_pairs(path: Path, root: Path | None) -> Iterable[RecordedPair]:
+def _read_pairs(path: Path, root: Path | None, drawing: Drawing | None) -> Iterable[RecordedPair]:
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             image, mask = (
@@ -242,7 +246,7 @@ def _read_pairs(path: Path, root: Path | None) -> Iterable[RecordedPair]:
             if row["part"] not in PARTS:
                 raise ValueError(f"part {row['part']!r}")
             roi = _absolute(row["roi"], root) if row["roi"] else None
-            yield RecordedPair(row["part"], row["name"], image, mask, roi, _window_of(row.get("window") or ""))
+            yield RecordedPair(row["part"], row["name"], image, mask, roi, _window_of(row.get("window") or ""), drawing)
 
 
 def _relative(path: Path | None, root: Path | None) -> str:
@@ -259,6 +263,14 @@ def _absolute(text: str, root: Path | None) -> Path:
 
 def _stamp_text(stamp: Stamp) -> str:
     return f"{stamp[0]}:{stamp[1]}"
+
+
+def _drawing(plain: Mapping[str, Any] | None) -> Drawing | None:
+    """Return how polygons are drawn, as a record says it; earlier versions had none."""
+    if plain is None:
+        return None
+    values = tuple((str(name), int(value)) for name, value in plain["values"])
+    return Drawing(values, plain["class_field"], int(plain["outline"]), int(plain["value"]))
 
 
 def _window_of(text: str) -> Window | None:

@@ -45,6 +45,10 @@ class DataFlags(TypedDict, total=False):
         Values that do not count.
     instances : bool
         Values number objects: learn object or not.
+    class_field : str
+        Where the masks are polygons: the attribute that names the class of each.
+    outline : int
+        Where the masks are polygons: the width in pixels of their outlines, which are then learned.
     """
 
     images: Path | None
@@ -58,6 +62,8 @@ class DataFlags(TypedDict, total=False):
     mask_values: Sequence[Any] | None
     ignore: Sequence[int] | None
     instances: bool
+    class_field: str | None
+    outline: int | None
 
 
 class TrainFlags(DataFlags, total=False):

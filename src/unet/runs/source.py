@@ -17,9 +17,9 @@ from unet.data.inspection.files import unpaired
 from unet.data.inspection.survey import Survey, survey
 from unet.data.manifest import DEFAULT_VAL, Description, describe
 from unet.data.pairs import Pair, pair_up
-from unet.data.parts import in_parts
+from unet.data.parts import drawn_table, in_parts
 from unet.data.prepared import index_labels, prepare_pairs
-from unet.data.scan import Scan, scan, without_void
+from unet.data.scan import Scan, scan, without_polygons, without_void
 from unet.data.splitting import Split, split
 from unet.errors import ConfigError, DataError, InputError
 from unet.labels import Labels, default_colors, default_names
@@ -101,8 +101,10 @@ def read_source(
     prepared = ""
     is_rgb_by_table = description.file is not None and labels.is_rgb
     in_blocks = any(pair.window for pair in scanned.pairs)
+    is_drawn = any(pair.drawing for pair in scanned.pairs)
     is_partly_void = any(picture.void for picture in scanned.pictures)
-    if description.roi or description.tile or in_blocks or is_partly_void or is_rgb_by_table or any(labels.dilated):
+    reasons = (description.roi, description.tile, in_blocks, is_drawn, is_partly_void, is_rgb_by_table)
+    if any(reasons) or any(labels.dilated):
         labels = index_labels(file_labels)
         prepared = "parts" if held.val else "all"
         parts = {"train": held.train, "val": held.val, "test": held.test} if held.val else {"all": held.train}
@@ -221,6 +223,8 @@ def survey_of(
         There are no such folders, or no pairs, or no such split.
     """
     description = describe(settings)
+    if (table := drawn_table(description)) is not None:
+        description = replace(description, classes=table)
     if description.file is not None:
         display.notify(f"the data set is as {description.file} says")
     paired = pair_up(
@@ -243,6 +247,9 @@ def survey_of(
     if void := set(found.pairs) - set(scanned.pairs):
         display.notify(f"{len(void)} blocks left out, where the sheet holds nothing by its own word")
         read = {part: tuple(pair for pair in pairs if pair not in void) for part, pairs in read.items()}
+
+    if nothing := without_polygons(scanned):
+        raise nothing
 
     def hold_out(labels: Labels | None) -> tuple[Split, list[Finding]]:
         pairs = tuple(pair for held in read.values() for pair in held)

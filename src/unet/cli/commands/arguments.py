@@ -29,7 +29,7 @@ def add_data(parser: Parser) -> None:
         "data", nargs="?", type=Path, metavar="DATA", help="folder with pictures and masks, or a dataset.toml"
     )
     group.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures, instead of DATA")
-    group.add_argument("--masks", type=Path, metavar="DIR", help="folder of the masks, instead of DATA")
+    group.add_argument("--masks", type=Path, metavar="DIR", help="folder of the masks, or a file of polygons")
     group.add_argument(
         "--mask-suffix", metavar="S", help="end of the masks' names, as in car_mask.png (default: found out)"
     )
@@ -66,6 +66,24 @@ def add_masks(parser: Parser) -> None:
     """Add what the values of masks mean."""
     masks = add_mask_values(parser)
     masks.add_argument("--instances", action="store_true", help="values number objects: learn object or not")
+    add_polygons(masks)
+
+
+def add_polygons(group: Any, default: Any = argparse.SUPPRESS) -> None:
+    """Add how polygons become masks."""
+    group.add_argument(
+        "--class-field",
+        metavar="NAME",
+        default=default,
+        help="where masks are polygons: the attribute with their class",
+    )
+    group.add_argument(
+        "--outline",
+        type=values.natural,
+        metavar="N",
+        default=default,
+        help="where masks are polygons: learn their outlines, N pixels wide",
+    )
 
 
 def add_mask_values(parser: Parser) -> Any:

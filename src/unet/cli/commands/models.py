@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from unet.cli import values
-from unet.cli.commands.arguments import Added, add_data, add_device, given_in, new_command, require_data
+from unet.cli.commands.arguments import Added, add_data, add_device, add_polygons, given_in, new_command, require_data
+from unet.errors import InputError
 
 MODEL_HELP = "a model.safetensors, or a .pth of the Carvana U-Net"
 
@@ -29,10 +30,14 @@ def add_evaluate(commands: Any) -> Added:
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help=f"{MODEL_HELP}, or the folder of a run")
     add_data(parser)
+    add_polygons(parser, default=None)
     parser.add_argument(
         "--split",
         choices=("all", "train", "val", "test"),
         help="which part, where DATA has parts (default: all), or of the run's own data (default: val)",
+    )
+    parser.add_argument(
+        "--roi", type=Path, metavar="PATH", help="what counts: masks, 0 outside, or polygons in a GeoJSON file"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is already there")
@@ -108,7 +113,7 @@ def add_predict(commands: Any) -> Added:
     what = parser.add_argument_group("what is written")
     what.add_argument("--overlay", action="store_true", help="also the picture with the mask over it")
     what.add_argument(
-        "--probabilities", nargs="?", const="npy", default=False, choices=("npy", "uint8", "float16", "float32"),
+        "--probabilities", nargs="?", const=True, default=False, choices=("npy", "uint8", "float16", "float32"),
         help="also each class's probability, as .npy, or as a .tif of such numbers",
     )  # fmt: skip
     what.add_argument(
@@ -116,7 +121,10 @@ def add_predict(commands: Any) -> Added:
         help="also the probability of the edge (or the foreground) as a grey picture of 8 or 16 bits",
     )  # fmt: skip
     what.add_argument(
-        "--class", dest="class_name", metavar="NAME", help="the class that --probabilities and --epm are of"
+        "--class",
+        dest="class_name",
+        metavar="NAME",
+        help="the class that --probabilities and --epm are of",
     )
     what.add_argument("--raw-values", action="store_true", help="write the values of the training masks")
     what.add_argument("--no-save", "-n", dest="save", action="store_false", help="write nothing")
@@ -125,7 +133,9 @@ def add_predict(commands: Any) -> Added:
     )
     what.add_argument("--overwrite", action="store_true", help="replace files that are already there")
     what.add_argument(
-        "--resume", action="store_true", help="leave out what is done, and go on where an earlier run was stopped"
+        "--resume",
+        action="store_true",
+        help="leave out what is done, and go on where an earlier run was stopped",
     )
     what.add_argument(
         "--shard", type=values.shard, metavar="I/N",
@@ -168,8 +178,15 @@ def add_predict(commands: Any) -> Added:
 
     def run(args: argparse.Namespace) -> object:
         from unet.commands.predict import predict
+        from unet.raster import LOSSY_SUFFIXES
 
-        return predict(**given_in(args), lossy=False)
+        lossy = [path for path in args.outputs or () if Path(path).suffix.lower() in LOSSY_SUFFIXES]
+        if lossy and args.save:
+            raise InputError(
+                f"{lossy[0]} would not keep the values of a mask", ".png or .tif", "choose another --output"
+            )
+
+        return predict(**{**given_in(args), "model": args.model if len(args.model) > 1 else args.model[0]})
 
     return parser, run
 
