@@ -24,6 +24,8 @@ from unet.commands.vectorize import vectorize
 from unet.labels import Labels
 from unet.models import ModelSpec
 from unet.preprocessing import Preprocessing
+from unet.report.map_page import unit_of
+from unet.report.shape_files import Place
 from unet.shapes.settings import ShapeSettings
 from unet.shapes.vector_files import read_polygons
 
@@ -164,6 +166,36 @@ def test_a_second_call_goes_on_from_the_first(capsys: pytest.CaptureFixture[str]
     assert "cannot be read" in refused("sheet.png -m m.safetensors -o blocks.gpkg --resume", capsys)
     assert cli.main(shlex.split("map sheet.png -m other.safetensors -o blocks.gpkg --overwrite")) == 0
     assert first.predicted.stat().st_mtime_ns > before
+
+
+def test_after_an_interruption_nothing_is_predicted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, sheet = make_model("m.safetensors", EDGES, ShapeSettings(3, 4)), make_sheet("sheet.png")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(map_, "vectorize", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            map_sheet(sheet, model, ["blocks.gpkg"])
+    assert names() == ["blocks_epm.tif", "blocks_map.json", "m.safetensors", "sheet.png"]
+    before = Path("blocks_epm.tif").stat().st_mtime_ns
+    made = map_sheet(sheet, model, ["blocks.gpkg"], resume=True)
+    assert made.predicted.stat().st_mtime_ns == before and made.shapes == len(read_polygons("blocks.gpkg").geometries)
+
+
+@pytest.mark.parametrize(
+    ("place", "unit"),
+    [
+        (Place(), "pixels"),
+        (Place(None, (1.0, 0, 0, 0, 1, 0)), "squares of the sheet's unit"),
+        (Place("EPSG:2154", (1.0, 0, 0, 0, 1, 0)), "m²"),
+        (Place("EPSG:4326", (1.0, 0, 0, 0, 1, 0)), "m²"),
+        (Place("EPSG:2263", (1.0, 0, 0, 0, 1, 0)), "square US survey foot"),
+    ],
+)
+def test_the_unit_of_areas(place: Place, unit: str) -> None:
+    assert unit_of(place) == unit
 
 
 def test_files_of_somebody_else_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
