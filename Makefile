@@ -1,7 +1,8 @@
-# Two commands for a bare machine with Python 3.10 to 3.13, make and git:
+# Three commands for a bare machine with Python 3.10 to 3.13, make and git:
 #
-#   make demo   set up, train on a small data set for a minute, show where the results are
-#   make test   set up, run the whole suite
+#   make demo       set up, train on a small data set for a minute, show where the results are
+#   make demo-map   the same with a map sheet: edges, shapes, polygons
+#   make test       set up, run the whole suite
 #
 # PYTHON=python3.12 picks the interpreter.
 
@@ -15,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8
 CODE := src tests $(wildcard *.py) $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check format clean
+.PHONY: help setup setup-dev demo demo-map test check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +26,9 @@ setup-dev: $(VENV)/.done-dev ## the same with the tools that check it
 
 demo: $(VENV)/.done ## the whole path in about two minutes, on made-up data
 	$(BIN)/unet demo
+
+demo-map: $(VENV)/.done-maps ## a map sheet, from pixels to scored polygons, in about two minutes
+	$(BIN)/unet demo --map
 
 test: $(VENV)/.done-dev ## the whole suite
 	$(PYTEST)
@@ -41,7 +45,7 @@ format: $(VENV)/.done-dev ## put the code into shape
 	$(BIN)/ruff format .
 
 clean: ## remove the set-up, caches and the demo; keep data and runs
-	rm -rf $(VENV) build dist unet-demo .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist unet-demo unet-demo-map .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps make a second call instant; a change of what is needed sets up again.
@@ -50,10 +54,15 @@ $(VENV)/.done: pyproject.toml constraints.txt | $(BIN)/pip
 	$(INSTALL) -e .
 	@touch $@
 
+$(VENV)/.done-maps: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing into $(VENV); the first time this fetches a few hundred megabytes ..."
+	$(INSTALL) -e ".[maps]"
+	@touch $(VENV)/.done $@
+
 $(VENV)/.done-dev: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing into $(VENV); the first time this fetches a few hundred megabytes ..."
 	$(INSTALL) -e ".[dev]"
-	@touch $(VENV)/.done $@
+	@touch $(VENV)/.done $(VENV)/.done-maps $@
 
 $(BIN)/pip:
 	@command -v $(PYTHON) >/dev/null || { \

@@ -110,11 +110,10 @@ def draw_sheets(
         The folder holds something that is not a demo's.
     """
     data, test, marker = folder / "data", folder / "test", folder / MARKER
-    if folder.exists() and not marker.exists() and (folder.is_file() or any(folder.iterdir())):
-        raise InputError(f"{folder} is not empty", "a new folder, or that of an earlier demo", "choose another FOLDER")
+    check_folder(folder)
     wanted = {"sheets": sheets, "test_sheets": test_sheets, "size": list(size), "seed": seed}
     parts = ((data, sheets, seed), (test, test_sheets, seed + TEST_SEED))
-    if _noted(marker) == wanted and all(_complete(part, count) for part, count, _ in parts):
+    if noted(marker) == wanted and all(_complete(part, count) for part, count, _ in parts):
         display.notify(f"sheets of an earlier demo in {data} and {test}")
         return data, test
     folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +149,20 @@ def print_result(result: DemoResult, scores_file: Path) -> None:
     console.print("Your own pictures: unet train DATA")
 
 
-def _noted(marker: Path) -> Any:
+def check_folder(folder: Path) -> None:
+    """Make sure that a folder is a demo's or new.
+
+    Raises
+    ------
+    InputError
+        It holds something else.
+    """
+    if folder.exists() and not (folder / MARKER).exists() and (folder.is_file() or any(folder.iterdir())):
+        raise InputError(f"{folder} is not empty", "a new folder, or that of an earlier demo", "choose another FOLDER")
+
+
+def noted(marker: Path) -> Any:
+    """Return how the sheets of a folder were drawn; None if that is not known."""
     try:
         return json.loads(marker.read_text(encoding="utf-8"))
     except (OSError, ValueError):

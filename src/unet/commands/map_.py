@@ -123,7 +123,7 @@ def map_sheet(
     place, early_region = check_sheet(sheet, roi, simplify, units)
     filtering = decide_filter(known, kind, ShapeOptions(calibrate, dynamic, area, min_area=min_area), roi is not None)
 
-    record = {"origin": origin, "files": [path.name for path in places.all]}
+    record = {"origin": origin, "files": [str(path.resolve()) for path in places.all]}
     files.write_json(places.record, record)
     predict(
         model, [str(sheet)], outputs=[places.mask], save=kind == "mask", epm=8 if kind == "epm" else None,
@@ -137,7 +137,7 @@ def map_sheet(
     )  # fmt: skip
 
     shown = [Setting("model", model, "given"), Setting("region of interest", roi or "the whole sheet", _said(roi))]
-    shown += [Setting("views", {"flips": 4, "d4": 8}.get(tta or "", 1), _said(tta)), *filtering]
+    shown += [Setting("views averaged", {"flips": 4, "d4": 8}.get(tta or "", 1), _said(tta)), *filtering]
     shown += [Setting("smallest shape", min_area, _said(min_area)), Setting("simplified by", simplify, _said(simplify))]
     page = MapPage(
         sheet, known, kind, places.predicted, places.labels, places.targets, place, shown,
@@ -223,19 +223,33 @@ def files_of_earlier(record: Path, origin: dict[str, Any]) -> list[Path]:
     InputError
         It was about something else, or its record is damaged.
     """
-    if not record.exists():
+    held = read_record(record)
+    if held is None:
         return []
-    try:
-        held = json.loads(record.read_text(encoding="utf-8"))
-        before, names = dict(held["origin"]), [str(name) for name in held["files"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{record} cannot be read ({error!r})", "what unet map writes", "leave out --resume") from None
+    before, names = held
     differs = [what for what in ("sheet", "model", "roi", "tta") if before.get(what) != origin.get(what)]
     if differs:
         raise InputError(
             f"{record} is of another {' and '.join(differs)}", "the same as in the earlier call", "choose another -o"
         )
-    return [record.with_name(name) for name in names]
+    return names
+
+
+def read_record(record: Path) -> tuple[dict[str, Any], list[Path]] | None:
+    """Return what a record of ours says: the origin of its prediction, and its files. None where there is none.
+
+    Raises
+    ------
+    InputError
+        It is not ours, or is damaged.
+    """
+    if not record.exists():
+        return None
+    try:
+        held = json.loads(record.read_text(encoding="utf-8"))
+        return dict(held["origin"]), [Path(str(name)) for name in held["files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{record} cannot be read ({error!r})", "what unet map writes", "choose another -o") from None
 
 
 def check_files(places: Places, inputs: Sequence[Path], overwrite: bool, earlier: Sequence[Path]) -> None:
@@ -246,12 +260,14 @@ def check_files(places: Places, inputs: Sequence[Path], overwrite: bool, earlier
     InputError
         One would be, or a name has no ending of a known format.
     """
-    free = overwrite or all(path in earlier for path in places.targets.all if path.exists())
+    free = overwrite or all(path.resolve() in earlier for path in places.targets.all if path.exists())
     places.targets.check([*inputs, places.predicted, places.page, places.record], free)
+    if not overwrite:
+        read_record(places.record)  # ours may be replaced: it is nothing without the files that it tells of
     for path in (places.predicted, places.page, places.record):
         if path.resolve() in {given.resolve() for given in inputs}:
             raise InputError(f"{path} is one of the files that are read", remedy="choose another -o")
-        if path.exists() and not (overwrite or path in earlier):
+        if path.exists() and path != places.record and not (overwrite or path.resolve() in earlier):
             raise InputError(
                 f"{path} exists already", remedy="go on from it with --resume, choose another -o, or allow --overwrite"
             )

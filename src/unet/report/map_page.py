@@ -144,7 +144,7 @@ def shapes_of(page: MapPage) -> Shapes:
         counts = np.bincount(attributes["class"], minlength=len(labels))
         colors = ["#" + bytes(color).hex() for color in labels.colors]
         classes = [row for row in zip(labels.names, colors, counts.tolist(), strict=True) if row[2]]
-    return Shapes(np.asarray(attributes["area"], np.float64), _unit(page.place), covered, classes)
+    return Shapes(np.asarray(attributes["area"], np.float64), unit_of(page.place), covered, classes)
 
 
 def _pixels(labels: Path) -> NDArray[np.int64]:
@@ -159,7 +159,7 @@ def _pixels(labels: Path) -> NDArray[np.int64]:
     return total
 
 
-def _unit(place: Place) -> str:
+def unit_of(place: Place) -> str:
     """Return the unit of areas in files of polygons."""
     if place.transform is None:
         return "pixels"

@@ -35,16 +35,19 @@ def add_demo(commands: Any) -> Added:
         "make a small data set, train on it for a minute, evaluate, predict, report",
         "See the whole path in about two minutes: map-like sheets are drawn, a small\n"
         "network is trained on them and scored on sheets that it has not seen, and a\n"
-        "report is written that any browser opens.",
-        "  unet demo\n  unet demo elsewhere --seconds 20",
+        "report is written that any browser opens. With --map: the edges of one large sheet\n"
+        "are learned, and the shapes of another become polygons.",
+        "  unet demo\n  unet demo elsewhere --seconds 20\n  unet demo --map",
     )
     parser.add_argument(
         "folder",
         nargs="?",
         type=Path,
-        default=Path("unet-demo"),
         metavar="FOLDER",
-        help="where everything is written (default: unet-demo)",
+        help="where everything is written (default: unet-demo, or unet-demo-map)",
+    )
+    parser.add_argument(
+        "--map", action="store_true", help='draw map sheets with edges, and make polygons (pip install "unet[maps]")'
     )
     parser.add_argument(
         "--seconds", type=values.positive_float, default=60.0, metavar="S", help="training time (default: 60)"
@@ -52,9 +55,16 @@ def add_demo(commands: Any) -> Added:
     parser.add_argument("--seed", type=values.natural, default=0, metavar="N", help="another data set (default: 0)")
 
     def run(args: argparse.Namespace) -> object:
+        given = given_in(args)
+        is_map = given.pop("map")
+        folder = given.pop("folder") or Path("unet-demo-map" if is_map else "unet-demo")
+        if is_map:
+            from unet.commands.demo_map import demo_map
+
+            return demo_map(folder, **given)
         from unet.commands.demo import demo
 
-        return demo(**given_in(args))
+        return demo(folder, **given)
 
     return parser, run
 
