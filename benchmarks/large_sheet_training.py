@@ -2,8 +2,8 @@
 
     python benchmarks/large_sheet_training.py [--side 60000] [--steps 4] [--folder DIR]
 
-A tiled, compressed RGB GeoTIFF and its mask are drawn, of which a grid of 7 x 7 tiles is written and the rest is ground; all
-of it is read. Each command runs in a process of its own; the peak is what the operating system says.
+A tiled, compressed RGB GeoTIFF and its mask are drawn, of which a grid of 7 x 7 tiles is written and the rest is
+ground; all of it is read. Each command runs in a process of its own; the peak is what the operating system says.
 """
 
 from __future__ import annotations
