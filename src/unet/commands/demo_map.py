@@ -37,7 +37,7 @@ PLACE = ("EPSG:2154", (0.4, 0.0, 651_000.0, 0.0, -0.4, 6_863_000.0))
 """Where the second sheet is said to lie: Lambert-93, four decimetres to the pixel."""
 
 TURNED = "20"
-"""Degrees that samples are turned by at most: towns of an atlas lie alike, and all directions take more than a minute."""
+"""Degrees that samples are turned by at most: all towns of an atlas lie alike, and a minute is short."""
 
 DYNAMICS, AREAS = (0, 3, 7, 12, 20, 30, 45, 60), (25, 50, 100, 200)
 THRESHOLDS = (0, 2, 5, 10, 20, 40, 60, 80, 100, 128)
