@@ -20,6 +20,7 @@ from unet.data.sheet_shapes import AREA, DYNAMIC, ShapeOptions
 from unet.errors import ConfigError, InputError
 from unet.files import StrPath, as_path
 from unet.inference.products import EDGE_NAMES
+from unet.raster.roi import POLYGON_SUFFIXES
 from unet.report.map_page import MapPage, Setting, write_map_page
 from unet.report.shape_files import DRAWING_PIXELS, Place, Targets
 from unet.runs.targets import check_target
@@ -29,8 +30,6 @@ from unet.terminal.display import open_display
 
 if TYPE_CHECKING:
     from unet.bundle import Bundle
-
-GEOJSON = (".geojson", ".json")
 
 
 @dataclass(frozen=True)
@@ -291,7 +290,7 @@ def check_sheet(sheet: Path, roi: Path | None, simplify: float, units: str) -> t
     if roi is None or roi.suffix.lower() not in DRIVERS:
         return place, roi
     read_content_mask(roi, shape, crs=place.crs, transform=place.transform)  # faults show before hours of work
-    return place, roi if roi.suffix.lower() in GEOJSON and place.transform is not None else None
+    return place, roi if roi.suffix.lower() in POLYGON_SUFFIXES and place.transform is not None else None
 
 
 def decide_filter(model: Bundle, kind: str, given: ShapeOptions, has_region: bool) -> list[Setting]:
