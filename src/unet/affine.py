@@ -48,7 +48,7 @@ def inverse(transform: Affine) -> Affine:
     Examples
     --------
     >>> inverse((0.5, 0.0, 100.0, 0.0, -0.5, 200.0))
-    (2.0, -0.0, -200.0, -0.0, -2.0, 400.0)
+    (2.0, 0.0, -200.0, 0.0, -2.0, 400.0)
     """
     a, b, c, d, e, f = transform
     size = a * e - b * d
