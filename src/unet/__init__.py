@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unet.commands.evaluate import evaluate
     from unet.commands.evaluate_shapes import evaluate_shapes
     from unet.commands.inspect import inspect
+    from unet.commands.map_ import map_sheet
     from unet.commands.predict import predict
     from unet.commands.repair import repair
     from unet.commands.train import train
@@ -58,6 +59,7 @@ __all__ = [
     "evaluate_shapes",
     "inspect",
     "load",
+    "map_sheet",
     "predict",
     "repair",
     "save",
@@ -85,6 +87,7 @@ _HOMES = {
     "evaluate_shapes": "unet.commands.evaluate_shapes",
     "inspect": "unet.commands.inspect",
     "load": "unet.bundle",
+    "map_sheet": "unet.commands.map_",
     "predict": "unet.commands.predict",
     "repair": "unet.commands.repair",
     "save": "unet.bundle",

@@ -26,12 +26,14 @@ class Calls(list[tuple[str, tuple[Any, ...], dict[str, Any]]]):
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Replace every command by one that only notes how it was called."""
     recorded = Calls()
-    for name in ("demo", "train", "evaluate", "predict", "convert"):
+    homes = {"map_sheet": "map_"}
+    for name in ("demo", "demo_map", "train", "evaluate", "predict", "map_sheet", "convert"):
 
         def note(*args: Any, _name: str = name, **kwargs: Any) -> None:
             recorded.append((_name, args, kwargs))
 
-        monkeypatch.setitem(sys.modules, f"unet.commands.{name}", SimpleNamespace(**{name: note}))
+        module = f"unet.commands.{homes.get(name, name)}"
+        monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: note}))
     return recorded
 
 
@@ -63,6 +65,23 @@ def test_demo(calls: Calls) -> None:
         ("demo", (), {"folder": Path("unet-demo"), "seconds": 60.0, "seed": 0}),
         ("demo", (), {"folder": Path("here"), "seconds": 20.0, "seed": 3}),
     ]
+
+
+def test_demo_of_maps(calls: Calls) -> None:
+    assert cli.main(["demo", "--map"]) == 0
+    assert cli.main(["demo", "here", "--map", "--seconds", "20"]) == 0
+    assert calls == [
+        ("demo_map", (), {"folder": Path("unet-demo-map"), "seconds": 60.0, "seed": 0}),
+        ("demo_map", (), {"folder": Path("here"), "seconds": 20.0, "seed": 0}),
+    ]
+
+
+def test_map(calls: Calls) -> None:
+    cli.main("map sheet.tif -m m.safetensors -o a.gpkg -o b.svg --roi town.geojson --dynamic 3 --tta d4".split())
+    (name, _, kwargs) = calls[0]
+    assert name == "map_sheet" and kwargs["outputs"] == [Path("a.gpkg"), Path("b.svg")]
+    given = {key for key, value in kwargs.items() if value}
+    assert given == {"sheet", "model", "outputs", "roi", "dynamic", "tta", "units", "device"}
 
 
 def test_train_with_nothing_said(calls: Calls) -> None:

@@ -100,6 +100,19 @@ def test_it_is_the_same_as_its_steps_and_stays_in_its_place() -> None:
     assert shapely.bounds(mine.geometries).min(axis=0).tolist()[:2] == [652000.0, 6862000.0 - 35]
 
 
+@pytest.mark.slow
+def test_views_are_averaged() -> None:
+    model, sheet = make_model("m.safetensors", EDGES), make_sheet("sheet.png")
+    made = map_sheet(sheet, model, ["a.gpkg"], tta="flips", dynamic=0, area=1)
+    predict(model, [sheet], outputs=["b.tif"], epm=8, save=False, tta="flips")
+    assert np.array_equal(raster.read_mask(made.predicted), raster.read_mask("b_epm.tif"))
+
+
+def test_a_sheet_without_shapes_is_a_page_too() -> None:
+    made = map_sheet(make_sheet("sheet.png"), make_model("m.safetensors", TOWN), ["none.gpkg"], min_area=10**6)
+    assert made.shapes == 0 and "<h1>0\N{NO-BREAK SPACE}shapes" in made.page.read_text(encoding="utf-8")
+
+
 def test_who_says_how_it_is_filtered() -> None:
     tuned, plain = make_model("t.safetensors", EDGES, ShapeSettings(3, 4, "edge")), make_model("p.safetensors", EDGES)
     loaded, options = bundle.load(tuned), map_.ShapeOptions

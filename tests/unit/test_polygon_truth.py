@@ -230,7 +230,5 @@ def test_values_that_a_byte_cannot_hold_are_numbered_anew(tmp_path: Path) -> Non
 
 
 def test_polygons_cannot_be_repaired(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"masks that are polygons \(.*b\.gpkg\); expected pictures of masks to repair"
-    ):
+    with pytest.raises(InputError, match=r"masks that are polygons \(.*b\.gpkg\); expected pictures"):
         repair(images=picture(tmp_path / "s.tif"), masks=polygons(tmp_path / "b.gpkg"), out=tmp_path / "clean")

@@ -12,6 +12,7 @@ import rasterio
 import torch
 from PIL import Image, ImageOps
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.windows import Window
 
 from unet import raster
 from unet.errors import RasterError
@@ -383,3 +384,16 @@ def test_a_picture_as_jpeg(tmp_path: Path) -> None:
     picture = np.full((9, 11, 3), (200, 100, 50), np.uint8)
     (tmp_path / "a.jpg").write_bytes(raster.as_jpeg(picture))
     assert np.abs(raster.read(tmp_path / "a.jpg").astype(int) - picture).max() <= 3
+
+
+def test_a_tiff_of_which_blocks_were_never_written(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.tif"
+    options = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate", "SPARSE_OK": True}
+    with (
+        pytest.warns(NotGeoreferencedWarning),
+        rasterio.open(path, "w", driver="GTiff", width=600, height=500, count=3, dtype="uint8", **options) as file,
+    ):
+        file.write(np.full((3, 256, 256), 200, np.uint8), window=Window(256, 0, 256, 256))
+    picture = raster.read(path)
+    assert (picture[:256, 256:512] == 200).all() and np.count_nonzero(picture) == 3 * 256**2
+    assert np.array_equal(raster.read_mask(path), picture[..., 0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -224,3 +225,14 @@ def test_a_mask_that_lies_elsewhere_is_a_warning(sheet: Pair, place: Affine, crs
         file.transform, file.crs = place, crs
     finding = misplaced(cut_sheets([sheet], (64, 64)))
     assert (finding is None) if words is None else (finding is not None and words in finding.files[0])
+
+
+def test_a_region_of_interest_holds_in_blocks_too(sheet: Pair, tmp_path: Path) -> None:
+    inside = np.zeros((100, 150), np.uint8)
+    inside[20:90, 60:140] = 255
+    raster.write_grey(tmp_path / "roi.png", inside)
+    whole = replace(sheet, roi=tmp_path / "roi.png")
+    target = read_target(whole, LABELS)
+    assert np.array_equal(target != IGNORED, (inside > 0) & (raster.read(sheet.image) > 0).any(axis=2))
+    for pair in cut_sheets([whole], (48, 32)):
+        assert np.array_equal(read_target(pair, LABELS), target[part_of(pair)])

@@ -106,6 +106,13 @@ def map_sheet(
         Anything that is wrong with the arguments or the files.
     MissingExtraError
         What writes polygons is not installed.
+
+    Examples
+    --------
+    >>> import unet
+    >>> made = unet.map_sheet("data/imgs/p00.png", "model.safetensors", ["shapes.gpkg"])
+    >>> made.labels.as_posix(), made.page.as_posix()
+    ('shapes_labels.tif', 'shapes_map.html')
     """
     from unet import bundle  # slow to import
 

@@ -289,7 +289,7 @@ def _pixels(picture: Image.Image) -> NDArray[Any]:
 
 
 def _holds_more(picture: Image.Image, start: bytes) -> bool:
-    """Return True for files of which Pillow would lose something: bits beyond 8, a fourth band (infrared)."""
+    """Return True for files of which Pillow would lose something: bits beyond 8, a fourth band, blocks left out."""
     if picture.format == "PNG":
         depth, kind = start[24:26]
         return depth == 16 and kind in (2, 4, 6)  # RGB, grey + alpha, RGBA
@@ -298,8 +298,14 @@ def _holds_more(picture: Image.Image, start: bytes) -> bool:
         if picture.tag_v2.get(259) == 7 and picture.tag_v2.get(262) == 6:  # type: ignore[attr-defined]
             return True  # photographs, of which big sheets are read in windows: one decoder for both
         infrared = picture.mode == "RGBX" or len(bits) > len(picture.getbands())
-        return infrared or (len(bits) > 1 and max(bits) > 8)
+        is_sparse = 0 in (_tag(picture, 325) or _tag(picture, 279))  # blocks that hold nothing are not in the file
+        return infrared or is_sparse or (len(bits) > 1 and max(bits) > 8)
     return False
+
+
+def _tag(picture: Image.Image, number: int) -> tuple[int, ...]:
+    value = picture.tag_v2.get(number, ())  # type: ignore[attr-defined]
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _orientation(picture: Image.Image) -> int:

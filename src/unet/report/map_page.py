@@ -24,7 +24,7 @@ from unet.report.charts import bar_chart, short
 from unet.report.shape_files import Place, Targets
 from unet.report.zoom import Pyramid, pyramid
 from unet.shapes.polygons import row_bands
-from unet.shapes.vector_files import known_crs, read_polygons
+from unet.shapes.vector_files import known_crs, read_attributes
 
 MOST_BARS = 18
 """Of the histogram of areas."""
@@ -137,14 +137,14 @@ def shapes_of(page: MapPage) -> Shapes:
     if not page.targets.vectors:
         areas = pixels[1:][pixels[1:] > 0].astype(np.float64)
         return Shapes(areas, "pixels", covered, [])
-    attributes = read_polygons(page.targets.vectors[0]).attributes
+    attributes = read_attributes(page.targets.vectors[0])
     classes = []
-    if "class" in attributes:
+    if page.kind == "mask" and len(attributes.get("class", ())):
         labels = page.model.labels
         counts = np.bincount(attributes["class"], minlength=len(labels))
         colors = ["#" + bytes(color).hex() for color in labels.colors]
         classes = [row for row in zip(labels.names, colors, counts.tolist(), strict=True) if row[2]]
-    return Shapes(np.asarray(attributes["area"], np.float64), unit_of(page.place), covered, classes)
+    return Shapes(np.asarray(attributes.get("area", ()), np.float64), unit_of(page.place), covered, classes)
 
 
 def _pixels(labels: Path) -> NDArray[np.int64]:

@@ -110,6 +110,35 @@ def read_polygons(path: str | Path, layer: str | None = None) -> Polygons:
     return Polygons(geometries, attributes, None if _is_without_crs(path) else meta["crs"])
 
 
+def read_attributes(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Return the attributes of a file of ours, without its polygons; arrays are empty where it holds none.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    MissingExtraError
+        pyogrio is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import shapely
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "blocks.gpkg"
+    ...     with writing_polygons(path, None) as write:
+    ...         write(np.array([shapely.box(0, 0, 2, 1)]), {"id": np.array([7])})
+    ...     read_attributes(path)
+    {'id': array([7])}
+    """
+    _, pyogrio = _libraries()
+    try:
+        meta, _, _, columns = pyogrio.raw.read(str(path), read_geometry=False)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise InputError(f"{path} cannot be read ({error})", "a file of polygons") from None
+    return {str(name): column for name, column in zip(meta["fields"], columns, strict=True)}
+
+
 def _polygon_layer(path: Path, pyogrio: Any) -> str | None:
     """Return the first layer whose geometries are polygons, else the first that has any geometry."""
     layers = [(str(name), str(kind)) for name, kind in pyogrio.list_layers(str(path)) if kind is not None]

@@ -61,10 +61,10 @@ def add_demo(commands: Any) -> Added:
         if is_map:
             from unet.commands.demo_map import demo_map
 
-            return demo_map(folder, **given)
+            return demo_map(folder=folder, **given)
         from unet.commands.demo import demo
 
-        return demo(folder, **given)
+        return demo(folder=folder, **given)
 
     return parser, run
 
