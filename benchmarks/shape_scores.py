@@ -13,7 +13,8 @@ from time import process_time
 
 import numpy as np
 
-from unet.shapes.scores import joint_counts, score_counts
+from unet.shapes.joint_counts import joint_counts
+from unet.shapes.scores import score_counts
 
 
 def main() -> None:

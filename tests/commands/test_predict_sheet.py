@@ -22,8 +22,9 @@ from PIL import Image
 from unet import bundle, models, raster
 from unet.bundle import Bundle
 from unet.cli import main
-from unet.commands.predict import predict, shard_of_environment
+from unet.commands.predict import predict
 from unet.errors import InputError, RasterError
+from unet.inference.tasks import shard_of_environment
 from unet.labels import Labels
 from unet.models import ModelSpec
 from unet.preprocessing import Preprocessing

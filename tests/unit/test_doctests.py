@@ -16,6 +16,7 @@ from unet.models import ModelSpec
 from unet.preprocessing import Preprocessing
 
 ROOMS = (
+    "unet.affine",
     "unet.losses",
     "unet.metrics",
     "unet.models.deep_supervision",

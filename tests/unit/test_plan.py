@@ -80,7 +80,8 @@ def test_nothing_is_left_open_and_everything_has_a_reason() -> None:
     values = decided.config.model_dump(exclude={"augmentation"})  # single strengths over the one that is planned
     open_still = {key for section in values.values() for key, value in section.items() if value is None}
     assert open_still == {
-        "images", "masks", "mask_suffix", "classes", "mask_values", "ignore", "val", "test", "group", "root", "outputs",
+        "images", "masks", "mask_suffix", "classes", "mask_values", "ignore", "class_field", "outline", "val", "test",
+        "group", "root", "outputs",
         "epochs", "steps", "weight_decay", "momentum", "warm_up", "step_epochs", "channels_last", "workers",
         "validations_per_epoch", "validate_every",
         "norm", "activation", "dropout", "attention", "blocks", "encoder", "encoder_rate", "freeze",

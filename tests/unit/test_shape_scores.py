@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from unet import raster
 from unet.errors import ConfigError, InputError
 from unet.shapes.components import threshold_components
-from unet.shapes.scores import NO_MATCH, ShapeScores, joint_counts, score_counts, shape_scores
+from unet.shapes.joint_counts import joint_counts
+from unet.shapes.scores import NO_MATCH, ShapeScores, score_counts, shape_scores
 
 Map = NDArray[np.integer]
 NUMBERS = ("labels_gt", "labels_pred", "tp", "fp", "fn", "precision", "recall", "f1", "pq", "sq", "rq", "f_auc")
@@ -220,7 +221,7 @@ def test_bands_of_rows_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> No
     truth, prediction = (np.kron(rng.integers(0, 9, (12, 9)), np.ones((3, 3), int)) for _ in range(2))
     mask = rng.integers(0, 3, truth.shape)
     expected = numbers(shape_scores(truth, prediction, mask))
-    monkeypatch.setattr("unet.shapes.scores._BAND_PIXELS", 100)
+    monkeypatch.setattr("unet.shapes.joint_counts._BAND_PIXELS", 100)
     assert numbers(shape_scores(truth, prediction, mask)) == expected
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from unet import raster
 from unet.errors import RasterError
 from unet.raster import sink as sinks
-from unet.raster.sink import part_files
+from unet.raster.part_file import part_files
 
 PALETTE = [0, 0, 0, 200, 30, 30, 20, 90, 250]
 PLACE = {"crs": "EPSG:2154", "transform": (2.0, 0.5, 600000.0, 0.25, -2.0, 6860000.0)}
@@ -226,7 +226,9 @@ def test_windows_that_do_not_fit(tmp_path: Path) -> None:
     sink.abandon()
 
 
-@pytest.mark.parametrize("name", ["raster.sink", "raster.source", "raster.scaled_windows", "inference.threads"])
+@pytest.mark.parametrize(
+    "name", ["raster.sink", "raster.source", "raster.scaled_windows", "raster.windows", "inference.threads"]
+)
 def test_examples(name: str, make_data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_data()
     monkeypatch.chdir(tmp_path)

@@ -15,7 +15,8 @@ from PIL import Image
 
 from unet import raster
 from unet.errors import RasterError
-from unet.raster.scaled_windows import Window, resized_window
+from unet.raster.scaled_windows import resized_window
+from unet.raster.windows import Window
 
 HOW = ("nearest", "area", "bilinear", "bicubic")
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from unet import raster
 from unet.data.shape_files import WHOLE, Grid, Window, grid_of, is_polygons, read_content, read_labels
-from unet.errors import ConfigError, InputError
+from unet.errors import InputError
 from unet.files import StrPath, as_path, write_json, write_text
 from unet.report.charts import Series
 from unet.report.figures import line_figure
 from unet.report.shape_pictures import COMPARISON_PALETTE, SCORE_PALETTE, comparison_picture, score_picture
-from unet.runs.targets import check_target
-from unet.shapes.scores import Curve, ShapeScores, shape_scores
+from unet.runs.targets import check_folder, check_target
+from unet.shapes.scores import Curve, ShapeScores, check_iou, shape_scores
 from unet.terminal.display import open_display
 from unet.terminal.shape_tables import number, print_shape_scores
 
@@ -93,9 +93,8 @@ def evaluate_shapes(
     if json is not None:
         check_target(json, overwrite)
     if out is not None:
-        _check_folder(out, _files_of(list(names)), overwrite)
-    if not 0.5 <= iou < 1:
-        raise ConfigError(f"--iou {iou:g}", "from 0.5 to below 1; below 0.5 a shape could have several true matches")
+        check_folder(out, _files_of(list(names)), overwrite)
+    check_iou(iou, "--iou")
     files = [(truth, gt_kind), *((path, pred_kind) for path in names.values())]
     grid = common_grid(files if mask is None else [*files, (Path(mask), None)])
     display = open_display()
@@ -156,15 +155,6 @@ def _names(predictions: Sequence[Path]) -> dict[str, Path]:
 def _files_of(names: Sequence[str]) -> list[str]:
     files = [f"{name}_{what}" for name in names for what in FILES]
     return files + (["curves.svg"] if len(names) > 1 else []) + (["comparison.png"] if len(names) == 2 else [])
-
-
-def _check_folder(out: Path, names: Sequence[str], overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file", "a folder", "choose another --out")
-    existing = [out / name for name in names if (out / name).exists()]
-    if existing and not overwrite:
-        raise InputError(f"{existing[0]} exists", "new files", "choose another --out, or allow --overwrite")
-    check_target(out / names[0], overwrite, "--out")
 
 
 def common_grid(files: Sequence[tuple[Path, str | None]]) -> Grid:

@@ -10,16 +10,16 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from unet import files, raster
 from unet.commands.predict import predict
-from unet.commands.vectorize import vectorize
+from unet.commands.vectorize import check_tolerance, vectorize
 from unet.data.content import read_content_mask
+from unet.data.hashing import content_hash
 from unet.data.sheet_shapes import AREA, DYNAMIC, ShapeOptions
-from unet.errors import ConfigError, InputError
+from unet.errors import InputError
 from unet.files import StrPath, as_path
 from unet.inference.products import EDGE_NAMES
+from unet.raster.roi import POLYGON_SUFFIXES
 from unet.report.map_page import MapPage, Setting, write_map_page
 from unet.report.shape_files import DRAWING_PIXELS, Place, Targets
 from unet.runs.targets import check_target
@@ -29,8 +29,6 @@ from unet.terminal.display import open_display
 
 if TYPE_CHECKING:
     from unet.bundle import Bundle
-
-GEOJSON = (".geojson", ".json")
 
 
 @dataclass(frozen=True)
@@ -217,8 +215,7 @@ def origin_of(sheet: Path, model: Bundle, roi: Path | None, tta: str | None) -> 
         if path is not None and not path.is_file():
             raise InputError(f"no such file: {path}", "a picture of the sheet" if what == "sheet" else "a region")
         if path is not None:
-            with path.open("rb") as file:
-                hashes[what] = files.digest(file)
+            hashes[what] = content_hash(path)
     return hashes
 
 
@@ -291,14 +288,11 @@ def check_sheet(sheet: Path, roi: Path | None, simplify: float, units: str) -> t
     """
     with raster.open(sheet) as source:
         place, shape = Place(source.crs, source.transform), (source.height, source.width)
-    if not 0 <= simplify < np.inf:
-        raise ConfigError(f"--simplify {simplify}", "a tolerance, 0 or more")
-    if units == "map" and place.transform is None:
-        raise ConfigError(f"--units map, but {sheet} has no place", "--units pixels")
+    check_tolerance(simplify, units, sheet, place)
     if roi is None or roi.suffix.lower() not in DRIVERS:
         return place, roi
     read_content_mask(roi, shape, crs=place.crs, transform=place.transform)  # faults show before hours of work
-    return place, roi if roi.suffix.lower() in GEOJSON and place.transform is not None else None
+    return place, roi if roi.suffix.lower() in POLYGON_SUFFIXES and place.transform is not None else None
 
 
 def decide_filter(model: Bundle, kind: str, given: ShapeOptions, has_region: bool) -> list[Setting]:

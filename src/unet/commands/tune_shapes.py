@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 
 from unet import files
 from unet.commands.evaluate_shapes import common_grid
+from unet.data.hashing import content_hash
 from unet.data.shape_files import WHOLE, Window, cut, read_content, read_labels
 from unet.data.sheets import open_sheet, read_epm
 from unet.errors import ConfigError, InputError
 from unet.files import StrPath, as_path
 from unet.report.charts import Series
 from unet.report.figures import heat_map, line_figure
-from unet.runs.targets import check_target
+from unet.runs.targets import check_folder
 from unet.shapes.calibration import Calibration, calibrate
+from unet.shapes.scores import check_iou
 from unet.shapes.settings import ShapeSettings
 from unet.shapes.tuning import CURVE_IOUS, Candidate, Sheet, grid, score_candidates
 from unet.terminal.display import Display, open_display
@@ -126,12 +128,11 @@ def tune_shapes(
     epm, truth, out, mask, model = Path(epm), Path(truth), Path(out), as_path(mask), as_path(model)
     if by not in SCORES:
         raise ConfigError(f"by {by!r}", " or ".join(SCORES))
-    if not 0.5 <= iou < 1:
-        raise ConfigError(f"--iou {iou:g}", "from 0.5 to below 1; below 0.5 a shape could have several true matches")
+    check_iou(iou, "--iou")
     if calibration is not None and mask is None:
         raise ConfigError(f"--calibrate {calibration}", "a content mask too", "add --mask")
     candidates = grid(dynamics, areas, thresholds)
-    check_outputs(out, resume, overwrite)
+    check_folder(out, OUTPUTS, resume or overwrite, "go on with --resume, choose another --out, or allow --overwrite")
     loaded = None if model is None else _model(model)
     same_grid = common_grid([(epm, "labels"), (truth, gt_kind), *([] if mask is None else [(mask, None)])])
     inputs = _inputs(epm, truth, mask, window, calibration, gt_kind, iou, count_background)
@@ -183,24 +184,6 @@ def tune_shapes(
         display.notify(f"{model} now says dynamic {settings.dynamic}, area {settings.area}")
     display.notify(f"tables and figures in {out}")
     return found
-
-
-def check_outputs(out: Path, resume: bool, overwrite: bool) -> None:
-    """Make sure that no file is lost by what is going to be written.
-
-    Raises
-    ------
-    InputError
-        It would be.
-    """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file", "a folder", "choose another --out")
-    existing = [out / name for name in OUTPUTS if (out / name).exists()]
-    if existing and not (resume or overwrite):
-        raise InputError(
-            f"{existing[0]} exists", "new files", "go on with --resume, choose another --out, or allow --overwrite"
-        )
-    check_target(out / GRID, True, "--out")
 
 
 def choose(results: dict[Candidate, dict[str, Any]], by: str) -> Candidate:
@@ -307,7 +290,7 @@ def _inputs(
     """Return what scores depend on: the same scores come out where all of it is the same."""
     return {
         **{
-            name: None if path is None else {"file": str(path), "hash": _hash(path)}
+            name: None if path is None else {"file": str(path), "hash": content_hash(path)}
             for name, path in (("epm", epm), ("truth", truth), ("mask", mask))
         },
         "window": [[part.start, part.stop] for part in window],
@@ -316,11 +299,6 @@ def _inputs(
         "iou": iou,
         "count_background": count_background,
     }
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return files.digest(file)
 
 
 def _known(path: Path, inputs: dict[str, Any]) -> dict[Candidate, dict[str, Any]]:

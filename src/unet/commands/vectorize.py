@@ -117,10 +117,7 @@ def vectorize(
 
     with open_sheet(source, kind, crs) as sheet:
         place = Place(sheet.crs, sheet.source.transform)
-        if not 0 <= simplify < np.inf:
-            raise ConfigError(f"--simplify {simplify}", "a tolerance, 0 or more")
-        if units == "map" and place.transform is None:
-            raise ConfigError(f"--units map, but {source} has no place", "--units pixels")
+        check_tolerance(simplify, units, source, place)
         if model is not None and sheet.kind == "epm":
             options = with_settings_of(model, options, roi is not None)
         content = None
@@ -137,6 +134,20 @@ def vectorize(
     where = "pixels: the sheet has no place" if place.transform is None else place.crs or "a place without a CRS"
     display.notify(f"{count:,} shapes of {source} as {sheet.kind} ({where}), {perf_counter() - start:.1f} s")
     return Vectorized(count, targets.all)
+
+
+def check_tolerance(simplify: float, units: str, sheet: Path, place: Place) -> None:
+    """Make sure that outlines can be simplified so.
+
+    Raises
+    ------
+    ConfigError
+        A tolerance below 0, or in the unit of a map where there is none.
+    """
+    if not 0 <= simplify < np.inf:
+        raise ConfigError(f"--simplify {simplify}", "a tolerance, 0 or more")
+    if units == "map" and place.transform is None:
+        raise ConfigError(f"--units map, but {sheet} has no place", "--units pixels")
 
 
 @contextmanager

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
+from unet.affine import Affine
 from unet.errors import InputError
-from unet.shapes.polygons import rasterised
+from unet.shapes.rasterised import polygon_interior
 from unet.shapes.vector_files import DRIVERS, read_polygons, reproject
 
 
@@ -19,7 +20,7 @@ def read_content_mask(
     shape: tuple[int, int],
     *,
     crs: str | None = None,
-    transform: Sequence[float] | None = None,
+    transform: Affine | None = None,
     notify: Callable[[str], None] = lambda text: None,
 ) -> NDArray[np.bool_]:
     """Return which pixels of a sheet count.
@@ -56,7 +57,7 @@ def read_content_mask(
             geometries = moved
         elif transform is None:
             notify(f"{path}: taken as pixels, for the sheet has no place")
-        mask = rasterised(geometries, shape, transform)
+        mask = polygon_interior(geometries, shape, transform)
     else:
         if not path.is_file():
             raise InputError(f"no such file: {path}", "a content mask")

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
-from unet.data.pairs import Pair, Window
+from unet.data.pairs import Pair
 from unet.data.polygon_truth import polygon_mask
 from unet.data.windows import has_void, source_of
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels
 from unet.preprocessing import Preprocessing
+from unet.raster import Window
 from unet.raster.roi import POLYGON_SUFFIXES, open_region
 
 

@@ -13,11 +13,8 @@ from unet.data.finding import shortened
 from unet.data.folders import beside, layout, other_masks, pictures_in, split_part, subfolders
 from unet.data.matching import count_suffixes, match_names, name_in, nearest_names
 from unet.errors import DataError, InputError
-from unet.raster import PICTURE_SUFFIXES
+from unet.raster import PICTURE_SUFFIXES, Window
 from unet.shapes.vector_files import DRIVERS
-
-Window = tuple[int, int, int, int]
-"""Row and column of the upper left pixel, height and width."""
 
 
 @dataclass(frozen=True, order=True)

@@ -14,11 +14,11 @@ from unet.data.finding import shortened
 from unet.data.folders import pictures_in
 from unet.data.manifest import Description
 from unet.data.matching import match_names, name_in
-from unet.data.pairs import Drawing, Pair, Window, find_pairs, is_vector
+from unet.data.pairs import Drawing, Pair, find_pairs, is_vector
 from unet.data.polygon_truth import polygon_classes, with_drawing
 from unet.data.windows import cut_sheets
 from unet.errors import DataError
-from unet.raster import PICTURE_SUFFIXES
+from unet.raster import PICTURE_SUFFIXES, Window
 from unet.raster.roi import POLYGON_SUFFIXES, open_region
 
 

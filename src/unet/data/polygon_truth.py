@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unet.affine import PIXELS_DOWN, Affine
 from unet.data.class_table import ClassTable, Row, read_table
 from unet.data.finding import shortened
 from unet.data.hashing import Stamp, stamp
-from unet.data.pairs import Drawing, Pair, Window
+from unet.data.pairs import Drawing, Pair
 from unet.data.windows import source_of
 from unet.errors import DataError, InputError
 from unet.labels import IGNORED
-from unet.raster import Source
+from unet.raster import Source, Window
 from unet.shapes.polygon_masks import PolygonMask
-from unet.shapes.rasterised import PIXELS_DOWN, Transform, bounds_text, pixel_transform
+from unet.shapes.rasterised import bounds_text, pixel_transform
 from unet.shapes.vector_files import Polygons, known_crs, read_polygons, reproject
 
 GROUND = "background"
@@ -37,7 +38,7 @@ class _Truth:
     """The polygons of a file in a CRS, and how polygons in pixels count rows."""
 
     mask: PolygonMask
-    pixels: Transform
+    pixels: Affine
 
 
 def polygon_classes(

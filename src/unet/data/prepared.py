@@ -24,10 +24,11 @@ from unet import files, raster
 from unet.data.finding import shortened
 from unet.data.hashing import stamp
 from unet.data.pair_arrays import read_target_and_objects
-from unet.data.pairs import Pair, Window
+from unet.data.pairs import Pair
 from unet.data.windows import blocks, reads_windows
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels
+from unet.raster import Window
 
 INDEX = "sources.json"
 """In the folder: what each file was made from, by size and time, so that only what has changed is made again."""

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
+from unet.affine import Affine
 from unet.data.content import read_content_mask
 from unet.errors import InputError, RasterError
 from unet.shapes.components import threshold_components
-from unet.shapes.rasterised import polygon_labels
+from unet.shapes.rasterised import bounds_text, polygon_labels
 from unet.shapes.vector_files import DRIVERS, read_polygons, reproject
 
 KINDS = ("labels", "edges", "polygons")
@@ -48,7 +49,7 @@ class Grid:
     path: Path
     height: int
     width: int
-    transform: tuple[float, float, float, float, float, float] | None = None
+    transform: Affine | None = None
     crs: str | None = None
     kind: str | None = None
 
@@ -180,7 +181,9 @@ def _polygons_on(path: Path, grid: Grid, notify: Notify) -> NDArray[np.int32]:
         if moved is not geometries:
             notify(f"{path}: brought to the coordinates of {grid.path}")
         geometries = moved
-    try:
-        return polygon_labels(geometries, (grid.height, grid.width), grid.transform)
-    except InputError as error:
-        raise error.of(path) from None
+    label_map = polygon_labels(geometries, (grid.height, grid.width), grid.transform)
+    if not label_map.any():
+        raise InputError(
+            f"{path}: no polygon covers a pixel of the raster ({bounds_text(geometries)})", "polygons of this raster"
+        )
+    return label_map

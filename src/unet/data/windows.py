@@ -11,9 +11,9 @@ from pathlib import Path
 
 from unet import raster
 from unet.data.hashing import Stamp, stamp
-from unet.data.pairs import Pair, Window
+from unet.data.pairs import Pair
 from unet.errors import RasterError
-from unet.raster import Source
+from unet.raster import Source, Window
 
 MAX_PIXELS = 64_000_000
 """Larger pictures are cut into blocks without being asked to, if they can be read in windows."""
@@ -21,7 +21,7 @@ MAX_PIXELS = 64_000_000
 BLOCK = (1024, 1024)
 """Height and width of such blocks: a few tiles of a usual GeoTIFF, read in a moment."""
 
-WINDOWED_SUFFIXES = frozenset({".tif", ".tiff", ".npy"})
+WINDOWED_SUFFIXES = raster.TIFF_SUFFIXES | {".npy"}
 """Endings of files of which a window can be read without the rest."""
 
 MAX_OPEN = 8
@@ -168,4 +168,4 @@ def has_void(path: Path) -> bool:
     RasterError
         It cannot be read.
     """
-    return path.suffix.lower() in (".tif", ".tiff") and source_of(path).has_invalid
+    return path.suffix.lower() in raster.TIFF_SUFFIXES and source_of(path).has_invalid

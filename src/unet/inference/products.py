@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from unet.errors import InputError
 from unet.inference.streaming import Scored
 from unet.labels import IGNORED, Labels
-from unet.raster import Sink, create
+from unet.raster import TIFF_SUFFIXES, Sink, create
 
 EDGE_NAMES = ("edge", "edges", "line", "lines", "border", "borders", "boundary", "boundaries", "contour", "contours")
 """Names of the class that an edge map is of, where none is said."""
-
-_TIFF = (".tif", ".tiff")
 
 
 class Product:
@@ -94,7 +92,7 @@ def mask(path: Path, labels: Labels, raw_values: bool, options: Mapping[str, Any
         Of `unet.raster.create`.
     """
     if not raw_values:
-        nodata = IGNORED if path.suffix.lower() in _TIFF else None
+        nodata = IGNORED if path.suffix.lower() in TIFF_SUFFIXES else None
         palette = labels.palette() if path.suffix.lower() != ".npy" else None
         sink = create(path, kind="mask", palette=palette, nodata=nodata, labels=labels.to_dict(), **options)
         return Product(sink, lambda scored: scored.classes)
@@ -122,7 +120,7 @@ def probabilities(
         Of `unet.raster.create`.
     """
     dtype = "float16" if number == "npy" else number
-    has_nodata = dtype != "uint8" and path.suffix.lower() in _TIFF
+    has_nodata = dtype != "uint8" and path.suffix.lower() in TIFF_SUFFIXES
     chosen = None if class_name is None else labels.names.index(class_name)
     sink = create(
         path,

@@ -26,10 +26,10 @@ from unet.inference.mosaic import Finished, Mosaic, axes
 from unet.inference.threads import Behind, ahead
 from unet.labels import IGNORED
 from unet.preprocessing import Preprocessing, match_bands, match_depth, scaled_size
-from unet.raster import Source
+from unet.raster import Source, Window
 from unet.raster import open as open_source
 from unet.raster.roi import Region, open_region
-from unet.raster.scaled_windows import Window, resized_window
+from unet.raster.scaled_windows import resized_window
 from unet.tiling import Span, places
 
 PADS = ("mirror", "edge", "constant")

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from unet.config import Config
 from unet.data.hashing import RecordedFile
-from unet.data.pairs import Drawing, Pair, Window
+from unet.data.pairs import Drawing, Pair
 from unet.devices import Compute
 from unet.labels import Labels
 from unet.models import ModelSpec
 from unet.preprocessing import Preprocessing
+from unet.raster import Window
 
 PARTS = ("train", "val", "test")
 

@@ -11,7 +11,6 @@ from unet.raster.contents import MaskFile, PictureFile, PictureInfo
 from unet.raster.filling import fill_polygons
 from unet.raster.lettering import caption
 from unet.raster.reading import (
-    PICTURE_SUFFIXES,
     mask_palette,
     probe,
     read,
@@ -24,8 +23,9 @@ from unet.raster.reading import (
 from unet.raster.resizing import resize
 from unet.raster.sink import Sink, create
 from unet.raster.source import Source, open
+from unet.raster.suffixes import LOSSY_SUFFIXES, PICTURE_SUFFIXES, TIFF_SUFFIXES, WRITABLE_SUFFIXES
+from unet.raster.windows import Window
 from unet.raster.writing import (
-    LOSSY_SUFFIXES,
     as_jpeg,
     as_png,
     through_jpeg,
@@ -38,11 +38,14 @@ from unet.raster.writing import (
 __all__ = [
     "LOSSY_SUFFIXES",
     "PICTURE_SUFFIXES",
+    "TIFF_SUFFIXES",
+    "WRITABLE_SUFFIXES",
     "MaskFile",
     "PictureFile",
     "PictureInfo",
     "Sink",
     "Source",
+    "Window",
     "as_jpeg",
     "as_png",
     "caption",

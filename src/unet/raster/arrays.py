@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from unet.errors import RasterError
 
-ARRAY_SUFFIXES = frozenset({".npy", ".pt", ".pth"})
-
 MAX_BANDS = 64
 """A three-dimensional array whose first and last axes are both longer than this is not a picture."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +16,11 @@ from PIL import Image, UnidentifiedImageError
 
 from unet.errors import RasterError
 from unet.files import digest
-from unet.raster.arrays import ARRAY_SUFFIXES, as_mask, as_picture, bands_last, load_array, picture_dtype
+from unet.raster import gdal
+from unet.raster.arrays import as_mask, as_picture, bands_last, load_array, picture_dtype
 from unet.raster.contents import MaskFile, PictureFile, PictureInfo
-from unet.raster.faults import naming, start_of
+from unet.raster.faults import naming
+from unet.raster.suffixes import ARRAY_SUFFIXES
 
 # Map sheets are far beyond Pillow's limit against "decompression bombs"; the files here are the user's own.
 Image.MAX_IMAGE_PIXELS = None
@@ -28,23 +29,12 @@ Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
-PICTURE_SUFFIXES = ARRAY_SUFFIXES | {
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".avif"),
-    *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx", ".sgi"),
-}
-"""Lower-case endings of the files that count as pictures when a folder is listed."""
-
-CACHE_MEGABYTES = 128
-"""Blocks of files that GDAL keeps decoded, all files together: a row of blocks of 512 x 512 px of an RGB sheet that is
-60,000 px wide. By itself it would take a twentieth of the machine's memory. Who has set GDAL_CACHEMAX has chosen."""
-
 _FORMATS = (
     *("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF"),
     *("JPEG2000", "PPM", "TGA", "PCX", "SGI"),
 )
 _ORIENTATION = 0x0112  # the EXIF tag
 _NODATA = 42113  # the tag of GDAL
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GREY_MODES = {"1": "uint8", "L": "uint8", "LA": "uint8", "I;16": "uint16", "I": "float32", "F": "float32"}
 
 
@@ -73,7 +63,7 @@ def read(path: str | Path) -> NDArray[Any]:
             return as_picture(bands_last(load_array(path), path), path)
         with _opened(path) as picture:
             if picture is None:
-                return as_picture(_read_with_rasterio(path), path)
+                return as_picture(gdal.read_colours(path), path)
             return as_picture(upright(_pixels(picture), _orientation(picture)), path)
 
 
@@ -97,7 +87,7 @@ def read_mask(path: str | Path) -> NDArray[Any]:
             return as_mask(bands_last(load_array(path), path), path)
         with _opened(path) as picture:
             if picture is None:
-                return as_mask(_read_with_rasterio(path), path)
+                return as_mask(gdal.read_colours(path), path)
             array = np.asarray(picture) if picture.mode == "P" else _pixels(picture)
             return as_mask(upright(array, _orientation(picture)), path)
 
@@ -115,7 +105,7 @@ def read_bands(path: str | Path) -> NDArray[Any]:
         if path.suffix.lower() in ARRAY_SUFFIXES:
             return np.array(bands_last(load_array(path), path))
         with _opened(path) as picture:
-            return _all_bands_with_rasterio(path) if picture is None else np.atleast_3d(np.asarray(picture))
+            return gdal.read_all_bands(path) if picture is None else np.atleast_3d(np.asarray(picture))
 
 
 def mask_palette(path: str | Path) -> tuple[tuple[int, int, int], ...] | None:
@@ -158,8 +148,8 @@ def read_picture_file(path: str | Path) -> PictureFile:
             return PictureFile(_array_info(array, path), as_picture(bands_last(array, path), path), content_hash)
         picture = open_image(file)
         if picture is None:
-            pixels = as_picture(_read_with_rasterio(path), path)
-            return PictureFile(_probe_with_rasterio(path), pixels, content_hash, _may_be_void_by_rasterio(path))
+            pixels = as_picture(gdal.read_colours(path), path)
+            return PictureFile(gdal.read_info(path), pixels, content_hash, gdal.is_tiff_with_void(path))
         info = _image_info(picture)
         void = info.format == "TIFF" and (info.alpha or _NODATA in picture.tag_v2)  # type: ignore[attr-defined]
         return PictureFile(info, as_picture(upright(_pixels(picture), info.orientation), path), content_hash, void)
@@ -181,8 +171,8 @@ def read_mask_file(path: str | Path) -> MaskFile:
             return _mask_file(path, _array_info(stack, path), stack, lambda: np.array(stack), None, content_hash)
         picture = open_image(file)
         if picture is None:
-            info, stack = _probe_with_rasterio(path), _read_with_rasterio(path)
-            return _mask_file(path, info, stack, lambda: _all_bands_with_rasterio(path), None, content_hash)
+            info, stack = gdal.read_info(path), gdal.read_colours(path)
+            return _mask_file(path, info, stack, lambda: gdal.read_all_bands(path), None, content_hash)
         info, palette = _image_info(picture), palette_of(picture)
         values = np.asarray(picture)
         stack = upright(values if picture.mode == "P" else _pixels(picture), info.orientation)
@@ -229,7 +219,7 @@ def probe(path: str | Path) -> PictureInfo:
         if path.suffix.lower() in ARRAY_SUFFIXES:
             return _array_info(load_array(path), path)
         with _opened(path) as picture:
-            return _probe_with_rasterio(path) if picture is None else _image_info(picture)
+            return gdal.read_info(path) if picture is None else _image_info(picture)
 
 
 def _array_info(array: NDArray[Any], path: Path) -> PictureInfo:
@@ -279,7 +269,7 @@ def open_image(file: BinaryIO) -> Image.Image | None:
     try:
         picture = Image.open(file, formats=_formats())
     except (UnidentifiedImageError, SyntaxError):
-        if not start.startswith(TIFF_STARTS):
+        if not start.startswith(gdal.TIFF_STARTS):
             raise
         return None
     return None if _holds_more(picture, start) else picture
@@ -337,57 +327,3 @@ def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation in (2, 3, 6, 7):
         array = array[:, ::-1]
     return array
-
-
-@contextmanager
-def _opened_with_rasterio(path: Path) -> Iterator[Any]:
-    import rasterio  # slow to import, and needed for few files
-
-    set_up_gdal()
-    # A named driver, because GDAL would also follow files that point to other files and addresses.
-    driver = "GTiff" if start_of(path).startswith(TIFF_STARTS) else "PNG"
-    with rasterio.open(path, driver=driver) as source:
-        yield source
-
-
-def set_up_gdal() -> None:
-    """Bound the blocks that GDAL keeps, and keep rasterio from warning of files without a place on the earth."""
-    from rasterio.errors import NotGeoreferencedWarning
-
-    os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MEGABYTES))  # GDAL looks at it once, when it first reads
-    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
-
-
-def _read_with_rasterio(path: Path) -> NDArray[Any]:
-    """Return (H, W, C) of all bands but alpha."""
-    with _opened_with_rasterio(path) as source:
-        if any(name.startswith("complex") for name in source.dtypes):
-            raise RasterError(f"{path} holds complex numbers", "real ones")
-        array: NDArray[Any] = source.read(colour_bands(source))
-        return array.transpose(1, 2, 0)
-
-
-def _all_bands_with_rasterio(path: Path) -> NDArray[Any]:
-    with _opened_with_rasterio(path) as source:
-        stack: NDArray[Any] = source.read()
-        return stack.transpose(1, 2, 0)
-
-
-def _probe_with_rasterio(path: Path) -> PictureInfo:
-    with _opened_with_rasterio(path) as source:
-        height, width = source.shape
-        bands, stored = len(colour_bands(source)), source.dtypes[0]
-        file_format = "TIFF" if source.driver == "GTiff" else source.driver
-        alpha = bands < source.count
-        return PictureInfo(height, width, bands, picture_dtype(np.dtype(stored)), file_format, 1, stored, 1, alpha)
-
-
-def _may_be_void_by_rasterio(path: Path) -> bool:
-    with _opened_with_rasterio(path) as source:
-        flags = {flag.name for each in source.mask_flag_enums for flag in each}
-        return source.driver == "GTiff" and bool(flags - {"all_valid"})
-
-
-def colour_bands(source: Any) -> list[int]:
-    """Return the band numbers (from 1) without alpha."""
-    return [number for number, kind in enumerate(source.colorinterp, start=1) if kind.name != "alpha"]

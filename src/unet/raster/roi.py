@@ -10,21 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unet.affine import PIXELS_DOWN, PIXELS_UP, Affine, coordinates, window_transform
 from unet.errors import InputError, RasterError
-from unet.raster import reading
 from unet.raster.faults import naming
-from unet.raster.scaled_windows import Window
-from unet.raster.source import Affine, Source
+from unet.raster.gdal import set_up_gdal
+from unet.raster.source import Source
 from unet.raster.source import open as open_source
+from unet.raster.windows import Window
 
 WGS84 = "OGC:CRS84"
 """What GeoJSON is in where it says nothing: longitude and latitude (RFC 7946)."""
-
-PIXELS: Affine = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-"""Where the map coordinates are columns and rows."""
-
-UPWARDS: Affine = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
-"""The same with y upwards, as our polygons of pictures without a place have it: y is -row."""
 
 POLYGON_SUFFIXES = (".geojson", ".json")
 """Endings of regions that are polygons."""
@@ -58,19 +53,19 @@ class Region:
             values = self._mask.read_mask(window)
             return np.asarray(values != 0 if values.ndim == 2 else (values != 0).any(axis=2))
         from rasterio.features import rasterize
-        from rasterio.transform import Affine as Transform
+        from rasterio.transform import Affine as RasterioAffine
 
         row, col, height, width = window
-        a, b, c, d, e, f = self._transform
-        place = Transform(a, b, a * col + b * row + c, d, e, d * col + e * row + f)
-        x, y = np.array([(0, 0), (width, 0), (0, height), (width, height)]).T
-        corners = np.stack([place.a * x + place.b * y + place.c, place.d * x + place.e * y + place.f], axis=1)
+        transform = window_transform(self._transform, row, col)
+        corners = coordinates(transform, *np.array([(0, 0), (width, 0), (0, height), (width, height)]).T)
         low, high = corners.min(axis=0), corners.max(axis=0)
         near = (self._boxes[:, :2] <= high).all(axis=1) & (self._boxes[:, 2:] >= low).all(axis=1)
         shapes = [self._polygons[number] for number in np.flatnonzero(near)]
         if not shapes:
             return np.zeros((height, width), dtype=bool)
-        drawn: NDArray[np.uint8] = rasterize(shapes, out_shape=(height, width), transform=place, dtype="uint8")
+        drawn: NDArray[np.uint8] = rasterize(
+            shapes, out_shape=(height, width), transform=RasterioAffine(*transform), dtype="uint8"
+        )
         return np.asarray(drawn != 0)
 
 
@@ -106,7 +101,7 @@ def open_region(path: str | Path, source: Source) -> Region:
                 f"{path}: a region of {mask.width} x {mask.height} px",
                 f"{source.width} x {source.height} px, as {source.path}",
             )
-        return Region(mask, [], "", PIXELS)
+        return Region(mask, [], "", PIXELS_DOWN)
     with naming(path):
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
@@ -123,8 +118,8 @@ def _of_polygons(path: Path, polygons: list[dict[str, Any]], held: dict[str, Any
     from rasterio.errors import CRSError
     from rasterio.warp import transform_geom
 
-    reading.set_up_gdal()
-    transform = source.transform or (UPWARDS if all(_box(polygon)[3] <= 0 for polygon in polygons) else PIXELS)
+    set_up_gdal()
+    transform = source.transform or (PIXELS_UP if all(_box(polygon)[3] <= 0 for polygon in polygons) else PIXELS_DOWN)
     if source.crs is None:
         return Region(None, polygons, "", transform)
     named = held.get("crs") or {}

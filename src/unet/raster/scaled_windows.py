@@ -19,9 +19,7 @@ from PIL import Image
 
 from unet.errors import RasterError
 from unet.raster.resizing import FILTERS, nearest_places, resize
-
-Window = tuple[int, int, int, int]
-"""Row, column, height and width of a part of a picture, in its pixels."""
+from unet.raster.windows import Window
 
 _SUPPORT = {"area": 0.5, "bilinear": 1.0, "bicubic": 2.0}
 """How far the filters reach, in pixels of the coarser picture."""

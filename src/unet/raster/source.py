@@ -8,52 +8,31 @@ decoded once and held in memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.errors import RasterError
+from unet.affine import Affine
 from unet.preprocessing import scaled_size
 from unet.raster import reading
-from unet.raster.arrays import ARRAY_SUFFIXES, as_mask, as_picture, bands_last, load_array, picture_dtype
+from unet.raster.arrays import as_mask, as_picture, picture_dtype
 from unet.raster.faults import naming, start_of
-from unet.raster.scaled_windows import Window, resized_window
+from unet.raster.gdal import TIFF_STARTS
+from unet.raster.geotiff import GeoTiff, open_geotiff
+from unet.raster.pixels import Decoded, Mapped, Pixels
+from unet.raster.scaled_windows import resized_window
+from unet.raster.suffixes import ARRAY_SUFFIXES
+from unet.raster.windows import Window, check_window
 
 KIND_TAG, LABELS_TAG = "UNET_KIND", "UNET_LABELS"
 """Names of what our files say of themselves: epm, mask, probability or labels, and the classes as JSON."""
 
 SCAN_ROWS = 512
-
-_PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBA", "I;16", "I;16B", "I", "F"})
-"""Kinds of TIFF that Pillow and GDAL take for the same pixels."""
-
-Affine = tuple[float, float, float, float, float, float]
-"""a, b, c, d, e, f: a pixel's column and row become the place (a * col + b * row + c, d * col + e * row + f)."""
-
-
-class _Pixels(Protocol):
-    """Where a source's pixels come from: all bands but alpha, as they are stored."""
-
-    shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
-
-    def picture(self, window: Window) -> NDArray[Any]:
-        """Return the pixels as a picture's, (h, w, C): palettes are colours."""
-
-    def mask(self, window: Window) -> NDArray[Any]:
-        """Return the pixels as a mask's, (h, w, C): palettes are indices."""
-
-    def valid(self, window: Window) -> NDArray[np.bool_] | None:
-        """Return where there is something, (h, w); None: everywhere."""
-
-    def close(self) -> None:
-        """Let go of the file."""
 
 
 class Source:
@@ -69,7 +48,7 @@ class Source:
     crs : str or None
         "EPSG:n", or well-known text.
     transform : tuple of 6 float or None
-        From column and row to map coordinates, as in `affine.Affine`.
+        From column and row to map coordinates; see `unet.affine.Affine`.
     nodata : float or None
         The value that says that a pixel holds nothing.
     tags : dict of str to str
@@ -94,7 +73,7 @@ class Source:
     def __init__(
         self,
         path: Path,
-        pixels: _Pixels,
+        pixels: Pixels,
         *,
         crs: str | None = None,
         transform: Affine | None = None,
@@ -233,11 +212,7 @@ class Source:
 
     def _checked(self, window: Window | None, size: tuple[int, int]) -> Window:
         row, col, height, width = window if window is not None else (0, 0, *size)
-        if min(row, col) < 0 or min(height, width) < 1 or row + height > size[0] or col + width > size[1]:
-            raise RasterError(
-                f"{self.path}: a window of {width} x {height} px at column {col}, row {row}",
-                f"one within {size[1]} x {size[0]} px",
-            )
+        check_window((row, col, height, width), size, self.path)
         return int(row), int(col), int(height), int(width)
 
 
@@ -257,199 +232,28 @@ def open(path: str | Path) -> Source:
     path = Path(path)
     with naming(path):
         if path.suffix.lower() == ".npy":
-            return Source(path, _Mapped(path))
-        if path.suffix.lower() not in ARRAY_SUFFIXES and start_of(path).startswith(reading.TIFF_STARTS):
-            source = _open_tiff(path)
-            if source is not None:
-                return source
+            return Source(path, Mapped(path))
+        if path.suffix.lower() not in ARRAY_SUFFIXES and start_of(path).startswith(TIFF_STARTS):
+            tiff = open_geotiff(path)
+            if tiff is not None:
+                return _source_of(path, tiff)
         info = reading.probe(path)
         tags = {} if path.suffix.lower() in ARRAY_SUFFIXES else reading.text_tags(path)
         palette = reading.mask_palette(path)
-        pixels = _Decoded(path, (info.height, info.width, info.bands), np.dtype(info.dtype))
+        pixels = Decoded(path, (info.height, info.width, info.bands), np.dtype(info.dtype))
         return Source(path, pixels, tags=tags, palette=palette, bands=info.bands, dtype=info.dtype, in_memory=True)
 
 
-class _Decoded:
-    """A file that is decoded as a whole, when it is first asked for."""
-
-    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
-        self.path, self.shape, self.dtype = path, shape, dtype
-        self._picture: NDArray[Any] | None = None
-        self._mask: NDArray[Any] | None = None
-        self._decoding = Lock()  # threads may share what is in memory, and it is decoded once
-
-    def picture(self, window: Window) -> NDArray[Any]:
-        with self._decoding:
-            if self._picture is None:
-                self._picture = reading.read(self.path)
-            return _cut(self._picture, window)
-
-    def mask(self, window: Window) -> NDArray[Any]:
-        with self._decoding:
-            if self._mask is None:
-                self._mask = np.atleast_3d(reading.read_mask(self.path))
-            return _cut(self._mask, window)
-
-    def valid(self, window: Window) -> None:
-        return None
-
-    def close(self) -> None:
-        self._picture = self._mask = None
-
-
-class _Mapped:
-    """A .npy file."""
-
-    def __init__(self, path: Path) -> None:
-        self._array = bands_last(load_array(path), path)
-        height, width, bands = self._array.shape
-        self.shape, self.dtype = (height, width, bands), self._array.dtype
-
-    def picture(self, window: Window) -> NDArray[Any]:
-        return np.array(_cut(self._array, window))
-
-    def mask(self, window: Window) -> NDArray[Any]:
-        return np.array(_cut(self._array, window))
-
-    def valid(self, window: Window) -> None:
-        return None
-
-    def close(self) -> None:
-        del self._array
-
-
-class _Tiff:
-    """A TIFF file, through GDAL."""
-
-    def __init__(self, dataset: Any, palette: tuple[tuple[int, int, int], ...] | None, bits: bool) -> None:
-        self._dataset, self._bits = dataset, bits
-        self._colours = np.array(palette, dtype=np.uint8) if palette else None
-        self._bands = reading.colour_bands(dataset)
-        self.shape, self.dtype = (*dataset.shape, len(self._bands)), np.dtype(dataset.dtypes[0])
-
-    def picture(self, window: Window) -> NDArray[Any]:
-        stored = self.mask(window)
-        if self._colours is not None:
-            coloured: NDArray[Any] = self._colours[stored[..., 0]]
-            return coloured
-        return stored != 0 if self._bits else stored
-
-    def mask(self, window: Window) -> NDArray[Any]:
-        stored: NDArray[Any] = self._read(lambda part: self._dataset.read(self._bands, window=part), window)
-        return np.ascontiguousarray(stored.transpose(1, 2, 0))
-
-    def valid(self, window: Window) -> NDArray[np.bool_]:
-        inside: NDArray[np.bool_] = self._read(lambda part: self._dataset.dataset_mask(window=part), window) != 0
-        return inside
-
-    def close(self) -> None:
-        self._dataset.close()
-
-    def _read(self, read: Callable[[Any], NDArray[Any]], window: Window) -> NDArray[Any]:
-        from rasterio.errors import RasterioIOError
-        from rasterio.windows import Window as GdalWindow
-
-        row, col, height, width = window
-        try:
-            return read(GdalWindow(col, row, width, height))
-        except RasterioIOError as error:  # GDAL's own words are in the cause
-            raise RasterioIOError(str(error.__cause__ or error)) from error
-
-
-def _cut(array: NDArray[Any], window: Window) -> NDArray[Any]:
-    row, col, height, width = window
-    return array[row : row + height, col : col + width]
-
-
-def _open_tiff(path: Path) -> Source | None:
-    """Return a TIFF to be read through GDAL; None where Pillow would take its pixels for something else."""
-    palette, bits = None, False
-    with path.open("rb") as file:
-        picture = reading.open_image(file)
-        if picture is not None:
-            tags = picture.tag_v2  # type: ignore[attr-defined]
-            depths = tags.get(258, (1,))
-            bits = picture.mode == "1"
-            if (
-                picture.mode not in _PLAIN_MODES
-                or tags.get(262, 1) not in (1, 2, 3)
-                or tags.get(274, 1) != 1
-                or (max(depths) < 8 and picture.mode == "L")
-            ):
-                return None
-            palette = reading.palette_of(picture)
-    dataset = _dataset(path)
-    try:
-        if any(name.startswith("complex") for name in dataset.dtypes):
-            raise RasterError(f"{path} holds complex numbers", "real ones")
-        pixels = _Tiff(dataset, palette, bits)
-        check_length(path, dataset)
-        own = dataset.transform
-        flags = {flag.name for each in dataset.mask_flag_enums for flag in each}
-        return Source(
-            path,
-            pixels,
-            crs=_crs_text(path, dataset),
-            transform=None if own.is_identity else (own.a, own.b, own.c, own.d, own.e, own.f),
-            nodata=dataset.nodata,
-            tags=dataset.tags(),
-            palette=palette,
-            dtype="uint8" if bits else None,
-            in_strips=dataset.block_shapes[0][1] == dataset.width,
-            has_invalid=bool(flags - {"all_valid"}),
-        )
-    except BaseException:
-        dataset.close()
-        raise
-
-
-def _dataset(path: Path) -> Any:
-    import rasterio
-
-    reading.set_up_gdal()
-    return rasterio.open(path, driver="GTiff")
-
-
-def _crs_text(path: Path, dataset: Any) -> str | None:
-    from rasterio.errors import CRSError
-
-    try:
-        crs = dataset.crs
-        return crs_text(crs) if crs else None
-    except CRSError as error:
-        raise RasterError(f"{path}: its CRS is none ({error})", "one that PROJ knows", "mend it: gdal_edit") from error
-
-
-def crs_text(crs: Any) -> str:
-    """Return "EPSG:n" where a CRS of rasterio is just that, else its well-known text."""
-    authority = crs.to_authority(confidence_threshold=100)
-    if authority is not None and authority[0] == "EPSG":
-        return f"EPSG:{authority[1]}"
-    return str(crs.to_wkt())
-
-
-def check_length(path: Path, dataset: Any) -> None:
-    """Make sure that no block lies beyond the end of the file, before hours are spent on what is before.
-
-    Raises
-    ------
-    RasterError
-        One does.
-    """
-    size, end = path.stat().st_size, 0
-    bands = range(1, dataset.count + 1) if dataset.interleaving is None or dataset.interleaving.name == "band" else (1,)
-    height, width = dataset.block_shapes[0]
-    for band in bands:
-        for row in range(-(-dataset.height // height)):
-            for col in range(-(-dataset.width // width)):
-                start = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
-                if start is not None:  # else the block was never written
-                    length = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
-                    end = max(end, int(start) + int(length or 0))
-    if end > size:
-        raise RasterError(
-            f"{path} is cut off ({size:,} of {end:,} bytes at least)",
-            "a whole file",
-            "copy or download it again",
-            kind="truncated",
-        )
+def _source_of(path: Path, tiff: GeoTiff) -> Source:
+    return Source(
+        path,
+        tiff,
+        crs=tiff.crs,
+        transform=tiff.transform,
+        nodata=tiff.nodata,
+        tags=tiff.tags,
+        palette=tiff.palette,
+        dtype="uint8" if tiff.is_bits else None,
+        in_strips=tiff.in_strips,
+        has_invalid=tiff.has_invalid,
+    )

@@ -14,9 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from unet.errors import RasterError
 from unet.files import replacing
-
-LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif")
-"""Endings of formats that change the values of pixels."""
+from unet.raster.suffixes import TIFF_SUFFIXES
 
 
 def write_mask(
@@ -42,7 +40,7 @@ def write_mask(
     _require(path, indices, "uint8 (H, W)", indices.ndim == 2 and indices.dtype == np.uint8)
     image = Image.fromarray(np.ascontiguousarray(indices))
     image.putpalette(list(palette))
-    has_palette = Path(path).suffix.lower() in (".png", ".gif", ".bmp", ".tif", ".tiff")
+    has_palette = Path(path).suffix.lower() in (".png", ".gif", ".bmp", *TIFF_SUFFIXES)
     _save(image if has_palette else image.convert("RGB"), path, tags)
 
 

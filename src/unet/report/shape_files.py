@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
+from unet.affine import Affine, inverse
 from unet.data.sheet_shapes import IN_MEMORY, SheetShapes
 from unet.errors import InputError
 from unet.labels import default_colors
@@ -24,10 +25,8 @@ from unet.shapes.vector_files import DRIVERS, Write, require_libraries, writing_
 DRAWING_PIXELS = 1 << 26
 """Pictures of more pixels than this are made of every second, third, ... row and column."""
 
-PIXELS_UP = "Coordinates are pixels: x = column, y = -row, where GIS programs show a picture without a place."
+IN_PIXELS = "Coordinates are pixels: x = column, y = -row, where GIS programs show a picture without a place."
 UNNAMED = "Coordinates are those of the raster, which names no CRS."
-
-Transform = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Place:
     """Where a sheet lies: its CRS, and the six numbers that turn column and row into coordinates; None if unknown."""
 
     crs: str | None = None
-    transform: Transform | None = None
+    transform: Affine | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class Targets:
                 raise InputError(f"{path} has no ending of a known format", f"{', '.join(DRIVERS)}, .svg or .png")
         if self.vectors or self.svgs:
             require_libraries()
-        if self.labels is not None and self.labels.suffix.lower() not in (".tif", ".tiff"):
+        if self.labels is not None and self.labels.suffix.lower() not in raster.TIFF_SUFFIXES:
             raise InputError(f"--labels {self.labels}", "a name that ends in .tif")
         if self.preview is not None and self.preview.suffix.lower() not in raster.PICTURE_SUFFIXES:
             raise InputError(f"--preview {self.preview}", "a name that ends in .png")
@@ -151,7 +150,7 @@ def write_shapes(
         _write_picture(path, found, picture)
     count = 0
     drawn: list[tuple[NDArray[Any], NDArray[Any]]] = []
-    about = PIXELS_UP if place.transform is None else UNNAMED
+    about = IN_PIXELS if place.transform is None else UNNAMED
     with ExitStack() as stack:
         writes: list[Write] = []
         for path in targets.vectors:
@@ -166,7 +165,7 @@ def write_shapes(
                 write(geometries, attributes)
             if targets.svgs:
                 if units == "map" and simplify:
-                    pixels = placed(geometries, _inverse(place.transform))
+                    pixels = placed(geometries, inverse(place.transform) if place.transform else None)
                 drawn.append((batch.labels, pixels))
             count += len(batch.labels)
     for path in targets.svgs:
@@ -256,11 +255,3 @@ def _write_picture(path: Path, found: SheetShapes, picture: NDArray[np.uint8] | 
         row += band.shape[0]
     under = None if picture is None else picture[::step, ::step]
     raster.write_picture(path, painted(np.concatenate(parts), _colors(found), under))
-
-
-def _inverse(transform: Transform | None) -> Transform:
-    if transform is None:
-        return 1.0, 0.0, 0.0, 0.0, -1.0, 0.0
-    a, b, c, d, e, f = transform
-    size = a * e - b * d
-    return e / size, -b / size, (b * f - c * e) / size, -d / size, a / size, (c * d - a * f) / size

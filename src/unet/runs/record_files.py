@@ -17,13 +17,14 @@ import unet
 from unet import config, files
 from unet.config import Config, DataConfig, ModelConfig
 from unet.data.hashing import RecordedFile, Stamp
-from unet.data.pairs import Drawing, Window
+from unet.data.pairs import Drawing
 from unet.devices import Compute, describe
 from unet.errors import ConfigError, InputError
 from unet.labels import Labels
 from unet.models import ModelSpec
 from unet.plan.record import PARTS, RecordedPair, RunRecord
 from unet.preprocessing import Preprocessing
+from unet.raster import Window
 from unet.runs.folder import CONFIG, PAIRS, PLAN, RECORD
 
 FORMAT = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from unet.config import DataConfig
@@ -24,6 +25,24 @@ def check_target(path: Path, overwrite: bool, flag: str = "--json") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", "a place to write", f"choose another {flag}") from None
+
+
+def check_folder(
+    folder: Path, names: Sequence[str], overwrite: bool, remedy: str = "choose another --out, or allow --overwrite"
+) -> None:
+    """Make sure, before anything is computed, that files of these names can be written into the folder --out.
+
+    Raises
+    ------
+    InputError
+        They cannot, or would replace others.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file", "a folder", "choose another --out")
+    existing = [folder / name for name in names if (folder / name).exists()]
+    if existing and not overwrite:
+        raise InputError(f"{existing[0]} exists", "new files", remedy)
+    check_target(folder / names[0], True, "--out")
 
 
 def check_outside(path: Path, data: DataConfig) -> None:

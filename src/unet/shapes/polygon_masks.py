@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.shapes.rasterised import Transform
+from unet.affine import Affine, coordinates
 
 _ASIDE = 1e-3
 """Outlines are moved by so little of a pixel. Polygons often lie on the edges of pixels, and then a line of an odd
@@ -41,20 +41,20 @@ class PolygonMask:
         self.geometries, self.values, self.outline = geometries, values, outline
         self._tree = shapely.STRtree(geometries)
 
-    def read(self, window: tuple[int, int, int, int], transform: Transform) -> NDArray[Any]:
+    def read(self, window: tuple[int, int, int, int], transform: Affine) -> NDArray[Any]:
         """Return the mask of a window (row, column, height, width) of a raster with that transform."""
         import shapely
         from rasterio.features import rasterize
 
         row, column, height, width = window
-        a, b, c, d, e, f = transform
         margin = self.outline
         columns = np.array([column - margin, column + width + margin]).repeat(2)
         rows = np.array([row - margin, row + height + margin, row + height + margin, row - margin])
-        corners = np.stack([a * columns + b * rows + c, d * columns + e * rows + f], axis=1)
-        near = np.sort(self._tree.query(shapely.Polygon(corners), predicate="intersects"))
+        around = shapely.Polygon(coordinates(transform, columns, rows))
+        near = np.sort(self._tree.query(around, predicate="intersects"))
         if not near.size:
             return np.zeros((height, width), self.values.dtype)
+        a, b, c, d, e, f = transform
         inverse = np.linalg.inv(np.array([[a, b], [d, e]], dtype=np.float64))
 
         def to_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unet.affine import PIXELS_UP, Affine, coordinates
 from unet.errors import ConfigError, InputError, MissingExtraError
 from unet.shapes.stored_rows import Rows
 from unet.shapes.tracing import Rings, Turns, find_turns, join_turns
@@ -156,16 +157,15 @@ def polygons_of(turns: Turns) -> LabelPolygons:
     return LabelPolygons(labels, geometries)
 
 
-def placed(geometries: NDArray[Any], transform: Sequence[float] | None) -> NDArray[Any]:
+def placed(geometries: NDArray[Any], transform: Affine | None) -> NDArray[Any]:
     """Return polygons in map coordinates.
 
     Parameters
     ----------
     geometries : object array (N,) of shapely polygons
         In pixels, as `label_polygons` gives them.
-    transform : sequence of 6 float, optional
-        a, b, c, d, e, f of x = a col + b row + c, y = d col + e row + f, as in a GeoTIFF. Without it x = col and
-        y = -row: where GIS programs show a picture that has no place.
+    transform : tuple of 6 float, optional
+        See `unet.affine.Affine`; without it `PIXELS_UP`.
 
     Returns
     -------
@@ -180,13 +180,10 @@ def placed(geometries: NDArray[Any], transform: Sequence[float] | None) -> NDArr
     >>> print(placed(shape, None)[0].wkt)
     POLYGON ((0 0, 1 0, 1 -1, 0 -1, 0 0))
     """
-    a, b, c, d, e, f = transform if transform is not None else (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
-
-    def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        col, row = points[:, 0], points[:, 1]
-        return np.stack([a * col + b * row + c, d * col + e * row + f], axis=1)
-
-    moved: NDArray[Any] = _shapely().transform(geometries, place)
+    known = transform if transform is not None else PIXELS_UP
+    moved: NDArray[Any] = _shapely().transform(
+        geometries, lambda points: coordinates(known, points[:, 0], points[:, 1])
+    )
     return moved
 
 
@@ -220,39 +217,6 @@ def simplified(geometries: NDArray[Any], tolerance: float) -> NDArray[Any]:
         return geometries
     simple: NDArray[Any] = _shapely().coverage_simplify(geometries, tolerance)
     return simple
-
-
-def rasterised(
-    geometries: NDArray[Any], shape: tuple[int, int], transform: Sequence[float] | None = None
-) -> NDArray[np.bool_]:
-    """Return the pixels whose centres lie in at least one polygon, bool (H, W).
-
-    Parameters
-    ----------
-    geometries : object array (N,) of shapely polygons
-        In map coordinates; without a transform in pixels, y downwards, or upwards from 0 if all are at y <= 0.
-    shape : (int, int)
-        Height and width.
-    transform : sequence of 6 float, optional
-        As in `placed`.
-
-    Examples
-    --------
-    >>> import shapely
-    >>> rasterised(np.array([shapely.box(1, -2, 3, -1)]), (2, 4)).astype(int)
-    array([[0, 0, 0, 0],
-           [0, 1, 1, 0]])
-    """
-    from rasterio.features import rasterize
-    from rasterio.transform import Affine
-
-    if not geometries.size:
-        return np.zeros(shape, bool)
-    affine = Affine(*transform) if transform is not None else Affine.identity()
-    if transform is None and _shapely().total_bounds(geometries)[3] <= 0:
-        affine = Affine.scale(1, -1)
-    inside: NDArray[np.uint8] = rasterize(geometries.tolist(), out_shape=shape, transform=affine, dtype="uint8")
-    return inside.astype(bool)
 
 
 def _shell_of(rings: Rings) -> NDArray[np.int64]:

@@ -1,26 +1,18 @@
-"""From polygons to the label map of a raster."""
+"""Polygons drawn on the pixels of a raster."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.errors import InputError
-
-Transform = tuple[float, float, float, float, float, float]
-"""From column and row to a place: (a * col + b * row + c, d * col + e * row + f)."""
-
-PIXELS_DOWN: Transform = (1, 0, 0, 0, 1, 0)
-"""x = column, y = row."""
-
-PIXELS_UP: Transform = (1, 0, 0, 0, -1, 0)
-"""x = column, y = -row: how GIS programs show a picture that has no place."""
+from unet.affine import PIXELS_DOWN, PIXELS_UP, Affine
 
 
 def polygon_labels(
-    geometries: NDArray[Any], shape: tuple[int, int], transform: Transform | None = None
+    geometries: NDArray[Any], shape: tuple[int, int], transform: Affine | None = None
 ) -> NDArray[np.int32]:
     """Return the label map of polygons: each pixel has the number of the last polygon that its centre lies in.
 
@@ -31,17 +23,12 @@ def polygon_labels(
     shape : (int, int)
         Height and width.
     transform : tuple of 6 float, optional
-        Of the raster, see `Transform`.
+        Of the raster, see `unet.affine.Affine`.
 
     Returns
     -------
     int32 array (H, W)
         1, 2, ... by their order; 0 outside of them.
-
-    Raises
-    ------
-    InputError
-        No polygon covers the centre of a pixel.
 
     Examples
     --------
@@ -50,23 +37,41 @@ def polygon_labels(
     array([[1, 1, 2],
            [0, 0, 2]], dtype=int32)
     """
+    labels: NDArray[np.int32] = _drawn(geometries, range(1, len(geometries) + 1), "int32", shape, transform)
+    return labels
+
+
+def polygon_interior(
+    geometries: NDArray[Any], shape: tuple[int, int], transform: Affine | None = None
+) -> NDArray[np.bool_]:
+    """Return the pixels whose centres lie in at least one polygon, bool (H, W); see `polygon_labels`.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> polygon_interior(np.array([shapely.box(1, -2, 3, -1)]), (2, 4)).astype(int)
+    array([[0, 0, 0, 0],
+           [0, 1, 1, 0]])
+    """
+    return _drawn(geometries, [1] * len(geometries), "uint8", shape, transform).astype(bool)
+
+
+def _drawn(
+    geometries: NDArray[Any], values: Sequence[int], dtype: str, shape: tuple[int, int], transform: Affine | None
+) -> NDArray[Any]:
     from rasterio.features import rasterize
-    from rasterio.transform import Affine
+    from rasterio.transform import Affine as RasterioAffine
 
-    label_map: NDArray[np.int32] = rasterize(
-        zip(geometries, range(1, len(geometries) + 1), strict=True),
-        out_shape=shape,
-        transform=Affine(*(pixel_transform(geometries) if transform is None else transform)),
-        dtype="int32",
+    if not geometries.size:
+        return np.zeros(shape, dtype)
+    affine = RasterioAffine(*(pixel_transform(geometries) if transform is None else transform))
+    drawn: NDArray[Any] = rasterize(
+        zip(geometries, values, strict=True), out_shape=shape, transform=affine, dtype=dtype
     )
-    if not label_map.any():
-        raise InputError(
-            f"no polygon covers a pixel of the raster ({bounds_text(geometries)})", "polygons of this raster"
-        )
-    return label_map
+    return drawn
 
 
-def pixel_transform(geometries: NDArray[Any]) -> Transform:
+def pixel_transform(geometries: NDArray[Any]) -> Affine:
     """Return how polygons in pixels count rows: upwards if all lie at 0 or below, as GIS programs do, else downwards.
 
     Examples

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from math import hypot
 from pathlib import Path
 
+from unet.affine import Affine
 from unet.data.finding import Finding, counted
 from unet.data.inspection.values import REPAIR
 from unet.data.pairs import Pair, Pairing
 from unet.data.scan import Fault
 from unet.data.windows import source_of
-from unet.raster.source import Affine
 
 _PARTNER = "one mask for every picture, of the same name but for a suffix such as _mask"
 _FAULTS = {
