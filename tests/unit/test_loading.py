@@ -290,10 +290,10 @@ from unet import cli
 from unet.data import dataset
 from unet.errors import RasterError
 
-def read_pair(pair, labels, read=dataset.read_pair):
+def read_pair(pair, *details, read=dataset.read_pair):
     if pair.name == "p03":
         raise RasterError(f"{pair.image}: damaged since it was checked")
-    return read(pair, labels)
+    return read(pair, *details)
 
 dataset.read_pair = read_pair
 sys.exit(cli.main(sys.argv[1:]))
