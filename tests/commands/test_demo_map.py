@@ -130,5 +130,5 @@ def test_every_line_of_the_documents_runs(
 @pytest.mark.slow
 def test_shapes_are_found_on_a_sheet_that_was_not_seen(tmp_path: Path) -> None:
     planned = {"width": "16", "crop": "[128, 128]", "batch_size": "2", "precision": "32-true", "channels_last": "false"}
-    result = demo_map(tmp_path / "demo", steps=120, second_size=(600, 800), settings=planned)
+    result = demo_map(tmp_path / "demo", steps=80, size=(600, 900), second_size=(450, 600), settings=planned)
     assert result.scores["pq"] > 0.5 and result.scores["pq"] > result.components["pq"]

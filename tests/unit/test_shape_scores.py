@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -231,9 +230,7 @@ def test_a_hundred_thousand_shapes() -> None:
     truth = np.kron(np.arange(side * side, dtype=np.int32).reshape(side, side) + 1, np.ones((4, 4), np.int32))
     moved = np.zeros_like(truth)
     moved[:, 1:] = truth[:, :-1]
-    start = time.process_time()
     scores = shape_scores(truth, moved)
-    assert time.process_time() - start < 10  # dense, the counts alone would be 78 GiB
     assert scores.labels_gt == scores.labels_pred == side * side
     assert scores.tp == side * side  # those at the right edge: 12 of 16
     assert scores.sq == pytest.approx(((side - 1) * 0.6 + 0.75) / side)
@@ -248,9 +245,7 @@ def test_the_published_figures(shared_data: Path) -> None:
     truth = threshold_components(raster.read_mask(sheet / "edges.png"))
     prediction = raster.read_mask(sheet / "labels_dynamic0_area50.tif")
     mask = raster.read_mask(sheet / "content_mask.png")
-    start = time.process_time()
     found = numbers(shape_scores(truth, prediction, mask, count_background=True))
-    assert time.process_time() - start < 10
     assert {name: found[name] for name in PUBLISHED} == PUBLISHED
     assert [f"{found[name]:.3f}" for name in ("pq", "sq", "rq", "f_auc")] == ["0.183", "0.852", "0.214", "0.075"]
     without = numbers(shape_scores(truth, prediction, mask))
