@@ -16,6 +16,13 @@ IGNORED = 255
 
 MAX_CLASSES = 255
 
+_COLORS = (
+    "000000 b11400 7676ff eb3b89 b1d800 76004e ffb1ff 0000eb b18927 00764e 00b1b1 14ffb1 144e76 890027 "
+    "894ec4 c43b4e 89d8c4 14899d d8c476 b189d8 eb8989 769d62 b1ff89 b16227 4e4eff 763b4e 9db14e 7614b1 "
+    "d89dc4 004e27 3b2789 62629d 00b1ff b162c4 894e76 276200 ffeb3b 76c400 62ffff 894e3b"
+)
+"""Of the first classes: found by benchmarks/class_colors.py, measured in docs/decisions/023-output.md."""
+
 Value = int | tuple[int, int, int]
 Color = tuple[int, int, int]
 Rule = Literal["exact", "nearest"]
@@ -240,9 +247,20 @@ def default_names(count: int) -> tuple[str, ...]:
 
 
 def default_colors(count: int) -> tuple[Color, ...]:
-    """Return colours that a person can tell apart: black first, then hues at golden-angle steps."""
-    colors: list[Color] = [(0, 0, 0)]
-    for index in range(1, count):
+    """Return colours that a person can tell apart, colour-blind or not: black first, and more alike the more there are.
+
+    Notes
+    -----
+    The smallest CIEDE2000 distance between any two of the first 12 is 15.8, of the first 21 it is 9.0, also as eyes
+    with protanopia, deuteranopia and tritanopia see them by the model of Machado et al. (2009).
+
+    Examples
+    --------
+    >>> default_colors(3)
+    ((0, 0, 0), (177, 20, 0), (118, 118, 255))
+    """
+    colors: list[Color] = [(int(text[:2], 16), int(text[2:4], 16), int(text[4:], 16)) for text in _COLORS.split()]
+    for index in range(len(colors), count):  # hues at golden-angle steps
         hue = (0.02 + 0.618034 * (index - 1)) % 1.0
         red, green, blue = colorsys.hsv_to_rgb(hue, (0.85, 0.55)[index // 8 % 2], (0.95, 0.7)[index // 4 % 2])
         colors.append((round(red * 255), round(green * 255), round(blue * 255)))

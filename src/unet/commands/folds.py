@@ -150,7 +150,7 @@ def _train_folds(
     page = write_report(run)
     _print(done)
     print_scores(scores, "Scores over all pictures, each by the network that has not seen it")
-    display.notify(f"report {page}")
+    display.notify(f"report: {page}")
     return CrossValidation(run, page, scores, done, True)
 
 

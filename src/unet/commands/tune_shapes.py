@@ -182,7 +182,7 @@ def tune_shapes(
     if loaded is not None and model is not None:
         _write_into(model, loaded, settings)
         display.notify(f"{model} now says dynamic {settings.dynamic}, area {settings.area}")
-    display.notify(f"tables and figures in {out}")
+    display.notify(f"tables and figures: {out}")
     return found
 
 
