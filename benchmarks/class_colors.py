@@ -33,8 +33,9 @@ TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 FIRST, MORE, ALL = 12, 21, 40
+TAKEN = [(255, 255, 255), (230, 0, 90)]  # what does not count, and mistakes
 NORMAL = 1.6  # times so far apart are they to be for eyes that see all colours
-DARK, PALE, GREY = 24, 93, 28  # limits of lightness and of chroma: a tint has to be seen on grey pictures
+DARK, MIDDLE, PALE, GREY = 24, 60, 93, 28  # lightness and least chroma: a tint has to be seen on grey pictures
 
 
 def seen(colors: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
@@ -57,26 +58,28 @@ def smallest(colors: NDArray[Any]) -> dict[str, float]:
 
 
 def search(seed: int = 0) -> list[tuple[int, int, int]]:
-    """Return `ALL` colours, black first, each far from the others and from white, which is what does not count."""
+    """Return `ALL` colours, black first, each far from the others and from those that are taken."""
     levels = np.linspace(0, 255, 14).round().astype(int)
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     lab = seen(grid)["normal"]
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     usable = (lab[:, 0] > DARK) & (lab[:, 0] < PALE) & (chroma > GREY)
-    candidates = np.concatenate([[(0, 0, 0), (255, 255, 255)], grid[usable]])
+    candidates = np.concatenate([[(0, 0, 0)], TAKEN, grid[usable]])
+    strength = np.concatenate([np.zeros(1 + len(TAKEN)), (chroma * (np.abs(lab[:, 0] - MIDDLE) < 20))[usable]])
     between = np.empty((len(candidates), len(candidates)), np.float32)
     for start in range(0, len(candidates), 200):
         rows = distances(candidates[start : start + 200], candidates)
         rows["normal"] = rows["normal"] / NORMAL
         between[start : start + 200] = np.min(list(rows.values()), axis=0)
     rng = np.random.default_rng(seed)
-    chosen = improved(between, [0, 1], FIRST - 1, rng, rounds=60)
-    red = int(np.argmin(np.abs(candidates[chosen] - (220, 50, 30)).sum(axis=1)))
-    chosen = in_order(between, [0, 1, chosen[red]], chosen)
+    start = list(range(1 + len(TAKEN)))
+    chosen = improved(between, start, FIRST - 1, rng, rounds=60)
+    vivid = max(chosen[len(start) :], key=lambda place: strength[place])  # for the foreground, where there is no other
+    chosen = in_order(between, [*start, vivid], chosen)
     chosen = improved(between, chosen, MORE - FIRST, rng, rounds=30)
-    while len(chosen) < ALL + 1:
+    while len(chosen) < ALL + len(TAKEN):
         chosen.append(int(between[:, chosen].min(axis=1).argmax()))
-    return [tuple(int(c) for c in candidates[place]) for place in chosen if place != 1]  # type: ignore[misc]
+    return [tuple(int(c) for c in candidates[place]) for place in chosen if place not in start[1:]]  # type: ignore[misc]
 
 
 def improved(
@@ -85,7 +88,7 @@ def improved(
     """Return `fixed` and `count` more places: drawn, then replaced one by one by what lies farthest from the others."""
     best: tuple[float, list[int]] = (-1.0, [])
     for _ in range(rounds):
-        more = rng.integers(2, len(between), count).tolist()
+        more = rng.integers(len(fixed), len(between), count).tolist()
         score = -1.0
         while True:
             for number in range(count):

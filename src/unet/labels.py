@@ -17,9 +17,9 @@ IGNORED = 255
 MAX_CLASSES = 255
 
 _COLORS = (
-    "000000 b11400 7676ff eb3b89 b1d800 76004e ffb1ff 0000eb b18927 00764e 00b1b1 14ffb1 144e76 890027 "
-    "894ec4 c43b4e 89d8c4 14899d d8c476 b189d8 eb8989 769d62 b1ff89 b16227 4e4eff 763b4e 9db14e 7614b1 "
-    "d89dc4 004e27 3b2789 62629d 00b1ff b162c4 894e76 276200 ffeb3b 76c400 62ffff 894e3b"
+    "000000 4e76ff 4e4e00 0014c4 ebb1ff 9dffb1 76004e d89d4e 00764e ffeb00 4eb19d 9d629d b1c489 624eb1 "
+    "9d8900 ff89c4 d87676 4e7600 8900ff 9d89d8 004e76 9d3b3b b16276 ff3bc4 ebc462 76d8b1 763b4e 9d0089 "
+    "00ffff 629d76 d82789 76763b b1c400 d889ff d814d8 d80027 89003b d8eb89 0089b1 9d4e76"
 )
 """Of the first classes: found by benchmarks/class_colors.py, measured in docs/decisions/023-output.md."""
 
@@ -251,13 +251,13 @@ def default_colors(count: int) -> tuple[Color, ...]:
 
     Notes
     -----
-    The smallest CIEDE2000 distance between any two of the first 12 is 15.8, of the first 21 it is 9.0, also as eyes
+    The smallest CIEDE2000 distance between any two of the first 12 is 14.7, of the first 21 it is 8.4, also as eyes
     with protanopia, deuteranopia and tritanopia see them by the model of Machado et al. (2009).
 
     Examples
     --------
     >>> default_colors(3)
-    ((0, 0, 0), (177, 20, 0), (118, 118, 255))
+    ((0, 0, 0), (78, 118, 255), (78, 78, 0))
     """
     colors: list[Color] = [(int(text[:2], 16), int(text[2:4], 16), int(text[4:], 16)) for text in _COLORS.split()]
     for index in range(len(colors), count):  # hues at golden-angle steps

@@ -287,7 +287,8 @@ def test_a_table_of_areas(model: Path, pictures: Path, capsys: pytest.CaptureFix
     assert [(row["class"], row["pixels"], row["share"]) for row in rows[:3]] == [
         ("road", "320", "0.516129"), ("car", "300", "0.483871"), ("sky", "0", "0.000000"),
     ]  # fmt: skip
-    assert {(row["picture"], row["area"], row["unit"]) for row in rows[:3]} == {((pictures / "a.png").as_posix(), "", "")}
+    assert {row["picture"] for row in rows[:3]} == {(pictures / "a.png").as_posix()}
+    assert {row["area"] + row["unit"] for row in rows[:3]} == {""}
     assert [(row["picture"], row["area"], row["unit"]) for row in rows[3:5]] == [
         ("sheet.tif", "80", "square metre"), ("sheet.tif", "75", "square metre"),
     ]  # fmt: skip

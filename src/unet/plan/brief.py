@@ -1,17 +1,17 @@
-"""A decided run in a few lines; the reasons are in its plan.md."""
+"""What was decided in a few lines; the reasons are in its plan.md."""
 
 from __future__ import annotations
 
 import shlex
 
+from unet.config import Config
 from unet.data.fingerprint import Fingerprint
-from unet.plan.record import RunRecord
 from unet.plan.sizes import too_fine
 
 
-def brief(record: RunRecord, fingerprint: Fingerprint) -> list[str]:
-    """Return a line each on how long, how large, and what will be lost, if something will."""
-    data, training = record.config.data, record.config.training
+def brief(config: Config, fingerprint: Fingerprint) -> list[str]:
+    """Return, of settings without gaps, a line on how long, one on how large, and one on what will be lost, if any."""
+    data, training = config.data, config.training
     long = f"{training.steps} steps" if training.steps is not None else f"{training.epochs} epochs"
     if training.seconds is not None:
         long = f"{_minutes(training.seconds)}, scores and report included"

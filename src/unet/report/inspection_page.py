@@ -12,7 +12,7 @@ from unet.data.inspection.summary import percentage
 from unet.files import write_text
 from unet.labels import Labels
 from unet.report.contact_sheet import SheetPicture
-from unet.report.legend import NOT_COUNTED
+from unet.report.legend import legend_entries
 
 MARK = '<meta name="generator" content="unet inspect">'
 """By this a page is known to be ours, and may be replaced by a newer one."""
@@ -33,9 +33,7 @@ def write_inspection_page(
     labels : Labels or None
         By which the masks were drawn.
     """
-    keys = [] if labels is None else [*zip(labels.names, labels.colors, strict=True)]
-    if labels is not None and labels.ignored:
-        keys.append((NOT_COUNTED, (255, 255, 255)))
+    keys = [] if labels is None else legend_entries(labels, overlaid=True)
     environment = Environment(
         # The style and the templates lie together.
         loader=PackageLoader("unet", "report"),

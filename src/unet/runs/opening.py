@@ -58,7 +58,7 @@ def begin_run(wanted: Config, folder: Path, display: Display, loaded: Bundle | N
     source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display, folder / PREPARED)
     record = decide_run(wanted, source, loaded)
     write_record(folder, record)
-    for line in brief(record, source.fingerprint):
+    for line in brief(record.config, source.fingerprint):
         display.notify(line)
     return _run_of(folder, record, source)
 
