@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, xyz2lab
 
 from unet.labels import default_colors
+from unet.report.overlay import OPACITY
 
 # Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", 2009,
 # severity 1: on linear RGB.
@@ -35,6 +36,7 @@ TO_XYZ = np.array(
 FIRST, MORE, ALL = 12, 21, 40
 TAKEN = [(255, 255, 255), (230, 0, 90)]  # what does not count, and mistakes
 NORMAL = 1.6  # times so far apart are they to be for eyes that see all colours
+TINTED = 1.1  # times so far apart are they to be laid over a picture, which makes all more alike
 DARK, MIDDLE, PALE, GREY = 24, 60, 93, 28  # lightness and least chroma: a tint has to be seen on grey pictures
 
 
@@ -49,6 +51,11 @@ def distances(colors: NDArray[Any], others: NDArray[Any]) -> dict[str, NDArray[n
     """Return CIEDE2000 (N, M) between two lists of colours for each kind of eyes."""
     one, two = seen(colors), seen(others)
     return {name: np.asarray(deltaE_ciede2000(one[name][:, None], two[name][None])) for name in VISIONS}
+
+
+def tinted(colors: NDArray[Any], picture: float = 100.0) -> NDArray[np.float64]:
+    """Return what colours (N, 3) make of a grey picture that they are laid over."""
+    return np.asarray(picture * (1 - OPACITY) + np.asarray(colors, np.float64) * OPACITY)
 
 
 def smallest(colors: NDArray[Any]) -> dict[str, float]:
@@ -70,6 +77,7 @@ def search(seed: int = 0) -> list[tuple[int, int, int]]:
     for start in range(0, len(candidates), 200):
         rows = distances(candidates[start : start + 200], candidates)
         rows["normal"] = rows["normal"] / NORMAL
+        rows["tinted"] = distances(tinted(candidates[start : start + 200]), tinted(candidates))["normal"] / TINTED
         between[start : start + 200] = np.min(list(rows.values()), axis=0)
     rng = np.random.default_rng(seed)
     start = list(range(1 + len(TAKEN)))
@@ -120,6 +128,7 @@ def main() -> None:
     print(colors)
     for count in (8, FIRST, MORE, ALL):
         found = smallest(np.array(colors[:count]))
+        found["laid over grey"] = smallest(tinted(colors[:count]))["normal"]
         print(f"{count:3} colours:", ", ".join(f"{name} {distance:.1f}" for name, distance in found.items()))
 
 

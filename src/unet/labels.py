@@ -17,9 +17,9 @@ IGNORED = 255
 MAX_CLASSES = 255
 
 _COLORS = (
-    "000000 4e76ff 4e4e00 0014c4 ebb1ff 9dffb1 76004e d89d4e 00764e ffeb00 4eb19d 9d629d b1c489 624eb1 "
-    "9d8900 ff89c4 d87676 4e7600 8900ff 9d89d8 004e76 9d3b3b b16276 ff3bc4 ebc462 76d8b1 763b4e 9d0089 "
-    "00ffff 629d76 d82789 76763b b1c400 d889ff d814d8 d80027 89003b d8eb89 0089b1 9d4e76"
+    "000000 c44eff 278976 76ffb1 ffeb00 76b114 3b00b1 62629d c4b1ff 766200 762727 ff89b1 894e76 b1c489 "
+    "00c4b1 ffc4eb 761476 ebc462 149dc4 c48962 004eeb 62763b d862b1 b17614 9d274e 9d00c4 764e27 899dff "
+    "ff4e89 9dd8b1 b1ff89 62d800 4e3b00 c46276 00624e 3b3b9d 1400ff eb9dd8 27ffff c42789"
 )
 """Of the first classes: found by benchmarks/class_colors.py, measured in docs/decisions/023-output.md."""
 
@@ -251,13 +251,13 @@ def default_colors(count: int) -> tuple[Color, ...]:
 
     Notes
     -----
-    The smallest CIEDE2000 distance between any two of the first 12 is 14.7, of the first 21 it is 8.4, also as eyes
+    The smallest CIEDE2000 distance between any two of the first 12 is 14.3, of the first 21 it is 8.6, also as eyes
     with protanopia, deuteranopia and tritanopia see them by the model of Machado et al. (2009).
 
     Examples
     --------
     >>> default_colors(3)
-    ((0, 0, 0), (78, 118, 255), (78, 78, 0))
+    ((0, 0, 0), (196, 78, 255), (39, 137, 118))
     """
     colors: list[Color] = [(int(text[:2], 16), int(text[2:4], 16), int(text[4:], 16)) for text in _COLORS.split()]
     for index in range(len(colors), count):  # hues at golden-angle steps

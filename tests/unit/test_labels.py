@@ -78,8 +78,9 @@ def test_default_colors_can_be_told_apart_by_colour_blind_eyes_too() -> None:
     assert pair == pytest.approx(2.0425, abs=1e-4)
     confused = measure.smallest(np.array([(160, 90, 60), (112, 112, 60)]))
     assert confused["deuteranopia"] < 4 < 20 < confused["normal"]
-    for count, least in ((12, 14.5), (21, 8.0), (40, 5.5)):
+    for count, least in ((12, 14.0), (21, 8.5), (40, 5.5)):
         assert min(measure.smallest(np.array(default_colors(count))).values()) > least
+    assert measure.smallest(measure.tinted(default_colors(12)))["normal"] > 14.5, "laid over a picture"
     many = default_colors(MAX_CLASSES)
     assert many[:40] == default_colors(40) and many[0] == (0, 0, 0) and len(many) == MAX_CLASSES
 
