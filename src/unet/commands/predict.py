@@ -171,7 +171,7 @@ def predict(
     if leave_out:
         tasks = left_to_do(tasks, wanted.kinds, display.notify)
     if spec.classes > 1 and threshold not in (None, 0.5):
-        display.notify(f"the threshold has no effect: of {spec.classes} classes the most probable is taken")
+        display.notify(f"note: the threshold has no effect: of {spec.classes} classes the most probable is taken")
 
     ensemble = Ensemble(
         [
