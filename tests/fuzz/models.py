@@ -9,9 +9,12 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import pickletools
+import random
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import asdict
 from typing import Any
 
@@ -215,3 +218,170 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
     "values-colour.pth": lambda: pth_file({**weights(), "mask_values": [[0, 0, 0], [1, 2, 999]]}),
 }  # fmt: skip
 """Files that must be refused by one line, quickly and in little memory. The name says what they pretend to be."""
+
+
+# ---- mutators ----
+
+NASTY: tuple[Any, ...] = (
+    None, True, False, 0, 1, -1, 2, 3, 255, 256, 65_536, 10**6, 10**12, 2**63, -(2**63), 10**40, 0.0, 0.5, -0.5, 4.5,
+    1e-300, 1e300, float("nan"), float("inf"), -float("inf"), "", "a", "3", "\x1b[31m", "/", "..", "nan", [], {}, [[]],
+    [None], [0], [1, 2, 3], [10**12] * 3, {"a": 1}, [[[[]]]], "x" * 10_000, list(range(1000)), "{", "[" * 5_000,
+)  # fmt: skip
+"""What a value is replaced by."""
+
+
+def mutated_json(plain: Any, rng: random.Random) -> Any:
+    """Return a copy of plain data with one to three places changed: replaced, dropped, doubled, renamed or moved."""
+    plain = json.loads(json.dumps(plain))
+    for _ in range(rng.randint(1, 3)):
+        places = list(_places(plain))
+        if not places:
+            return deepcopy(rng.choice(NASTY))
+        holder, key = rng.choice(places)
+        match rng.randint(0, 7):
+            case 0:
+                del holder[key]
+            case 1 if isinstance(holder, list):
+                holder.append(deepcopy(holder[key]))
+            case 1:
+                holder[rng.choice(["", "x", str(key) * 2])] = deepcopy(holder[key])
+            case 2 if isinstance(holder[key], (int, float)):
+                holder[key] = holder[key] * rng.choice([-1, 10, 1e3, 10**9]) + rng.choice([0, 1, 0.5])
+            case 3:
+                other, place = rng.choice(places)
+                holder[key] = json.loads(json.dumps(other[place] if _has(other, place) else None))
+            case _:
+                holder[key] = deepcopy(rng.choice(NASTY))
+    return plain
+
+
+def _places(plain: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield each place of nested data as what holds it and its key there."""
+    items = list(plain.items() if isinstance(plain, dict) else enumerate(plain) if isinstance(plain, list) else ())
+    for key, value in items:
+        yield plain, key
+        yield from _places(value)
+
+
+def _has(holder: Any, key: Any) -> bool:
+    return key in holder if isinstance(holder, dict) else key < len(holder)
+
+
+def split_safetensors(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the header and the bytes of the tensors."""
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def joined_safetensors(header: Any, rest: bytes) -> bytes:
+    """Return the file of a header and the bytes of tensors."""
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + rest
+
+
+def mutated_description(data: bytes, rng: random.Random) -> bytes:
+    """Return a safetensors file with other things said in its metadata: those of a model, or of a state.
+
+    The checksum goes along in half of the cases, so that what comes behind it is reached.
+    """
+    header, rest = split_safetensors(data)
+    metadata = header["__metadata__"]
+    key = next(name for name in ("unet", "checkpoint") if name in metadata)
+    about = json.loads(metadata[key])
+    if isinstance(about.get("spec"), dict) and about["spec"].get("encoder") and rng.random() < 0.5:
+        about["spec"]["encoder"] = json.dumps(mutated_json(json.loads(about["spec"]["encoder"]), rng))
+    else:
+        about = mutated_json(about, rng)
+    metadata[key] = json.dumps(about)
+    if rng.random() < 0.9:
+        metadata.pop("checksum", None)
+    return joined_safetensors(header, rest)
+
+
+def mutated_tensors(data: bytes, rng: random.Random) -> bytes:
+    """Return a safetensors file whose header says other things of its tensors."""
+    header, rest = split_safetensors(data)
+    metadata = header.pop("__metadata__")
+    names, whole = list(header), deepcopy(header)
+    for _ in range(rng.randint(1, 3)):
+        name = rng.choice(names)
+        match rng.randint(0, 4):
+            case 0:
+                header[rng.choice(names)] = deepcopy(header.get(name))
+            case 1:
+                header[rng.choice(["", "x", name + ".x", "deep.9.x", "down99.x"])] = deepcopy(header.get(name))
+            case 2 if isinstance(header.get(name), dict):
+                header[name]["dtype"] = rng.choice(["F16", "BF16", "F64", "I8", "U8", "BOOL", "I64", "F8_E4M3", "C64"])
+                if rng.random() < 0.7:  # as many numbers as there are bytes for
+                    wide = {"F16": 2, "BF16": 2, "F64": 8, "I64": 8, "C64": 8}.get(header[name]["dtype"], 1)
+                    begin, end = whole[name]["data_offsets"]
+                    header[name]["shape"] = [(end - begin) // wide]
+            case 3 if isinstance(header.get(name), dict):
+                header[name] = mutated_json(header[name], rng)
+            case _:
+                header.pop(name, None)
+    metadata.pop("checksum", None)
+    return joined_safetensors({"__metadata__": metadata, **header}, rest)
+
+
+def mutated_bytes(data: bytes, rng: random.Random) -> bytes:
+    """Return a file with bytes flipped, cut out, doubled, or with its end cut off."""
+    changed = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 8, 64])):
+        place = rng.randrange(len(changed))
+        match rng.randint(0, 4):
+            case 0:
+                del changed[place : place + rng.choice([1, 8, 100])]
+            case 1:
+                changed[place:place] = changed[place : place + rng.choice([1, 8, 100])]
+            case 2 if rng.random() < 0.1:
+                del changed[place:]
+            case _:
+                changed[place] ^= 1 << rng.randrange(8)
+        if not changed:
+            break
+    return bytes(changed)
+
+
+def mutated_pickle(data: bytes, rng: random.Random) -> bytes:
+    """Return an archive of torch with another pickle; the records of the tensors stay."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("data.pkl"):
+                content = _mutated_opcodes(content, rng)
+            new.writestr(name, content)
+    return file.getvalue()
+
+
+def _mutated_opcodes(content: bytes, rng: random.Random) -> bytes:
+    starts = [place for _, _, place in pickletools.genops(content) if place is not None]
+    pieces = [content[a:b] for a, b in zip(starts, [*starts[1:], len(content)], strict=True)]
+    odd = (b"(", b"0", b"1", b"2", b"t", b"R", b"b", b"s", b"u", b"a", b"e", b"l", b"d", b"}", b"]", b")", b"Q", b"N",
+           b"\x85", b"\x86", b"\x87", b"\x81", b"\x8f", b"\x90", b"\x91", b"\x94", b"\x88", b"h\x05", b"q\x05",
+           b"j\xff\xff\xff\x7f", b"r\xff\xff\xff\x7f", b"J\xff\xff\xff\xff", b"\x8a\x08" + b"\xff" * 7 + b"\x7f",
+           b"\x8b\xff\xff\xff\x7f", b"X\xff\xff\xff\x7f", b"\x8d" + b"\xff" * 7 + b"\x7f",
+           b"G" + b"\x7f\xf8" + bytes(6),
+           b"c__builtin__\nbytearray\n", b"cos\nsystem\n", b"ctorch\nQInt8Storage\n", b"ctorch\nLongStorage\n",
+           b"ctorch._utils\n_rebuild_qtensor\n", b"ctorch._tensor\n_rebuild_from_type_v2\n",
+           b"ccollections\nOrderedDict\n")  # fmt: skip
+    for _ in range(rng.randint(1, 4)):
+        place = rng.randrange(len(pieces))
+        match rng.randint(0, 3):
+            case 0:
+                del pieces[place]
+            case 1:
+                pieces.insert(place, rng.choice(pieces))
+            case 2:
+                pieces[place] = rng.choice(pieces)
+            case _:
+                pieces.insert(place, rng.choice(odd))
+    return b"".join(pieces)
+
+
+MUTATORS: dict[str, tuple[Callable[[bytes, random.Random], bytes], ...]] = {
+    ".safetensors": (mutated_description, mutated_tensors, mutated_bytes),
+    ".pth": (mutated_pickle, mutated_bytes),
+}
+"""For each kind of file."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unet import models
-from unet.errors import ConfigError, ModelFileError
+from unet.errors import ConfigError, MissingExtraError, ModelFileError
 from unet.models.spec import ENCODERS, ModelSpec, blocks_of, check
 
 EXPECTED = "a model.safetensors of `unet train`, or a .pth of the Carvana U-Net"
@@ -71,10 +71,12 @@ def described(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]
         _bound(spec, len(state), largest)
         with torch.device("meta"):
             network = models.build(spec)
+        models.geometry_of(spec)
     except ConfigError as error:
-        raise ModelFileError(str(error), EXPECTED) from None
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        # What torch and transformers raise on numbers that contradict each other.
+        raise ModelFileError(_line(error), EXPECTED) from None
+    except MissingExtraError:
+        raise
+    except Exception as error:  # what torch and transformers raise on numbers that contradict each other
         raise ModelFileError(f"a network that cannot be built ({_line(error)})", EXPECTED) from None
     tables = sum(tensor.numel() * tensor.element_size() for tensor in network.buffers())
     if tables > SPARE + 4 * held:
@@ -133,4 +135,4 @@ def _compare(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], spec: Mo
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]
+    return " ".join(str(error).split())[:200]

@@ -106,8 +106,9 @@ def load_state(path: Path, engine: Engine) -> LoopState:
     state, engine_state = _read(path)
     try:
         engine.load_state_dict(engine_state)
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise ModelFileError(f"{path}: of another network ({error})", "the state of this run") from None
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"{path}: of another network ({why})", "the state of this run") from None
     return state
 
 
