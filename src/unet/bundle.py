@@ -50,11 +50,13 @@ class _Description:
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ConfigError(f"threshold {self.threshold:g}", "a probability from 0 to 1")
-        for name, value in {"step": self.provenance.get("step", 0), **self.scores}.items():
+        for name in ("step", "train_pictures", "val_pictures"):
+            value = self.provenance.get(name, 0)
+            if not isinstance(value, int) or value < 0:
+                raise ConfigError(f"{name} {value!r}"[:80], "a whole number, 0 or more")
+        for name, value in self.scores.items():
             if not isinstance(value, (int, float, list, dict, type(None))):
                 raise ConfigError(f"{name} {value!r}"[:80], "a number")
-        if not isinstance(self.provenance.get("step", 0), int):
-            raise ConfigError(f"step {self.provenance['step']!r}"[:80], "a whole number")
 
 
 _ENTRIES = frozenset(each.name for each in fields(_Description))

@@ -172,7 +172,7 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
     "encoder-wide.safetensors": lambda: _encoder(hidden_sizes=[10**9] * 4),
     "encoder-other.safetensors": lambda: _encoder(model_type="bert", vocab_size=10**9),
     "encoder-text.safetensors": lambda: _encoder(depths="abc"),
-    "encoder-window.safetensors": lambda: _encoder(model_type="swin", embed_dim=4, num_heads=[1] * 4, window_size=400),
+    "encoder-window.safetensors": lambda: _encoder(model_type="swin", embed_dim=4, num_heads=[1] * 4, window_size=150),
     "nested.safetensors": lambda: model_file("[" * 200_000),
     "threshold-text.safetensors": lambda: model_file(description(threshold="high")),
     "threshold-high.safetensors": lambda: model_file(description(threshold=7.0)),

@@ -34,6 +34,14 @@ class _Image:
 
 
 @dataclass(frozen=True)
+class _Intervals:
+    level: float
+    mean_iou: tuple[float, float] | None = None
+    mean_dice: tuple[float, float] | None = None
+    pixel_accuracy: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class _Scores:
     mean_iou: Share
     mean_dice: Share
@@ -43,14 +51,14 @@ class _Scores:
     images: tuple[_Image, ...]
     mean_iou_foreground: Share = None
     mean_dice_foreground: Share = None
-    confidence: dict[str, Share | tuple[float, float]] | None = None
+    mean_accuracy: Share = None
+    frequency_weighted_iou: Share = None
+    confidence: _Intervals | None = None
 
     def __post_init__(self) -> None:
         count = len(self.classes)
         if not count or {count} != {len(self.confusion), *map(len, self.confusion)}:
             raise ConfigError(f"{count} classes and {len(self.confusion)} rows of confusion", "as many of each")
-        if self.confidence and not isinstance(self.confidence.get("level"), float):
-            raise ConfigError("intervals without their level")
 
 
 @dataclass(frozen=True)
