@@ -138,7 +138,7 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
         **weights(), "inc.double_conv.0.weight": torch.zeros(1, dtype=torch.half).expand(10**10, 3, 3, 3),
         "outc.conv.weight": torch.zeros(1).expand(2, 10**10, 1, 1),
     }),
-    "deflated.pth": lambda: _recompressed(pth_file({**weights(), "x": torch.zeros(3 * 10**7)})),
+    "deflated.pth": lambda: _recompressed(pth_file({**weights(), "x": torch.zeros(10**7)})),
     "bytearray.pth": lambda: _pickled(_call("__builtin__", "bytearray", _long(4 * 10**10))),
     "tensor-call.pth": lambda: _pickled(_call("torch", "Tensor", _long(10**10))),
     "doubled-key.pth": lambda: _pickled(b"\x80\x02}" + _doubled(60) + b"K\x01s."),

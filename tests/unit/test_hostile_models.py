@@ -21,19 +21,21 @@ from unet.config import TrainingConfig
 from unet.devices import Compute
 from unet.errors import ConfigError, InputError, ModelFileError
 from unet.labels import Labels
+from unet.metrics.stored import checked_scores
 from unet.models import ModelSpec, legacy
 from unet.models.backbones import _configuration
 from unet.preprocessing import Preprocessing
+from unet.trackers import read_rows
 from unet.training.checkpoint import BEFORE, LAST, find_state, read_loop_state, save_state
 from unet.training.engine import Engine
 from unet.training.state import LoopState
 
-# Building an encoder takes seconds; these are in the child process below.
+ENCODERS = [name for name in hostile.ATTACKS if name.startswith("encoder")]
 QUICK = [name for name in hostile.ATTACKS if not name.startswith(("encoder", "deflated"))]
 LARGE = [
     name
     for name in hostile.ATTACKS
-    if name.startswith(("deep", "expanded", "deflated", "byte", "tensor", "doubled", "old", "many", "wide", "encoder"))
+    if name.startswith(("deep", "expanded", "deflated", "byte", "tensor", "doubled", "old", "many", "wide"))
 ]
 
 
@@ -51,10 +53,17 @@ def test_files_that_lie_are_refused(tmp_path: Path, name: str) -> None:
     assert str(path) in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENCODERS)
+def test_encoders_that_lie_are_refused(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("transformers")
+    test_files_that_lie_are_refused(tmp_path, name)
+
+
 CHILD = """
 import resource, sys, time
 from pathlib import Path
-import torch, unet.models.backbones, transformers
+import torch
 from unet import bundle
 from unet.errors import ModelFileError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -239,3 +248,40 @@ def test_weights_of_the_network_that_is_said_to_be_larger(tmp_path: Path) -> Non
     bundle.save(wide, tmp_path / "model.safetensors")
     with pytest.raises(ModelFileError, match="width = 4096; expected what the"):
         bundle.load(tmp_path / "model.safetensors")
+
+
+# ---- scores and tables ----
+
+
+GOOD: dict[str, Any] = {
+    "mean_iou": 0.5, "mean_dice": 0.6, "pixel_accuracy": 0.9, "confusion": [[3, 1], [0, 4]],
+    "classes": [
+        {"name": name, "iou": 0.5, "dice": 0.6, "precision": None, "recall": 1, "pixels": 4} for name in ("a", "b")
+    ],
+    "images": [{"name": "p", "mean_iou": None, "mean_dice": 0.5, "pixel_accuracy": 1.0, "image": "p.png"}],
+    "confidence": {"level": 0.95, "repeats": 1000, "seed": 0, "mean_iou": [0.4, 0.6], "mean_dice": None},
+}  # fmt: skip
+
+
+def test_scores_as_they_are_written() -> None:
+    assert checked_scores({**GOOD, "trained_on": 3}) == {**GOOD, "trained_on": 3}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mean_iou": "good"}, {"mean_dice": 7.0}, {"classes": []}, {"classes": GOOD["classes"][:1]},
+        {"confusion": [[1, 2], [3]]}, {"confusion": [[1, -2], [3, 4]]}, {"images": 3}, {"images": [{"name": 3}]},
+        {"confidence": {"mean_iou": [0.4]}}, {"frequency_weighted_iou": "x"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_garbage_among_scores(change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        checked_scores({**GOOD, **change})
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xfe\x00step\x00", b"step,val\n\x00,\x00\n", b'step\n"' + b"x" * 200_000])
+def test_a_table_of_garbage_has_no_rows(tmp_path: Path, garbage: bytes) -> None:
+    (tmp_path / "metrics.csv").write_bytes(garbage)
+    assert read_rows(tmp_path / "metrics.csv", 100) == []
