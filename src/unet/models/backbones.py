@@ -23,7 +23,10 @@ _NEEDLESS = (
 )  # fmt: skip
 """Entries of a configuration that say nothing of the network, or what we set ourselves."""
 
-_OURS = ("num_channels", "id2label", "label2id", "dtype", "out_features", "out_indices", "stage_names", "_name_or_path")
+_OURS = (
+    "num_channels", "id2label", "label2id", "dtype", "out_features", "out_indices", "stage_names", "_name_or_path",
+    "output_hidden_states", "output_attentions", "return_dict",
+)  # fmt: skip
 """Entries that a model file has no say in."""
 
 
