@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import random
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import torch
 from fuzz import models as hostile
 from safetensors.torch import save_file
 
-from unet import bundle, tensor_files
+from unet import bundle, parsing, tensor_files
 from unet.bundle import Bundle
 from unet.config import TrainingConfig
 from unet.devices import Compute
@@ -285,3 +286,9 @@ def test_garbage_among_scores(change: dict[str, Any]) -> None:
 def test_a_table_of_garbage_has_no_rows(tmp_path: Path, garbage: bytes) -> None:
     (tmp_path / "metrics.csv").write_bytes(garbage)
     assert read_rows(tmp_path / "metrics.csv", 100) == []
+
+
+@pytest.mark.parametrize("module", [tensor_files, parsing])
+def test_examples_come_out_as_they_stand(module: Any) -> None:
+    failed, tried = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0 and tried > 0
