@@ -121,12 +121,18 @@ def value_findings(mask_values: MaskValues, skipped: Sequence[Value], table: Cla
     if stacked is not None:
         findings.append(stacked)
     elif mask_values.is_rgb:
-        findings += [_strange_colors(mask_values, skipped, table)] if table else _damage(mask_values, skipped, None)
+        findings += (
+            [_strange_colors(mask_values, skipped, table)]
+            if table
+            else _damage(mask_values, skipped, None) or checks.vanishing(mask_values, skipped)
+        )
     elif table is not None:
         findings += _strange_numbers(mask_values, skipped, table)
     else:
         numbered = checks.instances(mask_values)
-        findings += [numbered] if numbered else _damage(mask_values, skipped, None) or [checks.edge_values(mask_values)]
+        damaged = _damage(mask_values, skipped, None)
+        vanishing = [] if numbered or damaged else checks.vanishing(mask_values, skipped)
+        findings += [numbered] if numbered else damaged or [checks.edge_values(mask_values), *vanishing]
         if IGNORED not in skipped and mixed is None:
             findings.append(checks.two_scales(mask_values))
     return [finding for finding in findings if finding is not None]

@@ -77,9 +77,13 @@ def choose_pairs(survey: Survey) -> dict[Pair, str]:
                 break
             path = next((path for path in _starts(line) if path in by_path), "")
             twin = next((path for path in _ends(line) if path in by_path), "")  # of a duplicate
-            for match in (by_path[path] for path in (path, twin) if path):
-                shown += match not in chosen and match == by_path[path]
-                chosen.setdefault(match, finding.kind + _short(line.removeprefix(path)))
+            if path:
+                shown += by_path[path] not in chosen
+                chosen.setdefault(by_path[path], finding.kind + _short(line.removeprefix(path)))
+            if path and twin:
+                chosen.setdefault(
+                    by_path[twin], finding.kind + _short(line.removeprefix(path).removesuffix(twin) + path)
+                )
     if survey.labels is not None and pairs:
         counts = np.array([class_counts(mask, survey.labels)[: len(survey.labels)] for mask in survey.scan.masks])
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
