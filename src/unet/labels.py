@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -15,6 +16,9 @@ IGNORED = 255
 """The index of pixels that count neither in the loss nor in a score."""
 
 MAX_CLASSES = 255
+
+_BACKGROUNDS = ("background", "bg", "none", "nothing", "no object", "empty")
+"""Names, in lower case and without underscores, of a class that is what no object covers."""
 
 Value = int | tuple[int, int, int]
 Color = tuple[int, int, int]
@@ -83,6 +87,11 @@ class Labels:
     def is_rgb(self) -> bool:
         """True where the mask files hold colours."""
         return isinstance(self.values[0], tuple)
+
+    @property
+    def background(self) -> int | None:
+        """The class that is what no object covers, by its name; None where all classes are something."""
+        return background_of(self.names)
 
     @classmethod
     def numbered(cls, count: int) -> Labels:
@@ -230,6 +239,18 @@ def as_value(value: Any) -> Value:
         red, green, blue = value
         return int(red), int(green), int(blue)
     return int(value)
+
+
+def background_of(names: Sequence[str]) -> int | None:
+    """Return the place of the first class that is called background or the like, None where there is none.
+
+    Examples
+    --------
+    >>> background_of(["_background_", "house"]), background_of(["sky", "house"])
+    (0, None)
+    """
+    plain = [name.replace("_", " ").strip().lower() for name in names]
+    return next((place for place, name in enumerate(plain) if name in _BACKGROUNDS), None)
 
 
 def default_names(count: int) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from unet.data.background import is_ground
 from unet.data.class_table import ClassTable, Row, find_table, read_table
 from unet.data.finding import Finding, errors_in
 from unet.data.folders import PARTS
@@ -14,7 +15,18 @@ from unet.data.mask_values import MaskValues, listed, option, order_of
 from unet.data.scan import Scan
 from unet.data.true_values import TrueValues, find_true_values, with_known
 from unet.errors import DataError
-from unet.labels import IGNORED, MAX_CLASSES, Color, Labels, Rule, Value, as_value, default_colors, default_names
+from unet.labels import (
+    IGNORED,
+    MAX_CLASSES,
+    Color,
+    Labels,
+    Rule,
+    Value,
+    as_value,
+    background_of,
+    default_colors,
+    default_names,
+)
 
 
 def resolve_labels(
@@ -341,10 +353,21 @@ def _labels(
         colors = tuple(row.color for row in rows if row.color)
     else:
         colors = mask_values.palette(numbers)
-    names = tuple(row.name for row in rows) if rows else default_names(len(values))
+    names = tuple(row.name for row in rows) if rows else _made_up_names(values, ignored, mask_values)
+    made_up = default_colors(len(values))
+    if background_of(names) is None:  # black is for what is left clear
+        made_up = default_colors(len(values) + 1)[1:]
     dilated = tuple(row.dilate for row in rows) if rows and any(row.dilate for row in rows) else ()
-    labels = Labels(names, colors or default_colors(len(values)), values, tuple(dict.fromkeys(ignored)), rule)
+    labels = Labels(names, colors or made_up, values, tuple(dict.fromkeys(ignored)), rule)
     return replace(labels, dilated=dilated)
+
+
+def _made_up_names(values: tuple[Value, ...], ignored: Sequence[Value], mask_values: MaskValues) -> tuple[str, ...]:
+    """Return names for classes that have none; the first is called background if it looks like one."""
+    names = default_names(len(values))
+    if len(values) > 2 and order_of(values[0]) in ((0,), (0, 0, 0)) and is_ground(mask_values, values[0], ignored):
+        return ("background", *names[1:])
+    return names
 
 
 def _commonest_color(mask_values: MaskValues) -> Value:

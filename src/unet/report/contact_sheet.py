@@ -106,7 +106,10 @@ def colors_for(mask_values: MaskValues) -> Labels:
     colors: tuple[Color, ...] = default_colors(len(values))
     if mask_values.is_rgb:
         colors = tuple(value for value in values if isinstance(value, tuple))
-    return Labels(default_names(len(values)), colors, tuple(values), rule="nearest")
+    names = default_names(len(values))
+    if not any(order_of(values[0])):  # whatever it is, most can be seen if it is left clear
+        names = ("background", *names[1:])
+    return Labels(names, colors, tuple(values), rule="nearest")
 
 
 def write_contact_sheet(shown: Sequence[SheetPicture], path: Path) -> None:
