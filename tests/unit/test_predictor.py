@@ -165,9 +165,11 @@ def test_one_logit(precision: str) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("scale", [1.0, 0.1])
 def test_any_picture(shape: tuple[int, int, int], dtype: Any, scale: float, precision: str) -> None:
-    predictor = Predictor(make_bundle(ModelSpec(width=2, depth=2), scale=scale), device="cpu")
+    said: list[str] = []
+    predictor = Predictor(make_bundle(ModelSpec(width=2, depth=2), scale=scale), device="cpu", notify=said.append)
     picture = (np.random.default_rng(0).random(shape) * 200).astype(dtype)
-    assert predictor.predict(picture).indices.shape == shape[:2]
+    assert predictor.predict(picture).indices.shape == predictor.predict(picture).indices.shape == shape[:2]
+    assert len(said) == (shape[2] != 3), "once"
     assert str(predictor.dtype) == f"torch.{precision}"
 
 
