@@ -705,6 +705,21 @@ def palettes_and_bands_and_an_empty_file(root: Path) -> None:
     (root / "masks/p06_mask.png").write_bytes(b"")
 
 
+@broken(mixed_ranges="p03.npy")
+def fractions_among_0_to_255(root: Path) -> None:
+    good(root, image=lambda n: (picture(n) / (255 if n == 3 else 1)).astype(np.float32), images="imgs/p{:02}.npy")
+
+
+@broken("warning", mixed_ranges="p03.npy")
+def eight_bits_saved_as_sixteen(root: Path) -> None:
+    good(root, image=lambda n: picture(n).astype(np.uint16) * (1 if n == 3 else 200), images="imgs/p{:02}.npy")
+
+
+@broken(one_value="", alpha_mask="p00_mask.png")
+def masks_drawn_in_alpha(root: Path) -> None:
+    good(root, lambda n: np.dstack([np.full((*SIZE, 3), 255, np.uint8), blocks([0, 255], n)]))
+
+
 @broken("warning", masks_differ="p05.png")
 def a_picture_twice_with_two_masks(root: Path) -> None:
     good(root)

@@ -96,7 +96,13 @@ def _labels_present(mask_values: MaskValues, skipped: tuple[Value, ...], table: 
         labels = _numbered(mask_values, skipped)
     if len(labels) < 2:
         only = ", ".join(str(value) for value in labels.values)
-        raise DataError(f"all masks hold one value only ({only})", "two or more, one for each class", kind="one-value")
+        in_alpha = any(mask.alpha for mask in mask_values.scan.masks)
+        raise DataError(
+            f"all masks hold one value only ({only})",
+            "two or more, one for each class",
+            "what is drawn may be in their alpha, which does not count: save that as the masks" if in_alpha else "",
+            kind="one-value",
+        )
     return labels
 
 
