@@ -83,7 +83,7 @@ def mixed_ranges(scan: Scan) -> Finding | None:
         "mixed-ranges",
         "error" if any(dark.values()) else "warning",
         files,
-        f"{counted(len(files), 'picture')} so dark as to be black beside the brightest, of values up to {brightest:.4g}",
+        f"{counted(len(files), 'picture')} that would be black beside the brightest, of values up to {brightest:.4g}",
         "one range for all pictures",
         "convert them alike",
     )
