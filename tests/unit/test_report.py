@@ -231,13 +231,13 @@ def boxes(key: Any, color: tuple[int, int, int]) -> int:
 
 
 def test_a_legend_names_what_occurs_with_its_color() -> None:
-    labels = Labels(("ground", "road", "house"), ((0, 0, 0), (0, 90, 255), (255, 90, 0)), (0, 1, 2), ignored=(255,))
+    labels = Labels(("background", "road", "house"), ((0, 0, 0), (0, 90, 255), (255, 90, 0)), (0, 1, 2), ignored=(255,))
     whole = legend(labels, 400)
     assert whole.shape[1] == 400 and min(boxes(whole, color) for color in labels.colors) > 80
     of_picture = legend(labels, 400, shown=np.array([[0, 2]], np.uint8), overlaid=True)
     assert [boxes(of_picture, color) > 80 for color in labels.colors] == [False, False, True]
     assert legend_entries(labels, shown=np.array([[0, 255]], np.uint8), overlaid=True) == [
-        ("ground (left clear)", (225, 225, 225)), ("not counted", (255, 255, 255)),
+        ("background (left clear)", (225, 225, 225)), ("not counted", (255, 255, 255)),
     ]  # fmt: skip
 
 
@@ -472,7 +472,7 @@ def test_a_test_part_needs_neither_intervals_nor_pictures_nor_validation(full_ru
     words = page_of(full_run).words()
 
     assert "Mean IoU 0.487 on 3 pictures that neither" in words and "interval" not in words
-    assert "score test mean IoU 0.487 mean IoU without" in words
+    assert "score test mean IoU 0.487 mean Dice" in words, "no class is a background"
     assert "All 3 pictures, worst first" in words
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +15,14 @@ from unet.bundle import Bundle
 from unet.config import DataConfig
 from unet.data.class_table import ClassTable, Row
 from unet.data.classes import ignored_values
-from unet.data.finding import Finding, stop_on_errors
+from unet.data.finding import Finding, counted, stop_on_errors
 from unet.data.inspection.files import faulty
 from unet.data.manifest import describe
 from unet.data.pairs import Pair, is_vector
 from unet.data.parts import find_parts, with_regions
 from unet.data.prepared import index_labels
 from unet.data.scan import Scan, scan, size_faults, without_polygons, without_void
-from unet.data.stats import MaskStats
+from unet.data.stats import MaskStats, PictureStats
 from unet.errors import ConfigError, DataError, InputError
 from unet.files import StrPath, as_path, write_json
 from unet.inference import evaluation
@@ -29,6 +30,7 @@ from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.metrics.boundary import BoundaryCounts, Tolerance, report_boundaries
 from unet.metrics.resampling import confidence
+from unet.preprocessing import Preprocessing, conversions, value_factor
 from unet.runs.folder import MODEL, is_run
 from unet.runs.opening import open_run
 from unet.runs.source import data_config
@@ -117,7 +119,8 @@ def evaluate(
     display = open_display()
     run = model if is_run(model) else None
     loaded = bundle.load(model if run is None else run / MODEL, scale=scale)
-    if run is not None and data is images is masks is None:
+    own = run is not None and data is images is masks is None
+    if run is not None and own:
         pairs, labels, which = recorded_part(run, "val" if split is None else split, display)
         pairs = pairs if roi is None else with_regions(pairs, Path(roi), None, display.notify)
     else:
@@ -132,7 +135,7 @@ def evaluate(
         )
         which = ""
     predictor = Predictor(loaded, device=device, exact=exact, notify=display.notify)
-    examples = evaluation.EvaluationSet(pairs, labels, loaded.preprocessing, cache_bytes=0)
+    examples = evaluation.EvaluationSet(pairs, labels, loaded.preprocessing, cache_bytes=0, as_trained=own)
     boundaries: list[BoundaryCounts] = []
     with display:
         if boundary:
@@ -187,7 +190,9 @@ def described_part(
         raise nothing
     skipped = ignored_values(description.ignore or (), labels.is_rgb, scanned)
     labels = replace(labels, ignored=tuple(dict.fromkeys((*labels.ignored, *skipped))))
-    check(scanned, labels)
+    check(scanned, labels, loaded.preprocessing)
+    for line in conversions_in(scanned, loaded.preprocessing):
+        display.notify(line)
     return scanned.pairs, labels
 
 
@@ -207,8 +212,8 @@ def part(parts: dict[str, tuple[Pair, ...]], split: str) -> Sequence[Pair]:
     return parts[split]
 
 
-def check(scanned: Scan, labels: Labels) -> None:
-    """Make sure that every mask can be read as the model's classes.
+def check(scanned: Scan, labels: Labels, preprocessing: Preprocessing) -> None:
+    """Make sure that every mask can be read as the model's classes, and that it can take every picture.
 
     Raises
     ------
@@ -224,7 +229,36 @@ def check(scanned: Scan, labels: Labels) -> None:
     if strange:
         problem = f"{len(strange)} of {len(scanned.pairs)} pairs cannot be scored"
         findings.append(Finding("unknown-values", "error", problem, files=tuple(strange), count=len(strange)))
+    ranges = [
+        f"{pair.image}: {fault}"
+        for pair, picture in zip(scanned.pairs, scanned.pictures, strict=True)
+        if (fault := range_fault(picture, preprocessing))
+    ]
+    if ranges:
+        data_range = preprocessing.data_range
+        expected = f"about 0 to {data_range:.4g}, as the model was trained on"
+        problem = f"{counted(len(ranges), 'picture')} of another range of values"
+        remedy = "convert them as the training pictures were converted"
+        findings.append(Finding("other-range", "error", problem, expected, remedy, tuple(ranges), len(ranges)))
     stop_on_errors(findings, "the data")
+
+
+def range_fault(picture: PictureStats, preprocessing: Preprocessing) -> str:
+    """Return why a model cannot take the values of a picture, or nothing."""
+    try:
+        value_factor(picture.dtype, min(picture.low), max(picture.high), preprocessing)
+    except InputError as error:
+        return error.found
+    return ""
+
+
+def conversions_in(scanned: Scan, preprocessing: Preprocessing) -> list[str]:
+    """Return a line for each way in which pictures are made such as the model takes, with their number."""
+    count: Counter[str] = Counter()
+    for picture in scanned.pictures:
+        factor = value_factor(picture.dtype, min(picture.low), max(picture.high), preprocessing)
+        count.update(conversions(picture.bands, picture.dtype, factor, preprocessing))
+    return [f"{number} of {len(scanned.pictures)} pictures: {words}" for words, number in count.items()]
 
 
 def fault_of(mask: MaskStats, labels: Labels) -> str:

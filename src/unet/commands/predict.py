@@ -226,7 +226,8 @@ def predict_one(
     """
     is_drawn = wanted.overlay or viewer is not None
     with raster.open(task.image) as source:
-        check_source(source, ensemble.first.bundle.preprocessing)
+        for words in check_source(source, ensemble.first.bundle.preprocessing):
+            ensemble.first.say_once(words, f"{task.image}: ")
         plan = plan_tiles(ensemble, source.height, source.width, tile=options.tile, join=options.join, pad=options.pad)
         if options.region is not None:
             with open_region(options.region, source) as region:

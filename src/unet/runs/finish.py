@@ -61,5 +61,5 @@ def draw_samples(
 def draw_sample(predictor: Predictor, pair: Pair, labels: Labels) -> NDArray[np.uint8]:
     """Return picture, truth, prediction and mistakes side by side, as `sample_panels` draws them."""
     picture, target = read_pair(pair, labels)
-    predicted = predictor.predict(picture).indices
+    predicted = predictor.predict(picture, as_trained=True).indices
     return sample_panels(picture, target, predicted, labels, predictor.bundle.preprocessing.data_range)
