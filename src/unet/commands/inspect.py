@@ -31,6 +31,7 @@ def inspect(
     json: StrPath | None = None,
     out: StrPath | None = None,
     init: StrPath | None = None,
+    pages: bool = True,
     overwrite: bool = False,
     **flags: Unpack[DataFlags],
 ) -> Survey:
@@ -46,6 +47,8 @@ def inspect(
         The folder for contact.png and inspect.html; by default inspect-NAME where the command is run.
     init : str or path, optional
         A `dataset.toml` to write there, which says what was found: to edit, and to train from.
+    pages : bool
+        Write them.
     overwrite : bool
         Replace the JSON file, the `dataset.toml`, and pages that `inspect` has not written.
 
@@ -58,22 +61,14 @@ def inspect(
     ------
     InputError
         There are no such folders, or the results cannot be written.
-
-    Examples
-    --------
-    >>> import unet
-    >>> survey = unet.inspect("data")
-    ┏...
-    0 errors, 0 warnings, 0 notes
-    >>> len(survey.train), len(survey.val), survey.findings
-    (3, 1, ())
     """
     json, out, init = as_path(json), as_path(out), as_path(init)
     settings = data_config(root=data, **flags)
     where = place(settings)
     folder = out or Path(f"inspect-{Path(where).resolve().name}")
     check_outside(folder, settings)
-    _check_folder(folder, overwrite)
+    if pages:
+        _check_folder(folder, overwrite)
     for target, flag in ((json, "--json"), (init, "--init")):
         if target is not None:
             check_target(target, overwrite, flag)
@@ -87,6 +82,8 @@ def inspect(
     if init is not None:
         write_manifest(init, survey)
         display.notify(f"data  {init}; train from it: unet train {init}")
+    if not pages:
+        return survey
     pictures = contact_sheet(survey)
     folder.mkdir(parents=True, exist_ok=True)
     write_inspection_page(folder / "inspect.html", summary, pictures)

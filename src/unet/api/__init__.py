@@ -1,0 +1,4 @@
+"""What `import unet` offers beside the rooms themselves: the commands as functions with typed results, and models.
+
+A function here takes text or paths, one or several, and settings as keywords; it shows nothing unless `verbose=True`.
+"""
