@@ -57,3 +57,10 @@ def test_light_rooms_need_no_torch(module: str) -> None:
     program = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"torch", "lightning_fabric"} & set(json.loads(done.stdout))
+
+
+def test_importing_the_package_loads_nothing_and_says_nothing() -> None:
+    program = "import sys; before = set(sys.modules); import unet; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "" and len(done.stdout.splitlines()) == 1
+    assert not {"numpy", "pydantic", "rich", "torch", "unet.errors"} & set(ast.literal_eval(done.stdout))

@@ -11,6 +11,8 @@ from unet.api.results import ClassInfo, InspectResult, RepairResult
 from unet.api.settings import DataSettings, Value, as_flags, data_settings
 from unet.data.inspection.summary import summarise_survey
 from unet.files import StrPath, as_path
+from unet.runs.source import data_config
+from unet.terminal.display import open_display
 from unet.terminal.speech import listening
 
 if TYPE_CHECKING:
@@ -65,10 +67,15 @@ def inspect_data(
     (True, (), 3, 1)
     """
     from unet.commands.inspect import inspect as command
+    from unet.commands.inspect import look
 
     flags, _ = as_flags(settings)
     with listening(verbose) as said:
-        survey = command(data, out=out, json=json, init=init, pages=out is not None, overwrite=overwrite, **flags)
+        if out is None:
+            chosen = data_config(root=as_path(data), **flags)
+            survey, _ = look(chosen, as_path(json), as_path(init), overwrite, open_display())
+        else:
+            survey = command(data, out=out, json=json, init=init, overwrite=overwrite, **flags)
     rows = summarise_survey(survey, "")["classes"]
     keys = ClassInfo.__annotations__
     return InspectResult(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from unet.config import TrainingConfig
+from unet.config import DataConfig, TrainingConfig
 from unet.data.inspection.summary import summarise_survey
 from unet.data.inspection.survey import Survey
 from unet.data.manifest import to_toml
@@ -16,7 +16,7 @@ from unet.report.contact_sheet import contact_sheet, write_contact_sheet
 from unet.report.inspection_page import is_inspection_page, write_inspection_page
 from unet.runs.source import data_config, place, survey_of
 from unet.runs.targets import check_outside, check_target
-from unet.terminal.display import open_display
+from unet.terminal.display import Display, open_display
 from unet.terminal.inspection import print_inspection
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ def inspect(
     json: StrPath | None = None,
     out: StrPath | None = None,
     init: StrPath | None = None,
-    pages: bool = True,
     overwrite: bool = False,
     **flags: Unpack[DataFlags],
 ) -> Survey:
@@ -47,8 +46,6 @@ def inspect(
         The folder for contact.png and inspect.html; by default inspect-NAME where the command is run.
     init : str or path, optional
         A `dataset.toml` to write there, which says what was found: to edit, and to train from.
-    pages : bool
-        Write them.
     overwrite : bool
         Replace the JSON file, the `dataset.toml`, and pages that `inspect` has not written.
 
@@ -64,15 +61,35 @@ def inspect(
     """
     json, out, init = as_path(json), as_path(out), as_path(init)
     settings = data_config(root=data, **flags)
-    where = place(settings)
-    folder = out or Path(f"inspect-{Path(where).resolve().name}")
+    folder = out or Path(f"inspect-{Path(place(settings)).resolve().name}")
     check_outside(folder, settings)
-    if pages:
-        _check_folder(folder, overwrite)
+    _check_folder(folder, overwrite)
+    display = open_display()
+    survey, summary = look(settings, json, init, overwrite, display)
+    pictures = contact_sheet(survey)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_inspection_page(folder / "inspect.html", summary, pictures)
+    display.notify(f"page  {folder / 'inspect.html'}")
+    if pictures:
+        write_contact_sheet(pictures, folder / "contact.png")
+        display.notify(f"sheet {folder / 'contact.png'}")
+    return survey
+
+
+def look(
+    settings: DataConfig, json: Path | None, init: Path | None, overwrite: bool, display: Display
+) -> tuple[Survey, dict[str, Any]]:
+    """Check a data set, print all that is found, write it where that is wanted, and return it twice: also in words.
+
+    Raises
+    ------
+    InputError
+        As `inspect`.
+    """
     for target, flag in ((json, "--json"), (init, "--init")):
         if target is not None:
             check_target(target, overwrite, flag)
-    display = open_display()
+    where = place(settings)
     survey = survey_of(settings, TrainingConfig().seed, display, patient=True)
     summary = summarise_survey(survey, where)
     print_inspection(summary)
@@ -82,16 +99,7 @@ def inspect(
     if init is not None:
         write_manifest(init, survey)
         display.notify(f"data  {init}; train from it: unet train {init}")
-    if not pages:
-        return survey
-    pictures = contact_sheet(survey)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_inspection_page(folder / "inspect.html", summary, pictures)
-    display.notify(f"page  {folder / 'inspect.html'}")
-    if pictures:
-        write_contact_sheet(pictures, folder / "contact.png")
-        display.notify(f"sheet {folder / 'contact.png'}")
-    return survey
+    return survey, summary
 
 
 def write_manifest(path: Path, survey: Survey) -> None:
