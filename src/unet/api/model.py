@@ -119,8 +119,10 @@ class Prediction:
         target = Path(path)
         if target.exists() and not overwrite:
             raise InputError(f"{target} exists", "a new file", "choose another name, or overwrite=True")
-        if target.suffix.lower() in raster.LOSSY_SUFFIXES:
-            raise InputError(f"{target}: this format does not keep the numbers of classes", "such as .png or .tif")
+        kept = raster.INDEX_SUFFIXES - {".npy"}
+        if target.suffix.lower() not in kept:
+            known = ", ".join(sorted(kept))
+            raise InputError(f"{target}: this format does not keep the numbers of classes", f"one of {known}")
         raster.write_mask(target, self.labels, self._table().palette())
         return target
 

@@ -132,7 +132,7 @@ class TrainResult:
     finished : bool
         False where the training was stopped before its end.
     messages : tuple of str
-        What was said on the way: the plan with its reasons, warnings, remarks.
+        What was said on the way: the plan, warnings, remarks; the reasons are in plan.md of the run.
 
     Examples
     --------

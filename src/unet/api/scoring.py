@@ -104,6 +104,7 @@ def predict(
     device: str = "auto",
     classes: int | None = None,
     bilinear: bool | None = None,
+    csv: StrPath | None = None,
     overwrite: bool = False,
     resume: bool = False,
     verbose: bool = False,
@@ -117,7 +118,9 @@ def predict(
     inputs : str or path, or several of them
         Pictures, folders of pictures, patterns.
     outputs : str or path, or several of them, optional
-        A folder, or as many files as there are pictures.
+        A folder, or as many files as there are pictures; by default the folder "predicted".
+    csv : str or path, optional
+        A table to write: pixels and share of each class in each picture.
     verbose : bool
         Show progress, and for each picture the share of each class.
     scale, threshold, overlay, probabilities, epm, class_name, raw_values, viz, save, exact, tile, join, pad, tta, roi
@@ -153,6 +156,6 @@ def predict(
             scale=scale, threshold=threshold, overlay=overlay, probabilities=probabilities, epm=epm,
             class_name=class_name, raw_values=raw_values, viz=viz, save=save, exact=exact, tile=tile, join=join,
             pad=pad, tta=tta, roi=None if roi is None else fspath(roi), shard=shard, device=device, classes=classes,
-            bilinear=bilinear, overwrite=overwrite, resume=resume,
+            bilinear=bilinear, csv=csv, overwrite=overwrite, resume=resume,
         )  # fmt: skip
     return PredictResult(tuple(files), tuple(said))
