@@ -139,13 +139,6 @@ def predict(
         once, before anything is predicted; a picture that turns out damaged does not keep the others back.
     MissingExtraError
         `viz` without matplotlib.
-
-    Examples
-    --------
-    >>> import unet
-    >>> [path] = unet.predict("model.safetensors", ["data/imgs/p00.png"], outputs=["mask.png"])
-    >>> path.as_posix()
-    'mask.png'
     """
     models = [Path(model)] if isinstance(model, (str, os.PathLike)) else [Path(each) for each in model]
     shard = shard or shard_of_environment()
