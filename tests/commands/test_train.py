@@ -96,8 +96,8 @@ def test_a_run_folder_holds_all_that_it_should(make_data: DataMaker, capsys: pyt
     run = Path("run")
     printed = capsys.readouterr()
     assert sorted(path.name for path in run.iterdir()) == [
-        "checkpoints", "config.toml", "evaluation.json", "health.json", "metrics.csv", "model.safetensors", "pairs.csv",
-        "plan.md", "report.html", "run.json", "run.lock", "samples",
+        "checkpoints", "config.toml", "evaluation.json", "health.json", "metrics.csv", "model.safetensors",
+        "outcome.json", "pairs.csv", "plan.md", "report.html", "run.json", "run.lock", "samples",
     ]  # fmt: skip
     best_step = model.provenance["step"]
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [

@@ -15,6 +15,7 @@ from unet.bundle import Bundle
 from unet.config import Config
 from unet.errors import InputError, ModelFileError
 from unet.labels import Color, default_colors
+from unet.report.outcome import Outcome, read_outcome
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class RunFiles:
         The mean scores of each part, where the run is a cross-validation.
     part_sizes : dict of str to int
         The pictures of each part, as pairs.csv says.
+    outcome : Outcome or None
+        How the training ended.
     """
 
     run: Path
@@ -58,6 +61,7 @@ class RunFiles:
     test: dict[str, Any] | None = None
     test_samples: tuple[Path, ...] = ()
     part_sizes: dict[str, int] = field(default_factory=dict)
+    outcome: Outcome | None = None
 
     @property
     def main_scores(self) -> dict[str, Any] | None:
@@ -100,6 +104,7 @@ def read_run(run: Path) -> RunFiles:
         test=_scores(run / "test.json"),
         test_samples=tuple(sorted((run / "samples" / "test").glob("*.png"))),
         part_sizes=_part_sizes(run / "pairs.csv"),
+        outcome=read_outcome(run),
     )
 
 

@@ -46,8 +46,10 @@ class Run:
     parts: Mapping[str, tuple[Pair, ...]]
 
 
-def begin_run(wanted: Config, folder: Path, display: Display, loaded: Bundle | None = None) -> Run:
-    """Read and check the data, decide the run and write that down.
+def begin_run(
+    wanted: Config, folder: Path, display: Display, loaded: Bundle | None = None, started: float | None = None
+) -> Run:
+    """Read and check the data, decide the run and write that down; its time counts from `started`.
 
     Raises
     ------
@@ -55,7 +57,7 @@ def begin_run(wanted: Config, folder: Path, display: Display, loaded: Bundle | N
         Data or settings that cannot be used.
     """
     source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display, folder / PREPARED)
-    record = decide_run(wanted, source, loaded)
+    record = decide_run(wanted, source, loaded, started)
     write_record(folder, record)
     for reason in record.reasons:
         display.notify(reason)
