@@ -256,7 +256,8 @@ def tell_known(scores: dict[str, Any], model: Path, display: Display) -> None:
         display.notify(f"warning: the model was trained on {many}: scores on new ones are lower as a rule{remedy}")
     if unseen := scores.get("unseen"):
         means = ", ".join(f"{what} {unseen[name]:.4f}" for name, what in MEANS.items() if unseen[name] is not None)
-        display.notify(f"on the {unseen['pictures']} pictures that it has not seen: {means}")
+        many = f"{unseen['pictures']} picture{'s' * (unseen['pictures'] != 1)}"
+        display.notify(f"on the {many} that it has not seen: {means}")
 
 
 def check(scanned: Scan, labels: Labels) -> None:
