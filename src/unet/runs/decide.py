@@ -91,7 +91,7 @@ def decide_run(wanted: Config, source: Source, loaded: Bundle | None = None, sta
         compute=compute,
         class_shares=fingerprint.class_shares,
         class_weights=plan.class_weights(fingerprint.class_shares) if weighted else (),
-        expected_steps=decided.steps,
+        expected_steps=max(1.0, decided.steps),  # so many are done in any case
         seen_before=None if loaded is None else Seen.from_dict(loaded.provenance.get("seen")),
         rare_pictures={index: tuple(source.train[place].name for place in places) for index, places in rare.items()},
     )

@@ -20,7 +20,7 @@ from unet.labels import Labels
 from unet.metrics.resampling import confidence
 from unet.plan.record import RunRecord
 from unet.plan.timing import seconds_to_train
-from unet.report.outcome import FEW_STEPS, SHORT, Outcome
+from unet.report.outcome import SHORT, Outcome
 from unet.report.samples import sample_panels
 from unet.runs.folder import DRAWN
 from unet.runs.longer import total_steps
@@ -59,9 +59,9 @@ def outcome_of(record: RunRecord, state: LoopState, ready: float, finished: bool
         return outcome
     if not finished:
         return replace(outcome, why="stopped before its end")
-    if time is not None and state.step < SHORT * planned:
+    if time is not None and outcome.is_short and planned:
         return replace(outcome, why=_what_took_long(state, time, ready, planned))
-    return outcome if state.step >= FEW_STEPS else replace(outcome, why="too few to learn from")
+    return replace(outcome, why="too few to learn from") if outcome.is_short else outcome
 
 
 def _what_took_long(state: LoopState, time: float, ready: float, planned: float) -> str:
@@ -70,6 +70,8 @@ def _what_took_long(state: LoopState, time: float, ready: float, planned: float)
         return f"getting ready took {ready:.0f} s of {time:.0f} s"
     if validated > MUCH * state.seconds:
         return f"validations took {validated:.0f} s of {time:.0f} s"
+    if state.step >= SHORT * planned:
+        return "too few to learn from"
     step, wanted = (state.seconds - validated) / max(1, state.step), seconds_to_train(time, ready) / planned
     return f"a step took {step:.2g} s, not {wanted:.2g} s as was measured before"
 
