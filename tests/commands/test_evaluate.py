@@ -22,6 +22,7 @@ from unet.commands.predict import predict
 from unet.data.pairs import Pair
 from unet.data.scan import scan
 from unet.data.seen import Seen, SeenPart
+from unet.errors import InputError
 from unet.labels import Labels
 from unet.metrics.boundary import Tolerance, count_boundaries, report_boundaries
 from unet.models import ModelSpec
@@ -113,8 +114,9 @@ def test_scores_are_those_of_the_masks_that_predict_writes(make_data: DataMaker,
     assert len(np.unique(total)) > 4, "a case worth counting"
 
     expected = by_hand(np.asarray(total))
-    for key in ("mean_iou", "mean_dice", "pixel_accuracy", "mean_iou_foreground"):
+    for key in ("mean_iou", "mean_dice", "pixel_accuracy"):
         assert scores[key] == pytest.approx(expected[key])
+    assert scores["mean_iou_foreground"] is None, "sky is no background"
     for index, row in enumerate(scores["classes"]):
         assert row["name"] == THREE.names[index] and row["pixels"] == np.asarray(total)[index].sum()
         assert {key: row[key] for key in ("iou", "dice", "precision", "recall")} == pytest.approx(
@@ -381,3 +383,44 @@ def test_only_a_region_counts(kind: str, make_data: DataMaker, capsys: pytest.Ca
     assert json.loads(Path("scores.json").read_text(encoding="utf-8"))["confusion"] == expected.tolist()
     assert cli.main(["evaluate", str(model), str(data), "--roi", "rio.png"]) == 2
     assert "rio.png" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("fractions", "fractions from 0 to 1: stretched to 0 to 255"),
+        ("grey", "the model takes 3 bands: each is given the grey"),
+        ("16 bits", "4 pictures of another range of values; expected about 0 to 255"),
+    ],
+)
+def test_pictures_of_another_kind_are_converted_or_refused_and_it_is_said(
+    make_data: DataMaker, kind: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = three_classes(make_data(count=4))
+    known = replace(bundle.load(untrained()), preprocessing=Preprocessing(mean=(0.3,) * 3, std=(0.2,) * 3))
+    bundle.save(known, Path("known.safetensors"))
+    before = evaluate("known.safetensors", data)
+    for path in sorted((data / "imgs").iterdir()):
+        pixels = raster.read(path)
+        path.unlink()
+        if kind == "grey":
+            raster.write_grey(path, pixels[..., 0])
+        else:
+            np.save(
+                path.with_suffix(".npy"),
+                (pixels / 255).astype("f4") if kind == "fractions" else pixels * np.uint16(257),
+            )
+    capsys.readouterr()
+    if kind == "16 bits":
+        with pytest.raises(InputError, match=words):
+            evaluate("known.safetensors", data)
+        with pytest.raises(InputError, match="4 of 4 pictures could not be used"):
+            predict("known.safetensors", [data / "imgs"], outputs=["masks"])
+        return
+    after = evaluate("known.safetensors", data)
+    said = capsys.readouterr().err
+    assert "4 of 4 pictures: a " in said and words in said
+    if kind == "fractions":
+        np.testing.assert_allclose(after["confusion"], before["confusion"], atol=3)
+    predict("known.safetensors", [data / "imgs"], outputs=["masks"])
+    assert capsys.readouterr().err.count(words) == 1, "once for all pictures"

@@ -38,6 +38,10 @@ def test_a_sound_set(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -
     page = Path("inspect-data/inspect.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == 12 and "http" not in page
     assert all(f"p{number:02}" in page for number in range(6))
+    box = (sheet[:24] == (200, 30, 30)).all(axis=2)
+    assert box.sum() > 60, "of the foreground, in the color of the masks' own palette"
+    header = page[page.index("<header>") : page.index("</header>")]
+    assert "background (left clear)" in header and "background:rgb(200, 30, 30)" in header and "foreground" in header
     summary = json.loads(Path("facts.json").read_text())
     assert [row["pairs"] for row in summary["parts"]] == [5, 1]
     assert [row["name"] for row in summary["classes"]] == ["background", "foreground"]
@@ -97,8 +101,12 @@ def test_duplicates_are_shown_side_by_side(make_data: DataMaker) -> None:
     val.image.write_bytes(train.image.read_bytes())
     inspect(data, val="val.txt")
     page = Path("inspect-data/inspect.html").read_text(encoding="utf-8")
-    shown = re.findall(r'<figcaption>(\S+) <span class="why">(\S+)', page)
-    assert shown[:2] == [(val.name, "duplicate-across-split"), (train.name, "duplicate-across-split")]
+    shown = re.findall(r'<figcaption>(\S+) <span class="why">([^<]+)', page)
+    # The masks are those of different pictures.
+    assert {name for name, _ in shown[:2]} == {val.name, train.name}
+    first, second = sorted((train.image.name, val.image.name))
+    assert re.fullmatch(rf"masks-differ: \d+\.\d\d% unlike {first}", shown[0][1])
+    assert shown[1][1].endswith(f" unlike {second}") and "pixel for pixel" in page
 
 
 @pytest.mark.slow
@@ -135,6 +143,7 @@ def test_places_that_may_not_be_written(make_data: DataMaker, out: str, words: s
         ("isbi_em", "lossy-mask", r"are 0, 255: JPEG"),
         ("phc-c2dh-u373/01", "instances", r"number objects"),
         ("ultrasound", "mixed-bands", r"170 of 3 bands, 34 of 1 band"),
+        ("ultrasound", "masks-differ", r"^1 picture is there twice with different masks"),
         ("msrc2_seg", "ignored", r"\(0, 0, 0\) \(21.9% of the pixels\)"),
     ],
 )

@@ -153,7 +153,7 @@ def test_predict_calls_the_command(model: Path, monkeypatch: pytest.MonkeyPatch)
     args, kwargs = predict_call("-i a.jpg b.jpg --viz --no-save", monkeypatch)
     assert args == (model, ["a.jpg", "b.jpg"])
     assert (kwargs["viz"], kwargs["save"]) == (True, False)
-    assert (kwargs["raw_values"], kwargs["overwrite"]) == (True, True)
+    assert (kwargs["raw_values"], kwargs["legacy"], kwargs["overwrite"]) == (True, True, True)
 
 
 @pytest.mark.usefixtures("model")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from unet.config import DataConfig
 from unet.data.class_matching import match_classes
 from unet.data.class_table import ClassTable, Row
 from unet.data.classes import ignored_values
-from unet.data.finding import Finding, stop_on_errors
+from unet.data.finding import Finding, counted, stop_on_errors
 from unet.data.inspection.files import faulty
 from unet.data.manifest import describe
 from unet.data.pairs import Pair, is_vector
@@ -23,7 +24,7 @@ from unet.data.parts import find_parts, with_regions
 from unet.data.prepared import index_labels
 from unet.data.scan import Scan, scan, size_faults, without_polygons, without_void
 from unet.data.seen import TRAIN, VAL, Seen
-from unet.data.stats import MaskStats
+from unet.data.stats import MaskStats, PictureStats
 from unet.errors import ConfigError, DataError, InputError
 from unet.files import StrPath, as_path, write_json
 from unet.inference import evaluation
@@ -32,6 +33,7 @@ from unet.labels import Labels
 from unet.metrics.boundary import BoundaryCounts, Tolerance, report_boundaries
 from unet.metrics.confusion import Counts
 from unet.metrics.resampling import confidence
+from unet.preprocessing import Preprocessing, conversions, value_factor
 from unet.runs.folder import MODEL, is_run
 from unet.runs.opening import open_run
 from unet.runs.source import data_config
@@ -126,7 +128,8 @@ def evaluate(
     display = open_display()
     run = model if is_run(model) else None
     loaded = bundle.load(model if run is None else run / MODEL, scale=scale)
-    if run is not None and data is images is masks is None:
+    own = run is not None and data is images is masks is None
+    if run is not None and own:
         pairs, labels, seen = recorded_part(run, "val" if split is None else split, display)
         pairs = pairs if roi is None else with_regions(pairs, Path(roi), None, display.notify)
     else:
@@ -140,7 +143,7 @@ def evaluate(
             display,
         )
     predictor = Predictor(loaded, device=device, exact=exact, notify=display.notify)
-    examples = evaluation.EvaluationSet(pairs, labels, loaded.preprocessing, cache_bytes=0)
+    examples = evaluation.EvaluationSet(pairs, labels, loaded.preprocessing, cache_bytes=0, as_trained=own)
     boundaries: list[BoundaryCounts] = []
     with display:
         if boundary:
@@ -155,7 +158,7 @@ def evaluate(
     tell_known(scores, model, display)
     if json is not None:
         write_json(json, scores)
-        display.notify(f"scores in {json}")
+        display.notify(f"scores: {json}")
     return scores
 
 
@@ -200,9 +203,9 @@ def described_part(settings: DataConfig, split: str, roi: Path | None, loaded: B
         labels, remarks = match_classes(labels, scanned, description)
     skipped = ignored_values(description.ignore or (), labels.is_rgb, scanned)
     labels = replace(labels, ignored=tuple(dict.fromkeys((*labels.ignored, *skipped))))
-    check(scanned, labels)
-    for remark in remarks:
-        display.notify(remark)
+    check(scanned, labels, loaded.preprocessing)
+    for line in (*remarks, *conversions_in(scanned, loaded.preprocessing)):
+        display.notify(line)
     remembered = Seen.from_dict(loaded.provenance.get("seen"))
     return scanned.pairs, labels, None if remembered is None else remembered.parts(scanned.pairs, scanned.pictures)
 
@@ -260,8 +263,8 @@ def tell_known(scores: dict[str, Any], model: Path, display: Display) -> None:
         display.notify(f"on the {many} that it has not seen: {means}")
 
 
-def check(scanned: Scan, labels: Labels) -> None:
-    """Make sure that every mask can be read as the model's classes.
+def check(scanned: Scan, labels: Labels, preprocessing: Preprocessing) -> None:
+    """Make sure that every mask can be read as the model's classes, and that it can take every picture.
 
     Raises
     ------
@@ -277,7 +280,36 @@ def check(scanned: Scan, labels: Labels) -> None:
     if strange:
         problem = f"{len(strange)} of {len(scanned.pairs)} pairs cannot be scored"
         findings.append(Finding("unknown-values", "error", problem, files=tuple(strange), count=len(strange)))
+    ranges = [
+        f"{pair.image}: {fault}"
+        for pair, picture in zip(scanned.pairs, scanned.pictures, strict=True)
+        if (fault := range_fault(picture, preprocessing))
+    ]
+    if ranges:
+        data_range = preprocessing.data_range
+        expected = f"about 0 to {data_range:.4g}, as the model was trained on"
+        problem = f"{counted(len(ranges), 'picture')} of another range of values"
+        remedy = "convert them as the training pictures were converted"
+        findings.append(Finding("other-range", "error", problem, expected, remedy, tuple(ranges), len(ranges)))
     stop_on_errors(findings, "the data")
+
+
+def range_fault(picture: PictureStats, preprocessing: Preprocessing) -> str:
+    """Return why a model cannot take the values of a picture, or nothing."""
+    try:
+        value_factor(picture.dtype, min(picture.low), max(picture.high), preprocessing)
+    except InputError as error:
+        return error.found
+    return ""
+
+
+def conversions_in(scanned: Scan, preprocessing: Preprocessing) -> list[str]:
+    """Return a line for each way in which pictures are made such as the model takes, with their number."""
+    count: Counter[str] = Counter()
+    for picture in scanned.pictures:
+        factor = value_factor(picture.dtype, min(picture.low), max(picture.high), preprocessing)
+        count.update(conversions(picture.bands, picture.dtype, factor, preprocessing))
+    return [f"{number} of {len(scanned.pictures)} pictures: {words}" for words, number in count.items()]
 
 
 def fault_of(mask: MaskStats, labels: Labels) -> str:

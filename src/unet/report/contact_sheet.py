@@ -20,7 +20,8 @@ from unet.data.mask_values import MaskValues, order_of
 from unet.data.pair_arrays import read_mask, read_picture
 from unet.data.pairs import Pair
 from unet.data.true_values import find_true_values
-from unet.labels import Color, Labels, default_colors, default_names
+from unet.labels import Color, Labels, default_colors
+from unet.report.legend import legend, with_legend
 from unet.report.overlay import overlay, viewable
 
 MOST_SHOWN = 24
@@ -53,12 +54,16 @@ class SheetPicture:
         return _uri(self.overlay)
 
 
-def contact_sheet(survey: Survey) -> list[SheetPicture]:
-    """Return the pictures that a person should look at, drawn."""
+def sheet_labels(survey: Survey) -> Labels | None:
+    """Return the classes by which masks are drawn, or the values where they hold none; None: there are no masks."""
+    if survey.labels is not None:
+        return survey.labels
+    return colors_for(MaskValues(survey.scan)) if survey.scan.masks else None
+
+
+def contact_sheet(survey: Survey, labels: Labels) -> list[SheetPicture]:
+    """Return the pictures that a person should look at, drawn with the classes that `sheet_labels` returns."""
     chosen = choose_pairs(survey)
-    if not chosen:
-        return []
-    labels = survey.labels or colors_for(MaskValues(survey.scan))
     ranges = {
         pair: max(picture.high) or 1.0 for pair, picture in zip(survey.scan.pairs, survey.scan.pictures, strict=True)
     }
@@ -77,9 +82,13 @@ def choose_pairs(survey: Survey) -> dict[Pair, str]:
                 break
             path = next((path for path in _starts(line) if path in by_path), "")
             twin = next((path for path in _ends(line) if path in by_path), "")  # of a duplicate
-            for match in (by_path[path] for path in (path, twin) if path):
-                shown += match not in chosen and match == by_path[path]
-                chosen.setdefault(match, finding.kind + _short(line.removeprefix(path)))
+            if path:
+                shown += by_path[path] not in chosen
+                chosen.setdefault(by_path[path], finding.kind + _short(line.removeprefix(path)))
+            if path and twin:
+                chosen.setdefault(
+                    by_path[twin], finding.kind + _short(line.removeprefix(path).removesuffix(twin) + path)
+                )
     if survey.labels is not None and pairs:
         counts = np.array([class_counts(mask, survey.labels)[: len(survey.labels)] for mask in survey.scan.masks])
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -102,11 +111,14 @@ def colors_for(mask_values: MaskValues) -> Labels:
     colors: tuple[Color, ...] = default_colors(len(values))
     if mask_values.is_rgb:
         colors = tuple(value for value in values if isinstance(value, tuple))
-    return Labels(default_names(len(values)), colors, tuple(values), rule="nearest")
+    names = [f"value {value}" for value in values]
+    if not any(order_of(values[0])):  # whatever it is, most can be seen if it is left clear
+        names[0] = "background"
+    return Labels(tuple(names), colors, tuple(values), rule="nearest")
 
 
-def write_contact_sheet(shown: Sequence[SheetPicture], path: Path) -> None:
-    """Write all overlays as one picture, with their names and why they are there."""
+def write_contact_sheet(shown: Sequence[SheetPicture], labels: Labels, path: Path) -> None:
+    """Write all overlays as one picture, the colours of the classes first, with their names and why they are there."""
     tiles = []
     for picture in shown:
         height, width = fit_within(picture.overlay.shape, _TILE)
@@ -116,7 +128,8 @@ def write_contact_sheet(shown: Sequence[SheetPicture], path: Path) -> None:
     columns = min(_COLUMNS, len(tiles))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
-    raster.write_picture(path, np.concatenate(rows))
+    sheet = np.concatenate(rows)
+    raster.write_picture(path, with_legend(sheet, legend(labels, sheet.shape[1], overlaid=True), above=True))
 
 
 def _draw(pair: Pair, why: str, labels: Labels, data_range: float) -> SheetPicture:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,9 +19,13 @@ import unet
 from unet import bundle
 from unet.bundle import Bundle
 from unet.data.pairs import Pair
+from unet.errors import ConfigError
 from unet.files import write_json
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
+from unet.labels import background_of
+from unet.metrics.stored import checked_scores
+from unet.parsing import read_json
 from unet.plan.record import RunRecord
 from unet.runs.finish import draw_sample
 from unet.runs.folder import MODEL
@@ -77,7 +80,7 @@ class Evaluator:
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
         pictures = {"validation": draw_sample(predictor, self.val[0], labels)} if training.trackers else {}
         total = np.sum(counts, axis=0)
-        return Validation(scores[training.best_by] or 0.0, values, pictures, total, tuple(_ious(scores)))
+        return Validation(_deciding(scores, training.best_by), values, pictures, total, tuple(_ious(scores)))
 
     def score_trained(self, network: nn.Module) -> list[float]:
         """Return the mean IoU of some training pictures."""
@@ -153,15 +156,22 @@ def kept_model(folder: Path, record: RunRecord) -> tuple[float, int]:
     if not (folder / MODEL).exists():
         return -1.0, 0
     model = bundle.load(folder / MODEL)
-    return float(model.scores.get(record.config.training.best_by) or 0.0), int(model.provenance.get("step", 0))
+    return _deciding(model.scores, record.config.training.best_by), int(model.provenance.get("step", 0))
+
+
+def _deciding(scores: dict[str, Any], best_by: str) -> float:
+    """Return the score by which weights are kept; where no class is a background, none is left out of the mean."""
+    if background_of([row["name"] for row in scores.get("classes", ())]) is None:
+        best_by = best_by.removesuffix("_foreground")
+    return float(scores.get(best_by) or 0.0)
 
 
 def read_evaluation(folder: Path, model: Bundle) -> dict[str, Any] | None:
     """Return the scores of all pictures that belong to a model file, None where they are lost."""
     for path in (evaluation_file(folder, int(model.provenance.get("step", -1))), folder / EVALUATION):
         try:
-            scores = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            scores = checked_scores(read_json(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, ConfigError):
             continue
         if all(scores.get(key) == value for key, value in model.scores.items()):
             return scores

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet import raster
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
 from unet.files import write_json
@@ -21,7 +20,7 @@ from unet.metrics.resampling import confidence
 from unet.plan.record import RunRecord
 from unet.plan.timing import seconds_to_train
 from unet.report.outcome import SHORT, Outcome
-from unet.report.samples import sample_panels
+from unet.report.samples import sample_panels, write_sample
 from unet.runs.folder import DRAWN
 from unet.runs.longer import total_steps
 from unet.training.diagnosis import Remark
@@ -114,11 +113,11 @@ def draw_samples(
     for rank, place in enumerate(places):
         name = ranked[place].replace("/", "_")
         picture = draw_sample(predictor, by_name[ranked[place]], labels)
-        raster.write_picture(folder / f"{rank:02d}_{name}.png", picture)
+        write_sample(folder / f"{rank:02d}_{name}.png", picture, labels)
 
 
 def draw_sample(predictor: Predictor, pair: Pair, labels: Labels) -> NDArray[np.uint8]:
     """Return picture, truth, prediction and mistakes side by side, as `sample_panels` draws them."""
     picture, target = read_pair(pair, labels)
-    predicted = predictor.predict(picture).indices
+    predicted = predictor.predict(picture, as_trained=True).indices
     return sample_panels(picture, target, predicted, labels, predictor.bundle.preprocessing.data_range)

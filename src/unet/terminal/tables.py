@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from unet.labels import background_of
+
 
 def print_scores(scores: dict[str, Any], title: str) -> None:
     """Print the scores of evaluation.json to standard output; a dash stands for "does not occur"."""
@@ -24,8 +26,10 @@ def print_scores(scores: dict[str, Any], title: str) -> None:
     means = (_number(scores["mean_iou"]), _number(scores["mean_dice"]))
     near = _near(boundary, "mean_f", "mean_hausdorff95") if boundary else ()
     table.add_row("mean", *means, "", _number(scores.get("mean_accuracy")), "", *near)
-    without = (_number(scores["mean_iou_foreground"]), _number(scores["mean_dice_foreground"]))
-    table.add_row(Text(f"mean without {scores['classes'][0]['name']}"), *without, "", "", "")
+    classes = [row["name"] for row in scores["classes"]]
+    if (background := background_of(classes)) is not None:
+        without = (_number(scores["mean_iou_foreground"]), _number(scores["mean_dice_foreground"]))
+        table.add_row(Text(f"mean without {classes[background]}"), *without, "", "", "")
     console = Console(highlight=False, soft_wrap=True)
     console.print(title, markup=False)
     console.print(table)
