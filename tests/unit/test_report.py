@@ -26,6 +26,7 @@ from unet.models import ModelSpec
 from unet.preprocessing import Preprocessing
 from unet.report.charts import Series, axis_ticks, line_chart, short
 from unet.report.legend import legend, legend_entries, with_legend
+from unet.report.outcome import Outcome, write_outcome
 from unet.report.page import write_report
 from unet.report.panels import panels_of
 from unet.report.samples import PANEL_WIDTH, sample_panels, write_sample
@@ -148,6 +149,18 @@ def test_the_first_screen_says_what_was_reached_and_what_is_wrong(full_run: Path
     assert "Never predicted, though there: 水" in words
     assert "Not in the pictures scored: <script>alert(1)</script>" in words
     assert "2 pictures are few to score on" in words
+
+
+def test_the_first_screen_says_what_was_planned_reached_and_why(full_run: Path) -> None:
+    write_outcome(full_run, Outcome(9, 55.0, 61.0, estimated=True, finished=True, why="validations took 40 s of 60 s"))
+    head = page_of(full_run).text.partition("Pictures, from")[0]
+    told = "9 steps in 55 seconds, of about 61 planned: validations took 40 s of 60 s."
+    assert f"A short training: {told}" in head and f"It did {told}" in head
+    write_outcome(full_run, Outcome(60, 55.0, 61.0, estimated=True, finished=True))
+    head = page_of(full_run).text.partition("Pictures, from")[0]
+    assert "A short training" not in head and "It did 60 steps in 55 seconds, of about 61 planned." in head
+    (full_run / "outcome.json").write_text("[", encoding="utf-8")
+    assert "It did" not in page_of(full_run).text
 
 
 def test_a_score_that_is_not_defined_is_a_dash_with_an_explanation(full_run: Path) -> None:

@@ -102,8 +102,7 @@ def cross_validate(
     started = monotonic() if started is None else started
     given = from_flags(data, **flags)
     if resume is not None:
-        others = {"folds": folds, "out": out, "load": load, "config": config_file, **(settings or {})}
-        refuse_beside_resume(given, others)
+        refuse_beside_resume(given, {"folds": folds, "out": out, "load": load, "config": config_file}, settings or {})
         with locked(resume):
             return _train_folds(resume, config.load_toml(resume / CONFIG), started, moved_data=moved_data)
     wanted, count = gather(given, config_file, settings or {}), folds or 0

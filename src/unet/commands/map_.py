@@ -123,7 +123,7 @@ def map_sheet(
 
     start = perf_counter()
     display = open_display()
-    sheet, model, roi = Path(sheet), Path(model), as_path(roi)
+    sheet, model, roi = Path(sheet), bundle.model_file(model), as_path(roi)
     known = bundle.load(model)
     kind = "epm" if shows_edges(known) else "mask"
     places = places_of(outputs, kind, as_path(labels))

@@ -79,7 +79,8 @@ def predict(
     Parameters
     ----------
     model : str or path, or several of them
-        A model file, .safetensors or the Carvana system's .pth. Of several the probabilities are averaged.
+        A model file, .safetensors or the Carvana system's .pth, or the folder of a run. Of several
+        the probabilities are averaged.
     inputs : sequence of str
         Pictures, folders of pictures, patterns.
     outputs : sequence of str, optional
@@ -140,7 +141,7 @@ def predict(
     MissingExtraError
         `viz` without matplotlib.
     """
-    models = [Path(model)] if isinstance(model, (str, os.PathLike)) else [Path(each) for each in model]
+    models = [bundle.model_file(each) for each in ([model] if isinstance(model, (str, os.PathLike)) else model)]
     shard = shard or shard_of_environment()
     display = open_display()
     viewer = Viewer() if viz else None

@@ -96,7 +96,7 @@ def tune_shapes(
     iou, count_background, gt_kind, window
         See `unet.commands.evaluate_shapes.evaluate_shapes`; the edge map is cut to the window before it is filtered.
     model : str or path, optional
-        A model file that the chosen setting is written into.
+        A model file, or the folder of a run, that the chosen setting is written into.
     workers : int, optional
         Processes; by default as many as there are processors and memory for.
     resume : bool
@@ -136,7 +136,7 @@ def tune_shapes(
         raise ConfigError(f"--calibrate {calibration}", "a content mask too", "add --mask")
     candidates = grid(dynamics, areas, thresholds)
     check_folder(out, OUTPUTS, resume or overwrite, "go on with --resume, choose another --out, or allow --overwrite")
-    loaded = None if model is None else _model(model)
+    chosen_model = None if model is None else _model(model)
     same_grid = common_grid([(epm, "labels"), (truth, gt_kind), *([] if mask is None else [(mask, None)])])
     inputs = _inputs(epm, truth, mask, window, calibration, gt_kind, iou, count_background)
     known = _known(out / GRID, inputs) if resume else {}
@@ -184,9 +184,9 @@ def tune_shapes(
     )
     for hint in hints(candidates, best, baseline, chosen[by]):
         display.notify(hint)
-    if loaded is not None and model is not None:
-        _write_into(model, loaded, settings)
-        display.notify(f"{model} now says dynamic {settings.dynamic}, area {settings.area}")
+    if chosen_model is not None:
+        _write_into(*chosen_model, settings)
+        display.notify(f"{chosen_model[0]} now says dynamic {settings.dynamic}, area {settings.area}")
     display.notify(f"tables and figures: {out}")
     return found
 
@@ -268,12 +268,14 @@ def _edge_map(path: Path, window: Window, display: Display) -> tuple[NDArray[np.
     return np.ascontiguousarray(cut(edge_map, window, path)), None if valid is None else cut(valid, window, path)
 
 
-def _model(path: Path) -> Bundle:
+def _model(path: Path) -> tuple[Path, Bundle]:
+    """Return the file of a model, given by itself or by the folder of its run, and what it holds."""
     from unet import bundle  # torch, which the rest does without
 
+    path = bundle.model_file(path)
     if path.suffix.lower() == ".pth":
         raise InputError(f"{path} has no place for settings", "a .safetensors", "turn it into one: unet convert")
-    return bundle.load(path)
+    return path, bundle.load(path)
 
 
 def _write_into(path: Path, model: Bundle, settings: ShapeSettings) -> None:

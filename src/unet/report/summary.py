@@ -63,7 +63,9 @@ def story(run_files: RunFiles) -> str:
     if data:
         sentences[0] += f"{' of' if provenance.get('train_pictures') else ' on'} {data}"
     seconds = _last(run_files, "seconds")
-    if seconds:
+    if run_files.outcome:
+        sentences.append(f"It did {run_files.outcome.sentence()}")
+    elif seconds:
         sentences[0] += f", for {words.duration(seconds)}"
     if run_files.test is None and validation:
         sentences.append("The pictures scored here were not trained on, but chose which weights were kept")
@@ -128,7 +130,8 @@ def notes(run_files: RunFiles) -> list[str]:
     scores = run_files.main_scores
     if scores is None:
         return ["Scores appear here once the run has been validated."]
-    sentences = []
+    outcome = run_files.outcome
+    sentences = [f"A short training: {outcome.sentence()}."] if outcome and outcome.is_short else []
     rows = scores["confusion"]
     predicted = [sum(row[index] for row in rows) for index in range(len(rows))]
     named = list(zip(scores["classes"], predicted, strict=True))

@@ -118,6 +118,11 @@ class Evaluator:
     def _validated(self) -> evaluation.EvaluationSet:
         return evaluation.EvaluationSet(self.val, self.record.labels, self.record.preprocessing)
 
+    @cached_property
+    def seen(self) -> dict[str, Any]:
+        """What a model file remembers of the run's pictures."""
+        return self.record.seen.to_dict()
+
     def _provenance(self, state: LoopState) -> dict[str, Any]:
         """Return where a model comes from: settings, data, versions, date."""
         return {
@@ -129,6 +134,7 @@ class Evaluator:
             "seconds": round(state.seconds, 1),
             "train_pictures": len(self.train),
             "val_pictures": len(self.val),
+            "seen": self.seen,
             "config": self.record.config.model_dump(mode="json", exclude_none=True),
         }
 
