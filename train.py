@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the training that the arguments describe."""
     from unet import devices
     from unet.commands.train_legacy import train_legacy
+    from unet.training.stopping import interruption
 
     log.info("Using device %s", devices.pick().type)
     log.info(
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
         classes=args.classes,
     )
     if not result.finished:
-        raise KeyboardInterrupt
+        raise interruption()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -62,6 +62,10 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         os.replace(draft, path)
         if durable:
             _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, draft, str(draft)):
+            error.filename = str(path)  # what the user knows; errors of a full disk name no file at all
+        raise
     finally:
         with suppress(OSError):
             draft.unlink()

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.errors import DataError
+from unet.errors import DataError, printable
 
 IGNORED = 255
 """The index of pixels that count neither in the loss nor in a score."""
@@ -29,7 +29,7 @@ class Labels:
     Attributes
     ----------
     names : tuple of str
-        One name per class; the position is the class index.
+        One name per class; the position is the class index. What steers a terminal is escaped, as in `printable`.
     colors : tuple of (int, int, int)
         RGB colour of each class in pictures made for people, 0..255.
     values : tuple of int or of (int, int, int)
@@ -68,6 +68,7 @@ class Labels:
                 f"a class table with {len(self.names)} names, {len(self.colors)} colours, {len(self.values)} values",
                 "as many of each",
             )
+        object.__setattr__(self, "names", tuple(printable(name) for name in self.names))
         if self.dilated and (len(self.dilated) != len(self.names) or min(self.dilated) < 0):
             raise DataError(f"widths {self.dilated} to thicken {len(self.names)} classes by", "one for each, 0 or more")
         if not 1 <= len(self.names) <= MAX_CLASSES:

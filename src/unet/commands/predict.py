@@ -142,7 +142,8 @@ def predict(
     wanted = Outputs(save, overlay, probabilities, epm, class_name, raw_values, drawn_to_file, labels, spec.classes)
     making.check_class(labels, class_name, epm is not None)
     all_tasks = picture_tasks(inputs, outputs, tiff=probabilities not in (False, True, "npy"))
-    check_targets(all_tasks, wanted.kinds, overwrite or resume or shard is not None, display.notify)
+    others = [*models, *([Path(roi)] if roi is not None else [])]
+    check_targets(all_tasks, wanted.kinds, overwrite or resume or shard is not None, display.notify, others)
     tasks = all_tasks[shard[0] - 1 :: shard[1]] if shard else all_tasks
     if (resume or shard) and not overwrite:
         tasks = left_to_do(tasks, wanted.kinds, display.notify)

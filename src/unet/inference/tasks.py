@@ -78,9 +78,13 @@ def _task(image: Path, mask: Path, name: str, tiff: bool) -> PictureTask:
 
 
 def check_targets(
-    tasks: Sequence[PictureTask], kinds: Sequence[str], overwrite: bool, notify: Callable[[str], None]
+    tasks: Sequence[PictureTask],
+    kinds: Sequence[str],
+    overwrite: bool,
+    notify: Callable[[str], None],
+    others: Sequence[Path] = (),
 ) -> None:
-    """Make sure that no file is lost by what is going to be written.
+    """Make sure that no file is lost by what is going to be written; `others` are read beside the pictures.
 
     Raises
     ------
@@ -90,6 +94,8 @@ def check_targets(
     targets = [getattr(task, kind) for task in tasks for kind in kinds]
     sources = {task.image.resolve() for task in tasks}
     faults = [f"{target} is one of the pictures" for target in targets if target.resolve() in sources]
+    read = {path.resolve() for path in others}
+    faults += [f"{target} is one of the files that are read" for target in targets if target.resolve() in read]
     faults += [f"{target} is meant for {n} pictures" for target, n in Counter(targets).items() if n > 1]
     faults += [
         f"{task.mask} has no ending of a picture format"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -46,8 +46,10 @@ def data_name(data: DataConfig) -> str:
     return path.parent.name if path.name == FILE_NAME else path.stem if path.suffix == ".toml" else path.name
 
 
-def choose_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
+def choose_folder(out: Path | None, settings: Config, overwrite: bool, inputs: Sequence[Path | None] = ()) -> Path:
     """Return the folder for a new run: absent, empty, without results, or one whose results may be replaced.
+
+    None of the `inputs`, files that are read, may lie in it.
 
     Raises
     ------
@@ -68,6 +70,11 @@ def choose_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
     if (resumable or (out / MODEL).exists()) and not overwrite:
         hint = f"go on with it by --resume {out}, or " if resumable else ""
         raise InputError(f"{out} holds a run", "a new folder", f"{hint}choose another --out, or allow --overwrite")
+    for given in inputs:
+        if given is not None and out.resolve() in given.resolve().parents:
+            raise InputError(
+                f"{given} lies in {out}, whose files are replaced", "another folder", "choose another --out"
+            )
     return out  # perhaps of a run that failed before its first step
 
 

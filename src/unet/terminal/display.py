@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from unet.errors import printable
+
 if TYPE_CHECKING:
     from unet.training.job import Tick  # Lightning is slow to import, and prediction does without it
 
@@ -63,7 +65,7 @@ class Display:
 
     def notify(self, text: str) -> None:
         """Show a line that stays."""
-        self.console.print(text, markup=False)
+        self.console.print(printable(text), markup=False)
 
     def tick(self, tick: Tick) -> None:
         """Show a step of a training."""
