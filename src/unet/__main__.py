@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -12,8 +13,19 @@ def main() -> int:
 
         return run()
     except KeyboardInterrupt:
-        sys.stderr.write("unet: stopped by ctrl-C\n")
-        return 130
+        return _end("stopped by ctrl-C", 130)
+    except OSError as error:  # help goes to a full disk
+        return _end(f"error: standard output cannot be written ({error.strerror})", 2)
+
+
+def _end(line: str, code: int) -> int:
+    try:
+        sys.stderr.write(f"unet: {line}\n")
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        os._exit(code)  # without another attempt to flush
+    return code
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 from unet.cli.commands import build_parser
 from unet.cli.parser import Parser
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 1 failed, 2 the user's input cannot be used, 130 stopped by ctrl-C, 143 by SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else argv
+    _open_closed_streams()
     parser = build_parser()
     if not argv:
         parser.print_help()
@@ -53,6 +55,7 @@ def run_safely(command: Callable[[], object], program: str, *, debug: bool = Fal
     # Read by torch's thread pool when it loads: threads that spin for long while they wait for one another make
     # training many times slower on a machine that has anything else to do (docs/decisions/007-threads.md).
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a character that a terminal lacks is no reason to stop
@@ -67,8 +70,8 @@ def run_safely(command: Callable[[], object], program: str, *, debug: bool = Fal
         _complain(program, "stopped by ctrl-C")
         return 130
     except BrokenPipeError:
-        # The reader (`| head`) has gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (`| head`) has gone.
+        _silence(sys.stdout)
         return 1
     except Exception as error:
         if debug:
@@ -124,6 +127,24 @@ def _explain(error: Exception, program: str) -> int:
 
 
 def _complain(program: str, line: str, *more: str) -> None:
-    sys.stdout.flush()
-    print(f"{program}: {printable(line)}", *(f"  {printable(fault)}" for fault in more), sep="\n", file=sys.stderr)
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:  # what could not be written is the reason for the complaint
+        _silence(sys.stdout)
+    try:
+        print(f"{program}: {printable(line)}", *(f"  {printable(fault)}" for fault in more), sep="\n", file=sys.stderr)
+        sys.stderr.flush()
+    except OSError:
+        _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let go what a stream still holds: Python would complain again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _open_closed_streams() -> None:
+    """Give a place to print to where the shell has closed them (`>&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (until the process ends)
