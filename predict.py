@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
         viz=args.viz,
         save=not args.no_save,
         raw_values=True,
+        legacy=True,
         overwrite=True,
         bilinear=args.bilinear,
         classes=args.classes,

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from unet import files, models
-from unet.errors import ConfigError, InputError, ModelFileError
+from unet import models, tensor_files
+from unet.errors import ConfigError, DataError, InputError, ModelFileError
 from unet.files import StrPath
 from unet.labels import Labels, as_value, default_colors, default_names
 from unet.models import ModelSpec, legacy
-from unet.preprocessing import Preprocessing
+from unet.models.weights import EXPECTED, fitted
+from unet.parsing import as_dataclass, read_json
+from unet.preprocessing import MOST_SCALE, Preprocessing
 from unet.shapes.settings import ShapeSettings
 
 FORMAT = 2
@@ -33,7 +32,35 @@ LEGACY_SCALE = 0.5
 """The scale of Carvana U-Net files, which do not say theirs."""
 
 _KEY = "unet"
-_EXPECTED = "a model.safetensors of `unet train`, or a .pth of the Carvana U-Net"
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What the JSON in a model file says; `spec` and the like are looked at by their own classes."""
+
+    format: int
+    spec: dict[str, Any]
+    labels: dict[str, Any]
+    preprocessing: dict[str, Any]
+    threshold: float | None
+    scores: dict[str, Any]
+    provenance: dict[str, Any]
+    shapes: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ConfigError(f"threshold {self.threshold:g}", "a probability from 0 to 1")
+        for name in ("step", "train_pictures", "val_pictures"):
+            value = self.provenance.get(name, 0)
+            if not isinstance(value, int) or value < 0:
+                raise ConfigError(f"{name} {value!r}"[:80], "a whole number, 0 or more")
+        for name, value in self.scores.items():
+            if not isinstance(value, (int, float, list, dict, type(None))):
+                raise ConfigError(f"{name} {value!r}"[:80], "a number")
+
+
+_ENTRIES = frozenset(each.name for each in fields(_Description))
+"""What else a description says, later versions may understand."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +138,7 @@ def save(bundle: Bundle, path: StrPath) -> None:
     }
     if bundle.shapes is not None:  # what older versions do not know they leave alone
         description["shapes"] = bundle.shapes.to_dict()
-    write_safetensors(Path(path), bundle.state, {"format": "pt", _KEY: json.dumps(description)})
+    tensor_files.write(Path(path), bundle.state, {"format": "pt", _KEY: json.dumps(description)})
 
 
 def load(path: StrPath, *, scale: float | None = None) -> Bundle:
@@ -138,17 +165,17 @@ def load(path: StrPath, *, scale: float | None = None) -> Bundle:
     ('unet', ('background', 'foreground'))
     """
     path = Path(path)
-    if scale is not None and not 0 < scale <= 100:
+    if scale is not None and not 0 < scale <= MOST_SCALE:
         raise InputError(f"scale {scale:g}", "more than 0, and at most 1 as a rule")
     if path.is_dir():
         inside = path / "model.safetensors"
-        raise ModelFileError(f"{path} is a folder", _EXPECTED, f"give {inside}" if inside.exists() else "")
+        raise ModelFileError(f"{path} is a folder", EXPECTED, f"give {inside}" if inside.exists() else "")
     if not path.exists():
-        raise ModelFileError(f"{path} does not exist", _EXPECTED)
+        raise ModelFileError(f"{path} does not exist", EXPECTED)
     with path.open("rb") as file:
         start = file.read(9)
     if not start:
-        raise ModelFileError(f"{path} is empty (0 bytes)", _EXPECTED)
+        raise ModelFileError(f"{path} is empty (0 bytes)", EXPECTED)
     bundle = _checked(_load_safetensors(path) if start[8:] == b"{" else _load_pth(path), path)
     if scale is not None:
         bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, scale=scale))
@@ -175,66 +202,45 @@ def save_pth(bundle: Bundle, path: Path) -> None:
     state: dict[str, Any] = {
         name: tensor.contiguous() for name, tensor in _raw_input(bundle).items() if not name.startswith("deep.")
     }
-    _write(path, lambda draft: torch.save({**state, "mask_values": values}, draft))
-
-
-def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors and a description, whole or not at all; the folder is made.
-
-    Raises
-    ------
-    InputError
-        It cannot be written there.
-    """
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _write(path, lambda draft: save_file(plain, draft, metadata))
-
-
-def _write(path: Path, write: Callable[[Path], None]) -> None:
-    try:
-        files.write_with(path, write, durable=True)
-    except (SafetensorError, RuntimeError) as error:  # torch.save raises RuntimeError
-        raise InputError(f"{path} cannot be written ({error})", "a place with room for it") from error
+    tensor_files.write_with(path, lambda draft: torch.save({**state, "mask_values": values}, draft))
 
 
 def _load_safetensors(path: Path) -> Bundle:
+    state, metadata = tensor_files.read(path)
+    if _KEY not in metadata:
+        what = "the state of a training" if "checkpoint" in metadata else "a file of another program"
+        raise ModelFileError(f"{path}: {what}", EXPECTED)
     try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            if _KEY not in metadata:
-                what = "the state of a training" if "checkpoint" in metadata else "a file of another program"
-                raise ModelFileError(f"{path}: {what}", _EXPECTED)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError) as error:
-        raise ModelFileError(
-            f"{path}: damaged or cut off ({error})", "a whole file", "copy or download it again"
-        ) from None
-    try:
-        description = json.loads(metadata[_KEY])
-        if description["format"] > FORMAT:
+        plain = read_json(metadata[_KEY])
+        if isinstance(plain.get("format"), int) and plain["format"] > FORMAT:
             raise ModelFileError(f"{path}: written by a newer version of unet", remedy="upgrade unet")
+        about = as_dataclass(_Description, {key: plain[key] for key in plain if key in _ENTRIES})
         return Bundle(
-            spec=ModelSpec.from_dict(description["spec"]),
-            labels=Labels.from_dict(description["labels"]),
-            preprocessing=Preprocessing.from_dict(description["preprocessing"]),
-            threshold=description["threshold"],
-            scores=description["scores"],
-            provenance=description["provenance"],
+            spec=ModelSpec.from_dict(about.spec),
+            labels=Labels.from_dict(about.labels),
+            preprocessing=Preprocessing.from_dict(about.preprocessing),
+            threshold=about.threshold,
+            scores=about.scores,
+            provenance=about.provenance,
             state=state,
-            shapes=ShapeSettings.from_dict(description["shapes"]) if description.get("shapes") else None,
+            shapes=ShapeSettings.from_dict(about.shapes) if about.shapes else None,
         )
-    except (KeyError, TypeError, ValueError, InputError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"{path}: its description cannot be read ({error!r})", _EXPECTED) from None
+    except ModelFileError:
+        raise
+    except InputError as error:
+        raise ModelFileError(f"{path}: its description cannot be read ({error})", EXPECTED) from None
 
 
 def _load_pth(path: Path) -> Bundle:
     state, mask_values = legacy.read_pth(path)
     spec = legacy.spec_of_state(state, str(path))
+    try:
+        labels = _legacy_labels(mask_values, max(2, spec.classes))
+    except DataError as error:
+        raise ModelFileError(f"{path}: its classes cannot be told ({error})", EXPECTED) from None
     return Bundle(
         spec=spec,
-        labels=_legacy_labels(mask_values, max(2, spec.classes)),
+        labels=labels,
         preprocessing=Preprocessing(bands=spec.bands, scale=LEGACY_SCALE, resample="bicubic"),
         threshold=None,
         scores={},
@@ -251,35 +257,23 @@ def _legacy_labels(mask_values: list[Any] | None, count: int) -> Labels:
 
 
 def _checked(bundle: Bundle, path: Path) -> Bundle:
-    """Return the bundle with its weights in float32, once they are known to be those of its network.
+    """Return the bundle with its weights in float32, once its parts are known to belong together.
 
     Raises
     ------
     ModelFileError
-        They are not.
+        They do not.
     """
+    spec, labels = bundle.spec, bundle.labels
     try:
-        with torch.device("meta"):
-            wanted = models.build(bundle.spec).state_dict()
-    except ConfigError as error:
-        raise ModelFileError(f"{path}: {error}", _EXPECTED) from None
-    # Some files have no such counters, and prediction does not need them.
-    state = {name: torch.tensor(0) for name in wanted if name.endswith("num_batches_tracked")} | bundle.state
-    faults = [f"{name} is missing" for name in wanted if name not in state]
-    faults += [f"{name} is not of this network" for name in state if name not in wanted]
-    faults += [
-        f"{name} is {tuple(state[name].shape)}, not {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in state and state[name].shape != wanted[name].shape
-    ]
-    if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        encoder = json.loads(bundle.spec.encoder or "{}")
-        remedy = f"it was written with transformers {encoder.get('transformers_version')}" if encoder else ""
-        raise ModelFileError(f"{path}: not the weights of a U-Net: {', '.join(faults[:3])}{more}", _EXPECTED, remedy)
-    if len(bundle.labels) < bundle.spec.classes:
-        raise ModelFileError(f"{path}: {len(bundle.labels)} class names for {bundle.spec.classes} classes")
-    return replace(bundle, state={name: state[name].to(wanted[name].dtype) for name in wanted})
+        state = fitted(bundle.state, spec)
+    except ModelFileError as error:
+        raise error.of(path) from None
+    if len(labels) < spec.classes:
+        raise ModelFileError(f"{path}: {len(labels)} class names for {spec.classes} classes")
+    if spec.bands != bundle.preprocessing.bands:
+        raise ModelFileError(f"{path}: a network for {spec.bands} bands, pictures of {bundle.preprocessing.bands}")
+    return replace(bundle, state=state)
 
 
 def _raw_input(bundle: Bundle) -> dict[str, Tensor]:

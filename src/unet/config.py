@@ -270,11 +270,11 @@ def from_assignments(assignments: Mapping[str, str]) -> dict[str, dict[str, Any]
         section, _, key = name.rpartition(".")
         if key not in owner or (section and section != owner[key]):
             near = get_close_matches(key, owner, n=3)
-            faults.append(f"unknown setting {name!r}" + (f" (did you mean {', '.join(near)}?)" if near else ""))
+            faults.append(f"unknown setting {name!r}" + (f" (did you mean {' or '.join(near)}?)" if near else ""))
             continue
         nested.setdefault(owner[key], {})[key] = _toml_value(text)
     if faults:
-        raise ConfigError(" | ".join(faults), f"one of {', '.join(sorted(owner))}")
+        raise ConfigError(" | ".join(faults), remedy="all settings are in docs/configuration.md")
     return nested
 
 

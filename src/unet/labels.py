@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import reprlib
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -10,11 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet.errors import DataError, printable
+from unet.parsing import as_dataclass
 
 IGNORED = 255
 """The index of pixels that count neither in the loss nor in a score."""
 
 MAX_CLASSES = 255
+
+MOST_DILATED = 1000
+"""Pixels, by which no class is thickened more."""
+
+_COLORS = (
+    "000000 c44eff 278976 76ffb1 ffeb00 76b114 3b00b1 62629d c4b1ff 766200 762727 ff89b1 894e76 b1c489 "
+    "00c4b1 ffc4eb 761476 ebc462 149dc4 c48962 004eeb 62763b d862b1 b17614 9d274e 9d00c4 764e27 899dff "
+    "ff4e89 9dd8b1 b1ff89 62d800 4e3b00 c46276 00624e 3b3b9d 1400ff eb9dd8 27ffff c42789"
+)
+"""Of the first classes: found by benchmarks/class_colors.py, measured in docs/decisions/023-output.md."""
 
 Value = int | tuple[int, int, int]
 Color = tuple[int, int, int]
@@ -69,13 +81,24 @@ class Labels:
                 "as many of each",
             )
         object.__setattr__(self, "names", tuple(printable(name) for name in self.names))
-        if self.dilated and (len(self.dilated) != len(self.names) or min(self.dilated) < 0):
-            raise DataError(f"widths {self.dilated} to thicken {len(self.names)} classes by", "one for each, 0 or more")
+        if self.dilated and (
+            len(self.dilated) != len(self.names) or not all(0 <= radius <= MOST_DILATED for radius in self.dilated)
+        ):
+            what = f"widths {_listed(self.dilated)} to thicken {len(self.names)} classes by"
+            raise DataError(what, f"one for each, 0 to {MOST_DILATED}")
         if not 1 <= len(self.names) <= MAX_CLASSES:
             raise DataError(f"{len(self.names)} classes", f"1 to {MAX_CLASSES}")
         for name, value, known in (("rule", self.rule, Rule), ("kind", self.kind, Kind)):
             if value not in get_args(known):
                 raise DataError(f"label {name} {value!r}", " or ".join(get_args(known)))
+        for color in self.colors:
+            if not _is_color(color):
+                raise DataError(f"colour {color}", "three numbers from 0 to 255")
+        if len({isinstance(value, tuple) for value in self.values}) > 1:
+            raise DataError(f"grey values and colours for one mask: {_listed(self.values)}", "all of one kind")
+        for held in self.values + self.ignored:
+            if not (_is_color(held) if isinstance(held, tuple) else -(1 << 31) <= held < 1 << 31):
+                raise DataError(f"mask value {held}"[:80], "a whole number of 32 bits, or a colour of 0 to 255 each")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -210,27 +233,36 @@ class Labels:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Labels:
-        """Read what `to_dict` wrote, also after a trip through JSON, and in files of the versions before."""
-        rule, kind = data.get("rule", "exact"), data.get("kind", "classes")
-        if rule == "nonzero":  # what version 0.1 called masks of instances
-            rule, kind = "exact", "instances"
-        return cls(
-            names=tuple(str(name) for name in data["names"]),
-            colors=tuple((int(r), int(g), int(b)) for r, g, b in data["colors"]),
-            values=tuple(as_value(value) for value in data["values"]),
-            ignored=tuple(as_value(value) for value in data.get("ignored", ())),
-            rule=rule,
-            kind=kind,
-            dilated=tuple(int(radius) for radius in data.get("dilated", ())),
-        )
+        """Read what `to_dict` wrote, also after a trip through JSON, and in files of the versions before.
+
+        Raises
+        ------
+        ConfigError, DataError
+            It is something else.
+        """
+        if isinstance(data, dict) and data.get("rule") == "nonzero":  # what version 0.1 called masks of instances
+            data = {**data, "rule": "exact", "kind": "instances"}
+        return as_dataclass(cls, data)
 
 
 def as_value(value: Any) -> Value:
-    """Return a mask value as int or as a triple of ints."""
-    if isinstance(value, (list, tuple)):
-        red, green, blue = value
-        return int(red), int(green), int(blue)
-    return int(value)
+    """Return a mask value as int or as a triple of ints.
+
+    Raises
+    ------
+    DataError
+        It is something else.
+    """
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if len(parts) not in (1, 3) or not all(isinstance(part, (int, float)) and part == part // 1 for part in parts):
+        # Not str: what a .pth holds may be lists of the same list, over and over.
+        raise DataError(f"mask value {reprlib.repr(value)}", "a whole number, or three")
+    red, *others = map(int, parts)
+    return (red, others[0], others[1]) if others else red
+
+
+def _is_color(value: tuple[int, ...]) -> bool:
+    return len(value) == 3 and all(0 <= part <= 255 for part in value)
 
 
 def default_names(count: int) -> tuple[str, ...]:
@@ -241,9 +273,20 @@ def default_names(count: int) -> tuple[str, ...]:
 
 
 def default_colors(count: int) -> tuple[Color, ...]:
-    """Return colours that a person can tell apart: black first, then hues at golden-angle steps."""
-    colors: list[Color] = [(0, 0, 0)]
-    for index in range(1, count):
+    """Return colours that a person can tell apart, colour-blind or not: black first, and more alike the more there are.
+
+    Notes
+    -----
+    The smallest CIEDE2000 distance between any two of the first 12 is 14.3, of the first 21 it is 8.6, also as eyes
+    with protanopia, deuteranopia and tritanopia see them by the model of Machado et al. (2009).
+
+    Examples
+    --------
+    >>> default_colors(3)
+    ((0, 0, 0), (196, 78, 255), (39, 137, 118))
+    """
+    colors: list[Color] = [(int(text[:2], 16), int(text[2:4], 16), int(text[4:], 16)) for text in _COLORS.split()]
+    for index in range(len(colors), count):  # hues at golden-angle steps
         hue = (0.02 + 0.618034 * (index - 1)) % 1.0
         red, green, blue = colorsys.hsv_to_rgb(hue, (0.85, 0.55)[index // 8 % 2], (0.95, 0.7)[index // 4 % 2])
         colors.append((round(red * 255), round(green * 255), round(blue * 255)))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.errors import InputError
+from unet.errors import ConfigError, InputError
+from unet.parsing import as_dataclass
+
+MOST_SCALE = 4.0
+"""Pictures are made smaller as a rule; sixteen times the pixels are all that makes sense the other way."""
+
+Resample = Literal["area", "bicubic", "bilinear"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Preprocessing:
     bands : int
         Bands the network takes: 1 (grey), 3 (RGB) or any other count.
     scale : float
-        Factor on width and height, 0 < scale <= 1.
+        Factor on width and height, above 0; at most 1 as a rule, never above `MOST_SCALE`.
     data_range : float
         The value that becomes 1.0: something near the brightest for 16-bit and float pictures, 255 for a network
         that was trained on 8-bit ones only.
@@ -28,6 +35,11 @@ class Preprocessing:
         Per band, subtracted and divided by after the division by `data_range`. Empty: left out.
     resample : {"area", "bicubic", "bilinear"}
         How the picture is reduced.
+
+    Raises
+    ------
+    ConfigError
+        Values that no picture can be treated by.
     """
 
     bands: int = 3
@@ -35,7 +47,22 @@ class Preprocessing:
     data_range: float = 255.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    resample: str = "area"
+    resample: Resample = "area"
+
+    def __post_init__(self) -> None:
+        if self.bands < 1:
+            raise ConfigError(f"{self.bands} bands", "1 or more")
+        if not 0 < self.scale <= MOST_SCALE:
+            raise ConfigError(f"scale {self.scale:g}", f"above 0 and at most {MOST_SCALE:g}")
+        if not 0 < self.data_range < math.inf:
+            raise ConfigError(f"data range {self.data_range:g}", "a number above 0")
+        if len(self.mean) != len(self.std) or len(self.mean) not in (0, self.bands):
+            counts = f"{len(self.mean)} means and {len(self.std)} deviations"
+            raise ConfigError(counts, f"{self.bands} of each, or none")
+        if not all(map(math.isfinite, self.mean)) or not all(0 < each < math.inf for each in self.std):
+            raise ConfigError(f"means {self.mean} and deviations {self.std}", "finite ones, the deviations above 0")
+        if self.resample not in get_args(Resample):
+            raise ConfigError(f"resample {self.resample!r}", " or ".join(get_args(Resample)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -43,11 +70,17 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Preprocessing:
-        """Read what `to_dict` wrote, also after a trip through JSON."""
-        values = {**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])}
-        if "white" in values:  # its name in format 1
-            values["data_range"] = values.pop("white")
-        return cls(**values)
+        """Read what `to_dict` wrote, also after a trip through JSON.
+
+        Raises
+        ------
+        ConfigError
+            It is something else.
+        """
+        if isinstance(data, dict) and "white" in data:  # its name in format 1
+            data = {**data, "data_range": data["white"]}
+            del data["white"]
+        return as_dataclass(cls, data)
 
 
 def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:

@@ -38,6 +38,10 @@ def test_a_sound_set(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -
     page = Path("inspect-data/inspect.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == 12 and "http" not in page
     assert all(f"p{number:02}" in page for number in range(6))
+    box = (sheet[:24] == (200, 30, 30)).all(axis=2)
+    assert box.sum() > 60, "of the foreground, in the color of the masks' own palette"
+    header = page[page.index("<header>") : page.index("</header>")]
+    assert "background (left clear)" in header and "background:rgb(200, 30, 30)" in header and "foreground" in header
     summary = json.loads(Path("facts.json").read_text())
     assert [row["pairs"] for row in summary["parts"]] == [5, 1]
     assert [row["name"] for row in summary["classes"]] == ["background", "foreground"]

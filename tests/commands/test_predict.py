@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unet import bundle, models
+from unet import bundle, models, raster
 from unet.bundle import Bundle
 from unet.commands.predict import predict
 from unet.errors import InputError, ModelFileError, RasterError
@@ -19,6 +20,14 @@ from unet.models import ModelSpec
 from unet.preprocessing import Preprocessing
 
 CARS = Labels(("road", "car", "sky"), ((0, 0, 0), (200, 30, 30), (20, 90, 250)), (0, 255, 7))
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+PREDICTED = Path("predicted")
 
 
 @pytest.fixture
@@ -64,11 +73,12 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_masks_beside_the_pictures(
+def test_masks_in_a_folder_here(
     model: Path, pictures: Path, capsys: pytest.CaptureFixture[str], precision: str
 ) -> None:
     written = predict(model, [str(pictures)])
-    assert written == [pictures / "a_OUT.png", pictures / "b_OUT.png"]
+    assert written == [PREDICTED / "a_OUT.png", PREDICTED / "b_OUT.png"]
+    assert files(pictures) == ["a.png", "b.jpg"]
     mask = opened(written[0])
     assert (mask.mode, mask.size) == ("P", (31, 20))
     np.testing.assert_array_equal(np.asarray(mask), EXPECTED)
@@ -79,7 +89,7 @@ def test_masks_beside_the_pictures(
 
 def test_each_input_once_by_file_folder_and_pattern(model: Path, pictures: Path) -> None:
     written = predict(model, [str(pictures / "b.jpg"), str(pictures / "*.png"), str(pictures)])
-    assert written == [pictures / "b_OUT.png", pictures / "a_OUT.png"]
+    assert written == [PREDICTED / "b_OUT.png", PREDICTED / "a_OUT.png"]
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -93,9 +103,9 @@ def test_into_a_folder(model: Path, pictures: Path, tmp_path: Path, there: bool)
 
 def test_into_named_files(model: Path, pictures: Path, tmp_path: Path) -> None:
     inputs = [str(pictures / "a.png"), str(pictures / "b.jpg")]
-    predict(model, inputs, outputs=[str(tmp_path / "x" / "1.png"), str(tmp_path / "2.jpg")])
+    predict(model, inputs, outputs=[str(tmp_path / "x" / "1.png"), str(tmp_path / "2.bmp")])
     assert opened(tmp_path / "x" / "1.png").mode == "P"
-    assert opened(tmp_path / "2.jpg").mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(opened(tmp_path / "2.bmp")), EXPECTED)
 
 
 def test_everything_else_that_can_be_written(model: Path, pictures: Path, tmp_path: Path, precision: str) -> None:
@@ -153,7 +163,7 @@ def test_viz_without_a_display(model: Path, pictures: Path, capsys: pytest.Captu
     matplotlib.use("agg")
     written = predict(model, [str(pictures / "a.png")], save=False, viz=True)
     matplotlib.use(before)
-    assert written == [pictures / "a_viz.png"]
+    assert written == [PREDICTED / "a_viz.png"]
     assert opened(written[0]).size[0] > 500
     assert "a_viz.png" in capsys.readouterr().err
 
@@ -202,14 +212,14 @@ def test_a_truncated_picture(model: Path, pictures: Path, capsys: pytest.Capture
     (pictures / "aa.jpg").write_bytes((pictures / "aa.jpg").read_bytes()[:2000])
     assert "aa.jpg" in refusal(RasterError, model, [str(pictures / "aa.jpg")])
     assert "1 of 3 pictures could not be used" in refusal(InputError, model, [str(pictures)])
-    assert {"a_OUT.png", "b_OUT.png"} <= set(files(pictures))  # the others are done
+    assert files(PREDICTED) == ["a_OUT.png", "b_OUT.png"]  # the others are done
 
 
 def test_a_picture_of_another_kind_is_named(model: Path, pictures: Path) -> None:
     np.save(pictures / "many.npy", np.zeros((20, 31, 7), np.uint8))
     message = refusal(InputError, model, [str(pictures)])
     assert "1 of 3 pictures could not be used" in message and "many.npy: a picture with 7 bands" in message
-    assert {"a_OUT.png", "b_OUT.png"} <= set(files(pictures))
+    assert files(PREDICTED) == ["a_OUT.png", "b_OUT.png"]
 
 
 def test_outputs_must_match(model: Path, pictures: Path, tmp_path: Path) -> None:
@@ -223,6 +233,111 @@ def test_outputs_must_match(model: Path, pictures: Path, tmp_path: Path) -> None
 def test_two_pictures_of_one_name(model: Path, pictures: Path) -> None:
     opened(pictures / "a.png").save(pictures / "a.bmp")
     assert "a_OUT.png is meant for 2 pictures" in refusal(InputError, model, [str(pictures)])
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [("m.jpg", False), ("m.webp", True), ("m.gif", False), ("m.jp2", False), ("m.JPEG", True), ("m.tga", False)],
+)
+def test_masks_keep_their_values(model: Path, pictures: Path, name: str, raw: bool) -> None:
+    inputs = [str(pictures / "a.png")]
+    message = refusal(InputError, model, inputs, outputs=[name], raw_values=raw)
+    assert message == f"{name} would not keep the values of a mask; expected .png or .tif; choose another --output"
+    assert not Path(name).exists()
+
+
+def test_the_root_script_writes_beside_the_pictures_in_any_format(
+    model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = [str(pictures / "a.png")]
+    assert predict(model, inputs, legacy=True) == [pictures / "a_OUT.png"]
+    assert "warning" not in capsys.readouterr().err
+    predict(model, inputs, outputs=["out.jpg"], raw_values=True, legacy=True)
+    assert opened(Path("out.jpg")).size == (31, 20)
+    assert "warning: out.jpg: this format does not keep the values of a mask" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("inner", ["", "more"])
+def test_never_among_the_pictures_of_a_data_set(
+    model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inner: str
+) -> None:
+    folder = tmp_path / "data" / "Imgs"
+    (folder / inner).mkdir(parents=True)
+    (tmp_path / "data" / "masks").mkdir()
+    monkeypatch.chdir(folder / inner)
+    message = refusal(InputError, model, [str(pictures)])
+    assert message.startswith(f"{folder} holds the pictures of a data set; expected another place for masks; name it")
+    assert files(folder) == []
+    predict(model, [str(pictures)], outputs=["named"])
+    assert files(folder / inner / "named") == ["a_OUT.png", "b_OUT.png"]
+
+
+def read_table(path: str) -> list[dict[str, str]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_table_of_areas(model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with raster.create(
+        "sheet.tif", height=20, width=31, bands=3, crs="EPSG:2154", transform=(0.5, 0, 0, 0, -0.5, 0)
+    ) as sink:
+        sink.write((0, 0, 20, 31), np.asarray(opened(pictures / "a.png")))
+    predict(model, [str(pictures / "a.png"), "sheet.tif"], outputs=["out"], csv="areas.csv")
+    rows = read_table("areas.csv")
+    assert [(row["class"], row["pixels"], row["share"]) for row in rows[:3]] == [
+        ("road", "320", "0.516129"), ("car", "300", "0.483871"), ("sky", "0", "0.000000"),
+    ]  # fmt: skip
+    assert {row["picture"] for row in rows[:3]} == {(pictures / "a.png").as_posix()}
+    assert {row["area"] + row["unit"] for row in rows[:3]} == {""}
+    assert [(row["picture"], row["area"], row["unit"]) for row in rows[3:5]] == [
+        ("sheet.tif", "80", "square metre"), ("sheet.tif", "75", "square metre"),
+    ]  # fmt: skip
+    assert "areas: areas.csv" in capsys.readouterr().err
+    Path("out/sheet_OUT.png").unlink()
+    before = Path("areas.csv").read_text()
+    predict(model, [str(pictures / "a.png"), "sheet.tif"], outputs=["out"], csv="areas.csv", resume=True)
+    assert "1 of 2 pictures are done already" in capsys.readouterr().err
+    assert Path("areas.csv").read_text() == before, "also of the picture that was left out"
+
+
+def test_a_table_in_tiles_without_what_lies_outside(model: Path, pictures: Path) -> None:
+    roi = np.zeros((20, 31), np.uint8)
+    roi[:10] = 255
+    Image.fromarray(roi).save("roi.png")
+    predict(model, [str(pictures / "a.png")], outputs=["m.tif"], csv="areas.csv", roi="roi.png", tile=16)
+    assert [row["pixels"] for row in read_table("areas.csv")] == ["160", "150", "0"]
+
+
+def test_tables_that_cannot_be(model: Path, pictures: Path) -> None:
+    inputs = [str(pictures)]
+    assert "ends in .csv" in refusal(InputError, model, inputs, csv=str(pictures / "a.png"), overwrite=True)
+    Path("areas.csv").write_text("mine")
+    assert "areas.csv exists" in refusal(InputError, model, inputs, csv="areas.csv")
+    message = refusal(InputError, model, inputs, csv="new.csv", save=False, epm=8, class_name="car", shard=(1, 2))
+    assert "leave out --no-save" in message
+    predict(model, inputs, csv="new.csv", shard=(2, 2))
+    assert [row["picture"] for row in read_table("new-2of2.csv")] == [(pictures / "b.jpg").as_posix()] * 3
+    assert Path("areas.csv").read_text() == "mine"
+
+
+def test_a_map_in_degrees_has_no_areas(model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = {"crs": "EPSG:4326", "transform": (1e-5, 0, 2, 0, -1e-5, 49)}
+    with raster.create("degrees.tif", height=20, width=31, bands=3, **place) as sink:
+        sink.write((0, 0, 20, 31), np.asarray(opened(pictures / "a.png")))
+    predict(model, ["degrees.tif"], csv="areas.csv")
+    assert {row["area"] for row in read_table("areas.csv")} == {""}
+    assert "note: no areas for degrees.tif" in capsys.readouterr().err
+
+
+def test_an_overlay_names_its_classes(model: Path, pictures: Path) -> None:
+    Image.fromarray(np.full((300, 400, 3), 255, np.uint8)).save(pictures / "large.png")
+    predict(model, [str(pictures / "large.png")], outputs=["out"], overlay=True)
+    drawn = np.asarray(opened(Path("out/large_overlay.jpg")).convert("RGB")).astype(int)
+    assert drawn.shape[1] == 400 and 310 < drawn.shape[0] < 340
+    below = drawn[300:]
+    red = np.array(CARS.colors[1])
+    assert (np.abs(below - red).sum(axis=2) < 60).sum() > 60, "the box of the car"
+    assert not (np.abs(below - np.array(CARS.colors[2])).sum(axis=2) < 60).any(), "there is no sky"
 
 
 @pytest.mark.parametrize("overwrite", [True, False])

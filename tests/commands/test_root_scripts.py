@@ -144,7 +144,7 @@ def test_predict_calls_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     args, kwargs = predict_call("-i a.jpg b.jpg --viz --no-save", monkeypatch)
     assert args == (Path("MODEL.pth"), ["a.jpg", "b.jpg"])
     assert (kwargs["viz"], kwargs["save"]) == (True, False)
-    assert (kwargs["raw_values"], kwargs["overwrite"]) == (True, True)
+    assert (kwargs["raw_values"], kwargs["legacy"], kwargs["overwrite"]) == (True, True, True)
 
 
 def test_only_what_is_said_replaces_what_the_model_file_says(monkeypatch: pytest.MonkeyPatch) -> None:

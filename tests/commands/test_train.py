@@ -99,6 +99,9 @@ def test_a_run_folder_holds_all_that_it_should(make_data: DataMaker, capsys: pyt
         "checkpoints", "config.toml", "evaluation.json", "health.json", "metrics.csv", "model.safetensors", "pairs.csv",
         "plan.md", "report.html", "run.json", "run.lock", "samples",
     ]  # fmt: skip
+    plan = [line for line in printed.err.splitlines() if not line.startswith(("step ", "health: ", "warning: "))]
+    assert [line.partition(":")[0] for line in plan] == ["data", "length", "size", "network", "model", "report"]
+    assert "in steps" not in printed.err and "Loss " not in printed.err, "the reasons are in plan.md"
     best_step = model.provenance["step"]
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
         "before.safetensors", f"evaluation-{best_step}.json", "last.safetensors",

@@ -109,7 +109,9 @@ def data_set(folder: Path, rng: random.Random) -> Case:
             case 1 if path.is_file():
                 shutil.copy(path, path.with_name(f"{path.stem}_copy{path.suffix}"))
             case 2 if not path.is_dir():
-                path.rename(path.with_name(rng.choice(["é.png", "a b.png", "P0.PNG", "p0.jpg", "[x].png", "\x1b[31m.png"])))
+                path.rename(
+                    path.with_name(rng.choice(["é.png", "a b.png", "P0.PNG", "p0.jpg", "[x].png", "\x1b[31m.png"]))
+                )
             case 3 if path.is_file():
                 path.unlink()
                 path.mkdir()
@@ -119,9 +121,13 @@ def data_set(folder: Path, rng: random.Random) -> Case:
             case 5 if path.is_file() and other.is_file():
                 shutil.copy(path, other) if path != other else None
             case 6:
-                (root / rng.choice(["train", "val", "imgs/deep", "masks/deep", "labels"])).mkdir(parents=True, exist_ok=True)
+                (root / rng.choice(["train", "val", "imgs/deep", "masks/deep", "labels"])).mkdir(
+                    parents=True, exist_ok=True
+                )
             case 7:
-                (root / rng.choice(["imgs/notes.txt", "masks/Thumbs.db", "imgs/.DS_Store", "classes.csv"])).write_text("x")
+                (root / rng.choice(["imgs/notes.txt", "masks/Thumbs.db", "imgs/.DS_Store", "classes.csv"])).write_text(
+                    "x"
+                )
             case _ if path.is_file():
                 mutators.mutated(path, rng)
     return Case(_reading(rng, "data"))

@@ -58,7 +58,9 @@ def _ways(suffix: str, data: bytes) -> list[Mutator]:
 
 def emptied(data: bytes, rng: random.Random) -> bytes:
     """Return nothing, noise, a text, or what looks like another kind of file."""
-    return rng.choice([b"", b"\0" * 50, b"hello", rng.randbytes(200), b"PK\3\4" + data, b"\x89PNG\r\n\x1a\n", b"II*\0" * 9])
+    return rng.choice(
+        [b"", b"\0" * 50, b"hello", rng.randbytes(200), b"PK\3\4" + data, b"\x89PNG\r\n\x1a\n", b"II*\0" * 9]
+    )
 
 
 def plain_data(data: bytes, rng: random.Random) -> bytes:
@@ -124,8 +126,12 @@ def png_chunks(data: bytes, rng: random.Random) -> bytes:
             rng.shuffle(chunks)
         case _:
             kind = rng.choice([b"tRNS", b"eXIf", b"acTL", b"iTXt", b"zTXt", b"iCCP", b"PLTE", b"gAMA"])
-            body = rng.choice([b"", rng.randbytes(9), b"a\0\0" + zlib.compress(b"\0" * 10**6), b"MM\0*\0\0\0\x08\xff\xff"])
-            chunks.insert(where, struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)))
+            body = rng.choice(
+                [b"", rng.randbytes(9), b"a\0\0" + zlib.compress(b"\0" * 10**6), b"MM\0*\0\0\0\x08\xff\xff"]
+            )
+            chunks.insert(
+                where, struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            )
     return data[:8] + b"".join(chunks)
 
 
@@ -143,7 +149,9 @@ def tiff_tag(data: bytes, rng: random.Random) -> bytes:
             continue
         match rng.randint(0, 3):
             case 0:
-                changed[entry : entry + 2] = struct.pack(order + "H", rng.choice([256, 257, 258, 259, 262, 274, 277, 322]))
+                changed[entry : entry + 2] = struct.pack(
+                    order + "H", rng.choice([256, 257, 258, 259, 262, 274, 277, 322])
+                )
             case 1:
                 changed[entry + 2 : entry + 4] = struct.pack(order + "H", rng.randint(0, 19))
             case 2:
@@ -161,7 +169,9 @@ def npy_header(data: bytes, rng: random.Random) -> bytes:
         side = rng.choice([*SIDES, -1])
         header = re.sub(rb"\d+(?=[,)])", str(side).encode(), header, count=rng.randint(1, 3))
     else:
-        kind = rng.choice([b"<f8", b"<f4", b">u2", b"<i8", b"|O", b"<c8", b"|b1", b"<U5", b"<M8[s]", b"|V3", b"<f2", b"z"])
+        kind = rng.choice(
+            [b"<f8", b"<f4", b">u2", b"<i8", b"|O", b"<c8", b"|b1", b"<U5", b"<M8[s]", b"|V3", b"<f2", b"z"]
+        )
         header = re.sub(rb"'[<>|][a-z]\d'", b"'" + kind + b"'", header)
     return data[:8] + struct.pack("<H", len(header)) + header + rest
 

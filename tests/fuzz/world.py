@@ -23,7 +23,9 @@ def make_world(folder: Path) -> None:
     make_annotations(folder, rng)
     make_described(folder / "described", rng)
     run = folder / "run"
-    line = "--steps 2 --set width=2 --set depth=1 --set crop=[24,32] --set batch_size=2 --set validations=1 --device cpu"
+    line = (
+        "--steps 2 --set width=2 --set depth=1 --set crop=[24,32] --set batch_size=2 --set validations=1 --device cpu"
+    )
     train = ["train", str(folder / "data"), "--out", str(run), *line.split(), "--set", "workers=0"]
     assert cli.main(train) == 0
     (folder / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
@@ -106,7 +108,9 @@ def make_annotations(folder: Path, rng: np.random.Generator) -> None:
     (yolo / "data.yaml").write_text("path: .\ntrain: images/train\nnames: [road, house]\n")
     raster.write_picture(objects / "one" / "images" / "one.png", picture)
     for number in range(2):
-        raster.write_grey(objects / "one" / "masks" / f"{number}.png", np.roll(mask, number * 9, axis=1) * np.uint8(255))
+        raster.write_grey(
+            objects / "one" / "masks" / f"{number}.png", np.roll(mask, number * 9, axis=1) * np.uint8(255)
+        )
 
 
 def make_described(folder: Path, rng: np.random.Generator) -> None:

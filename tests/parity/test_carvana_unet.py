@@ -113,7 +113,8 @@ def test_files_of_masks(tmp_path: Path, mask_values: Any, mode: str) -> None:
     picture = picture_file(tmp_path / "car.jpg", 60, 85)
     picture_file(tmp_path / "car.jpg", 60, 85)
     picture = opened(tmp_path / "car.jpg")
-    written = predict(tmp_path / "MODEL.pth", [str(tmp_path / "car.jpg")], raw_values=True, exact=True, device="cpu")
+    how = {"raw_values": True, "legacy": True, "exact": True}
+    written = predict(tmp_path / "MODEL.pth", [str(tmp_path / "car.jpg")], device="cpu", **how)
     assert written == [tmp_path / "car_OUT.png"]
     mask = opened(written[0])
     assert (mask.mode, mask.size) == (mode, picture.size)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from unet import bundle
+from unet import tensor_files
 from unet.config import TrainingConfig
 from unet.data.dataset import Batch
 from unet.devices import Compute
@@ -110,7 +110,7 @@ def test_a_failed_save_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.Mo
         Path(str(arguments[1])).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundle, "save_file", full)
+    monkeypatch.setattr(tensor_files, "save_file", full)
     with pytest.raises(InputError, match="No space left"):
         save_state(tmp_path, engine(), LoopState(step=8))
     assert (tmp_path / LAST).read_bytes() == before

@@ -79,3 +79,17 @@ def test_durations(text: str, seconds: float) -> None:
 def test_durations_that_are_none(text: str) -> None:
     with pytest.raises(ConfigError, match="1h30m"):
         config.parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("wdith", "unknown setting 'wdith' (did you mean width or depth?); all settings are in docs/configuration.md"),
+        ("training.width", "unknown setting 'training.width' (did you mean width"),
+        ("qqqq", "unknown setting 'qqqq'; all settings are in docs/configuration.md"),
+    ],
+)
+def test_an_unknown_setting_is_told_with_the_nearest(name: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.from_assignments({name: "8"})
+    assert str(caught.value).startswith(expected) and len(str(caught.value)) < 140

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import subprocess
 import sys
 from dataclasses import replace
@@ -52,6 +53,20 @@ def test_a_step_is_that_of_plain_pytorch() -> None:
         optimizer.step()
         assert engine.step(batch()) == pytest.approx(float(loss.detach()), rel=1e-5)
     torch.testing.assert_close(dict(engine.network.state_dict()), dict(plain.state_dict()), atol=1e-6, rtol=1e-5)
+
+
+def test_what_lightning_says_of_itself_is_not_shown() -> None:
+    """Fabric says "Using bfloat16 Automatic Mixed Precision (AMP)" in the midst of our lines."""
+    said: list[logging.LogRecord] = []
+    listener = logging.Handler()
+    listener.emit = said.append  # type: ignore[method-assign]
+    log = logging.getLogger("lightning_fabric")
+    log.addHandler(listener)
+    try:
+        Engine(build(), settings(), replace(CPU, precision="bf16-mixed"))
+    finally:
+        log.removeHandler(listener)
+    assert [record.getMessage() for record in said] == []
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +65,24 @@ def test_unknown_values_are_named(labels: Labels, data: st.DataObject) -> None:
     with pytest.raises(DataError) as caught:
         labels.encode(mask.astype(np.uint8) if labels.is_rgb else mask)
     assert str(wrong) in str(caught.value) and "(2 pixels)" in str(caught.value)
+
+
+def test_default_colors_can_be_told_apart_by_colour_blind_eyes_too() -> None:
+    """Hues at even steps were worse: two of the first 12 were 1.5 apart for deuteranopia."""
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "class_colors.py"
+    spec = importlib.util.spec_from_file_location("class_colors", path)
+    assert spec is not None and spec.loader is not None
+    spec.loader.exec_module(measure := importlib.util.module_from_spec(spec))
+    # A pair of Sharma, Wu and Dalal's test data for CIEDE2000, and a red and a green that only some eyes tell apart.
+    pair = measure.deltaE_ciede2000(np.array([50.0, 2.6772, -79.7751]), np.array([50.0, 0.0, -82.7485]))
+    assert pair == pytest.approx(2.0425, abs=1e-4)
+    confused = measure.smallest(np.array([(160, 90, 60), (112, 112, 60)]))
+    assert confused["deuteranopia"] < 4 < 20 < confused["normal"]
+    for count, least in ((12, 14.0), (21, 8.5), (40, 5.5)):
+        assert min(measure.smallest(np.array(default_colors(count))).values()) > least
+    assert measure.smallest(measure.tinted(default_colors(12)))["normal"] > 14.5, "laid over a picture"
+    many = default_colors(MAX_CLASSES)
+    assert many[:40] == default_colors(40) and many[0] == (0, 0, 0) and len(many) == MAX_CLASSES
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64])

@@ -17,6 +17,7 @@ from unet.data.fingerprint import ClassStats, Fingerprint
 from unet.errors import ConfigError
 from unet.labels import Labels
 from unet.plan import Machine, rules, sizes
+from unet.plan.brief import brief
 from unet.plan.draft import Draft
 from unet.plan.timing import COMPARISON_SHARE, MARGIN, REPORT_SECONDS, TRAINING_SHARE, VALIDATION_SHARE, TimeBudget
 from unet.runs.decide import decide_run
@@ -215,13 +216,19 @@ def test_a_thin_class_is_lost_where_time_is_short_and_the_reason_names_it() -> N
     short = plan.decide(parse({"training": {"seconds": 300}}), MAP, CPU)
     assert width_of_line(short) < 0.8 * sizes.LEAST_DETAIL
     (reason,) = [reason for reason in short.reasons if "--keep" in reason]
-    assert f"to be learned well: line ({width_of_line(short):.1f} px); to keep them: --keep line." in reason
+    lost = f"to be learned well: line ({width_of_line(short):.1f} px); to keep them: --keep line"
+    assert f"{lost}." in reason
+    length, size, last = brief(short.config, MAP)
+    assert length.startswith("length: 5 min, scores and report included; ")
+    assert size.startswith(f"size: scale {short.config.data.scale:g}, ")
+    assert last.startswith("lost: too fine at this scale ") and last.endswith(lost)
 
 
 def test_a_thin_class_is_not_lost_where_time_is_plenty() -> None:
     long = plan.decide(parse({"training": {"seconds": 7200}}), MAP, GPU)
     assert width_of_line(long) >= 0.99 * sizes.LEAST_DETAIL
     assert not any("--keep" in reason for reason in long.reasons)
+    assert len(brief(long.config, MAP)) == 2
 
 
 @given(st.floats(20, 1e5))

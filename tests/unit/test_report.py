@@ -25,9 +25,10 @@ from unet.metrics.confusion import report
 from unet.models import ModelSpec
 from unet.preprocessing import Preprocessing
 from unet.report.charts import Series, axis_ticks, line_chart, short
+from unet.report.legend import legend, legend_entries, with_legend
 from unet.report.page import write_report
 from unet.report.panels import panels_of
-from unet.report.samples import PANEL_WIDTH, sample_panels
+from unet.report.samples import PANEL_WIDTH, sample_panels, write_sample
 from unet.report.sections import MOST_DRAWN, MOST_NUMBERED
 from unet.report.words import command_line, counted, duration, file_size, large, listed, percent, score
 from unet.training.health import Remark, write_remarks
@@ -222,6 +223,34 @@ def test_the_confusion_matrix_is_as_detailed_as_can_be_read(tmp_path: Path, coun
     assert "The most frequent mistakes" in page.words()
 
 
+# --- the legend
+
+
+def boxes(key: Any, color: tuple[int, int, int]) -> int:
+    return int((key == color).all(axis=2).sum())
+
+
+def test_a_legend_names_what_occurs_with_its_color() -> None:
+    labels = Labels(("ground", "road", "house"), ((0, 0, 0), (0, 90, 255), (255, 90, 0)), (0, 1, 2), ignored=(255,))
+    whole = legend(labels, 400)
+    assert whole.shape[1] == 400 and min(boxes(whole, color) for color in labels.colors) > 80
+    of_picture = legend(labels, 400, shown=np.array([[0, 2]], np.uint8), overlaid=True)
+    assert [boxes(of_picture, color) > 80 for color in labels.colors] == [False, False, True]
+    assert legend_entries(labels, shown=np.array([[0, 255]], np.uint8), overlaid=True) == [
+        ("ground (left clear)", (225, 225, 225)), ("not counted", (255, 255, 255)),
+    ]  # fmt: skip
+
+
+def test_a_legend_grows_with_the_picture_and_fits_its_names() -> None:
+    labels = Labels.numbered(40)
+    assert len(legend(labels, 300)) > 3 * len(legend(labels, 1000)), "several lines where there is less room"
+    assert boxes(legend(labels, 8000), labels.colors[3]) > 20 * boxes(legend(labels, 800), labels.colors[3])
+    narrow = legend(Labels(("an unusually long name of a class",), ((9, 9, 9),), (0,)), 32)
+    assert narrow.shape[1] > 150
+    drawn = with_legend(np.zeros((5, 32, 3), np.uint8), narrow)
+    assert drawn.shape == (5 + len(narrow), narrow.shape[1], 3) and (drawn[:5, 32:] == 255).all()
+
+
 # --- samples
 
 WHITE = Labels(("ground", "snow"), ((0, 0, 0), (255, 255, 255)), (0, 1), ignored=(255,))
@@ -297,7 +326,10 @@ def test_the_panels_of_odd_pictures(size: tuple[int, int], height: int, width: i
 def test_a_sample_is_cut_into_its_panels(tmp_path: Path) -> None:
     target, predicted = np.array([[0, 1]], np.uint8), np.array([[0, 0]], np.uint8)
     sheet = sample_panels(np.zeros((1, 2, 3), np.uint8), target, predicted, WHITE, 255.0)
-    raster.write_picture(tmp_path / "00_a_b.png", sheet)
+    write_sample(tmp_path / "00_a_b.png", sheet, WHITE)
+    written = raster.read(tmp_path / "00_a_b.png")
+    assert written.shape[0] > 240 + 20 and np.ptp(written[240:]) > 200, "the classes are named below"
+    assert np.array_equal(written[:240], sheet)
 
     cut = panels_of(tmp_path / "00_a_b.png")
 

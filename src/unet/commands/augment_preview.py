@@ -68,7 +68,7 @@ def augment_preview(
         samples = training_set(record, source.train, store)
         heading = describe_samples(samples, record.config.training.augment)
         raster.write_picture(sheet, draw_sample_sheet(samples, choose_rows(source), heading))
-    display.notify(f"sheet {sheet}")
+    display.notify(f"sheet: {sheet}")
     return sheet
 
 

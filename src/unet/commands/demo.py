@@ -165,7 +165,7 @@ def noted(marker: Path) -> Any:
     """Return how the sheets of a folder were drawn; None if that is not known."""
     try:
         return json.loads(marker.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

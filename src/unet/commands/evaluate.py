@@ -145,7 +145,7 @@ def evaluate(
     print_scores(scores, f"Scores on {len(pairs)} {which}picture{'s' * (len(pairs) != 1)}")
     if json is not None:
         write_json(json, scores)
-        display.notify(f"scores in {json}")
+        display.notify(f"scores: {json}")
     return scores
 
 

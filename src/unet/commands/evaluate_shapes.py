@@ -125,9 +125,9 @@ def evaluate_shapes(
     )
     if json is not None:
         write_json(json, found)
-        display.notify(f"scores in {json}")
+        display.notify(f"scores: {json}")
     if out is not None:
-        display.notify(f"curves, figures and pictures in {out}")
+        display.notify(f"curves, figures and pictures: {out}")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from unet.data.parts import find_parts
 from unet.data.splitting import folds as deal
 from unet.errors import ConfigError, DataError, InputError
 from unet.metrics.confusion import report
+from unet.metrics.stored import checked_folds, checked_scores
+from unet.parsing import read_json
 from unet.plan import DEFAULT_SECONDS
 from unet.report.page import write_report
 from unet.runs.folder import CONFIG, FOLDS, choose_folder, clear_results, is_resumable, locked
@@ -150,7 +151,7 @@ def _train_folds(
     page = write_report(run)
     _print(done)
     print_scores(scores, "Scores over all pictures, each by the network that has not seen it")
-    display.notify(f"report {page}")
+    display.notify(f"report: {page}")
     return CrossValidation(run, page, scores, done, True)
 
 
@@ -177,23 +178,29 @@ def _of_fold(wanted: Config, names: Path, left: int, gone: float) -> Config:
 
 def _read(run: Path) -> tuple[list[dict[str, Any]], int]:
     try:
-        held = json.loads((run / FOLDS).read_text(encoding="utf-8"))
-        return list(held["done"]), int(held["folds"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        held = read_json((run / FOLDS).read_text(encoding="utf-8"))
+        return checked_folds(held["done"]), int(held["folds"])
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise InputError(f"{run / FOLDS} cannot be read ({error})", "the record of a cross-validation") from None
 
 
 def _pooled(run: Path, count: int) -> dict[str, Any]:
     """Return the scores of all folds together, from their counts."""
-    each = [
-        json.loads((run / f"fold-{number}" / "evaluation.json").read_text(encoding="utf-8"))
-        for number in range(1, count + 1)
-    ]
+    each = [_scores_of(run / f"fold-{number}" / "evaluation.json") for number in range(1, count + 1)]
+    if len({len(fold["classes"]) for fold in each}) > 1:
+        raise InputError(f"folds of {run} with different classes", "the same in each", "train anew")
     total = np.sum([fold["confusion"] for fold in each], axis=0)
     scores = report([total], [row["name"] for row in each[0]["classes"]], [{}])
     images = [{**image, "fold": number} for number, fold in enumerate(each, start=1) for image in fold["images"]]
     images.sort(key=lambda image: 2.0 if image["mean_iou"] is None else image["mean_iou"])
     return {**scores, "images": images}
+
+
+def _scores_of(path: Path) -> dict[str, Any]:
+    try:
+        return checked_scores(read_json(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ConfigError) as error:
+        raise InputError(f"{path} cannot be read ({error})", "the scores of a fold", "train the folds anew") from None
 
 
 def _print(done: list[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from unet.data.inspection.survey import Survey
 from unet.data.manifest import to_toml
 from unet.errors import InputError
 from unet.files import StrPath, as_path, write_json, write_text
-from unet.report.contact_sheet import contact_sheet, write_contact_sheet
+from unet.report.contact_sheet import contact_sheet, sheet_labels, write_contact_sheet
 from unet.report.inspection_page import is_inspection_page, write_inspection_page
 from unet.runs.source import data_config, place, survey_of
 from unet.runs.targets import check_outside, check_target, inputs_of
@@ -83,17 +83,18 @@ def inspect(
     print_inspection(summary)
     if json is not None:
         write_json(json, summary)
-        display.notify(f"facts {json}")
+        display.notify(f"facts: {json}")
     if init is not None:
         write_manifest(init, survey)
-        display.notify(f"data  {init}; train from it: unet train {init}")
-    pictures = contact_sheet(survey)
+        display.notify(f"data: {init}; train from it: unet train {init}")
+    labels = sheet_labels(survey)
+    pictures = contact_sheet(survey, labels) if labels is not None else []
     folder.mkdir(parents=True, exist_ok=True)
-    write_inspection_page(folder / "inspect.html", summary, pictures)
-    display.notify(f"page  {folder / 'inspect.html'}")
-    if pictures:
-        write_contact_sheet(pictures, folder / "contact.png")
-        display.notify(f"sheet {folder / 'contact.png'}")
+    write_inspection_page(folder / "inspect.html", summary, pictures, labels)
+    display.notify(f"page: {folder / 'inspect.html'}")
+    if pictures and labels is not None:
+        write_contact_sheet(pictures, labels, folder / "contact.png")
+        display.notify(f"sheet: {folder / 'contact.png'}")
     return survey
 
 

@@ -252,7 +252,7 @@ def read_record(record: Path) -> tuple[dict[str, Any], list[Path]] | None:
     try:
         held = json.loads(record.read_text(encoding="utf-8"))
         return dict(held["origin"]), [Path(str(name)) for name in held["files"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{record} cannot be read ({error!r})", "what unet map writes", "choose another -o") from None
 
 

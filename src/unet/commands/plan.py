@@ -71,7 +71,7 @@ def plan(
         display.notify(reason)
     write_text(folder / CONFIG, to_toml(record.config))
     write_text(folder / PLAN, plan_page(record))
-    display.notify(f"plan {folder / 'plan.md'}; train by it: unet train --config {folder / 'config.toml'}")
+    display.notify(f"plan: {folder / 'plan.md'}; train by it: unet train --config {folder / 'config.toml'}")
     return PlanResult(folder, record.config, record.reasons)
 
 

@@ -15,17 +15,27 @@ from unet.bundle import Bundle
 from unet.errors import InputError
 from unet.files import StrPath
 from unet.inference import products as making
+from unet.inference.areas import check_table, count_mask, table_of_shard, write_areas
 from unet.inference.averaging import Ensemble
 from unet.inference.outputs import Options, Outputs, begin_products
 from unet.inference.predictor import Predictor
 from unet.inference.products import Product
 from unet.inference.streaming import Plan, Scored, check_source, plan_tiles, predict_raster
-from unet.inference.tasks import PictureTask, check_targets, left_to_do, picture_tasks, shard_of_environment
+from unet.inference.tasks import (
+    PictureTask,
+    check_formats,
+    check_targets,
+    left_to_do,
+    picture_tasks,
+    shard_of_environment,
+)
 from unet.labels import Labels
 from unet.raster.roi import open_region
+from unet.report.legend import legend, with_legend
 from unet.report.overlay import overlay as draw_overlay
 from unet.report.overlay import viewable
 from unet.report.viewer import Viewer
+from unet.runs.targets import check_target
 from unet.terminal.display import Display, open_display
 
 MOST_DRAWN = 1 << 26
@@ -59,6 +69,8 @@ def predict(
     device: str = "auto",
     classes: int | None = None,
     bilinear: bool | None = None,
+    csv: StrPath | None = None,
+    legacy: bool = False,
     overwrite: bool = False,
     resume: bool = False,
 ) -> list[Path]:
@@ -71,7 +83,7 @@ def predict(
     inputs : sequence of str
         Pictures, folders of pictures, patterns.
     outputs : sequence of str, optional
-        A folder, or as many files as there are pictures. By default NAME_OUT.png beside each picture.
+        A folder, or as many files as there are pictures. By default predicted/NAME_OUT.png where the command is run.
     scale : float, optional
         Replaces the scale that the model file holds; a .pth holds none, 0.5 is meant.
     threshold : float, optional
@@ -105,6 +117,11 @@ def predict(
         By default the RANK and WORLD_SIZE that `torchrun` sets.
     classes, bilinear : optional
         What the model is expected to be.
+    csv : str or path, optional
+        A table to write: pixels and share of each class in each picture, and its area where the picture is a map.
+    legacy : bool
+        As the Carvana system did: by default NAME_OUT.png beside each picture, and masks also in formats that change
+        their values (JPEG).
     overwrite : bool
         Allow files that are written to exist already; a picture that is read is never overwritten.
     resume : bool
@@ -141,14 +158,21 @@ def predict(
     drawn_to_file = viewer is not None and not viewer.interactive
     wanted = Outputs(save, overlay, probabilities, epm, class_name, raw_values, drawn_to_file, labels, spec.classes)
     making.check_class(labels, class_name, epm is not None)
-    all_tasks = picture_tasks(inputs, outputs, tiff=probabilities not in (False, True, "npy"))
+    all_tasks = picture_tasks(inputs, outputs, tiff=probabilities not in (False, True, "npy"), beside=legacy)
+    may_be_there, leave_out = overwrite or resume or shard is not None, (resume or bool(shard)) and not overwrite
+    if wanted.save:
+        check_formats(all_tasks, raw_values, display.notify if legacy else None)
     others = [*models, *([Path(roi)] if roi is not None else [])]
-    check_targets(all_tasks, wanted.kinds, overwrite or resume or shard is not None, display.notify, others)
-    tasks = all_tasks[shard[0] - 1 :: shard[1]] if shard else all_tasks
-    if (resume or shard) and not overwrite:
+    check_targets(all_tasks, wanted.kinds, may_be_there, others)
+    table = None if csv is None else table_of_shard(Path(csv), shard)
+    if table is not None:
+        check_table(table, wanted.kinds, leave_out)
+        check_target(table, may_be_there, "--csv", [*others, *(task.image for task in all_tasks)])
+    mine = tasks = all_tasks[shard[0] - 1 :: shard[1]] if shard else all_tasks
+    if leave_out:
         tasks = left_to_do(tasks, wanted.kinds, display.notify)
     if spec.classes > 1 and threshold not in (None, 0.5):
-        display.notify(f"the threshold has no effect: of {spec.classes} classes the most probable is taken")
+        display.notify(f"note: the threshold has no effect: of {spec.classes} classes the most probable is taken")
 
     ensemble = Ensemble(
         [
@@ -164,10 +188,11 @@ def predict(
     options = Options(models, region, tile, join, pad, tta, exact, threshold, overwrite, resume or shard is not None)
     written: list[Path] = []
     faults: list[str] = []
+    counted: dict[Path, NDArray[np.int64]] = {}
     for number, task in enumerate(tasks, start=1):
         start = perf_counter()
         try:
-            said = predict_one(ensemble, task, wanted, options, viewer, display)
+            counted[task.image] = predict_one(ensemble, task, wanted, options, viewer, display)
         except InputError as error:
             if len(all_tasks) == 1:
                 raise
@@ -177,8 +202,14 @@ def predict(
         names = [getattr(task, kind) for kind in wanted.kinds]
         written += names
         where = f" -> {', '.join(map(str, names))}" if names else ""
-        display.notify(f"{number}/{len(tasks)} {task.image}{where} ({perf_counter() - start:.1f} s): {said}")
-    display.notify(f"{', '.join(map(str, models))}: {ensemble.describe()}")
+        said = f"{number}/{len(tasks)} {task.image}{where} ({perf_counter() - start:.1f} s)"
+        display.notify(f"{said}: {shares(counted[task.image], labels)}")
+    display.notify(f"model: {', '.join(map(str, models))}, {ensemble.describe()}")
+    if table is not None:
+        counted |= {task.image: count_mask(task.mask, labels, raw_values) for task in mine if task not in tasks}
+        found = [(task.image, counted[task.image]) for task in mine if task.image in counted]
+        write_areas(table, found, labels, display.notify)
+        display.notify(f"areas: {table}")
     if faults:
         raise InputError(f"{len(faults)} of {len(tasks)} pictures could not be used: {'; '.join(faults)}")
     return written
@@ -186,8 +217,8 @@ def predict(
 
 def predict_one(
     ensemble: Ensemble, task: PictureTask, wanted: Outputs, options: Options, viewer: Viewer | None, display: Display
-) -> str:
-    """Predict a picture, write what is wanted, and return in words what it shows.
+) -> NDArray[np.int64]:
+    """Predict a picture, write what is wanted, and return how many pixels each class takes.
 
     Raises
     ------
@@ -219,7 +250,7 @@ def predict_one(
         raise
     if drawn is not None:
         show(task, making.kept(drawn), wanted, viewer, ensemble.first.bundle)
-    return shares(counts, wanted.labels)
+    return counts
 
 
 def run(
@@ -276,7 +307,8 @@ def show(task: PictureTask, indices: NDArray[np.uint8], wanted: Outputs, viewer:
     """Draw picture and mask together, into a file or a window."""
     shown = viewable(raster.read(task.image), model.preprocessing.data_range)
     if wanted.overlay:
-        raster.write_picture(task.overlay, draw_overlay(shown, indices, wanted.labels))
+        key = legend(wanted.labels, shown.shape[1], shown=indices, overlaid=True)
+        raster.write_picture(task.overlay, with_legend(draw_overlay(shown, indices, wanted.labels), key))
     if viewer is not None:
         viewer.show(shown, indices, wanted.labels, task.image.name, task.viz)
 

@@ -58,7 +58,7 @@ def stitch(tiles: Path, out: Path, *, listed: Path | None = None, suffix: str | 
             out.mkdir(parents=True, exist_ok=True)
             written.append(write_pixels(out / name, pixels, palette))
     for path in written:
-        display.notify(f"wrote {path}")
+        display.notify(f"wrote: {path}")
     return written
 
 

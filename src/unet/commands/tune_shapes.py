@@ -183,7 +183,7 @@ def tune_shapes(
     if loaded is not None and model is not None:
         _write_into(model, loaded, settings)
         display.notify(f"{model} now says dynamic {settings.dynamic}, area {settings.area}")
-    display.notify(f"tables and figures in {out}")
+    display.notify(f"tables and figures: {out}")
     return found
 
 
@@ -317,7 +317,7 @@ def _known(path: Path, inputs: dict[str, Any]) -> dict[Candidate, dict[str, Any]
         before, rows = held["inputs"], held["settings"]
         known = {Candidate(row.pop("dynamic"), row.pop("area"), row.pop("threshold")): row for row in rows}
         differs = [name for name in inputs if _essence(before[name]) != _essence(inputs[name])]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error!r})", "a search to go on with", "leave out --resume") from None
     if differs:
         what = f"{path} is of a search with another {' and '.join(differs)}"

@@ -130,7 +130,7 @@ def vectorize(
             found = shapes_of(sheet, options, content, scratch, display.notify)
             count = write_shapes(found, targets, place, simplify=simplify, units=units, picture=picture)
     for path in targets.all:
-        display.notify(f"wrote {path}")
+        display.notify(f"wrote: {path}")
     where = "pixels: the sheet has no place" if place.transform is None else place.crs or "a place without a CRS"
     display.notify(f"{count:,} shapes of {source} as {sheet.kind} ({where}), {perf_counter() - start:.1f} s")
     return Vectorized(count, targets.all)

@@ -101,6 +101,15 @@ def _folder(path: Path) -> Path:
     return path
 
 
+def picture_folder_around(place: Path) -> Path | None:
+    """Return the folder of a data set's pictures in which a place lies, or that it is."""
+    place = place.resolve()
+    for folder in (place, *place.parents):
+        if _plain(folder.name) in IMAGE_FOLDERS and _named(folder.parent, MASK_FOLDERS) is not None:
+            return folder
+    return None
+
+
 def subfolders(root: Path) -> list[Path]:
     """Return the folders in a folder, sorted, without hidden ones; none where there is no such folder."""
     if not root.is_dir():
@@ -135,8 +144,13 @@ def _named(root: Path, names: Sequence[str]) -> Path | None:
 
 
 def _all_named(root: Path, names: Sequence[str]) -> list[Path]:
-    folders = {re.sub(r"[\W_]", "", folder.name.lower()): folder for folder in subfolders(root)}
+    folders = {_plain(folder.name): folder for folder in subfolders(root)}
     return [folders[name] for name in names if name in folders]
+
+
+def _plain(name: str) -> str:
+    """Return a name in lower case and without signs."""
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def _holds_pictures(folder: Path) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import raster
-from unet.errors import DataError, InputError, RasterError
+from unet.errors import InputError, RasterError
 from unet.labels import IGNORED, Labels
 from unet.shapes.polygons import row_bands
 
@@ -132,7 +132,7 @@ def _classes_of(source: raster.Source) -> Labels | None:
     if source.labels is not None:
         try:
             return Labels.from_dict(source.labels)
-        except (KeyError, TypeError, ValueError, DataError) as error:
+        except InputError as error:
             raise InputError(
                 f"{source.path}: its class table cannot be read ({error})", "as `unet` writes it"
             ) from None

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unet import raster
+from unet.data.folders import picture_folder_around
 from unet.data.pairs import find_images
 from unet.errors import InputError, RasterError
 
 MASK_ENDING = "_OUT.png"
+
+PREDICTED = Path("predicted")
+"""The folder of the results, where the command is run and no other is named."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,24 @@ class PictureTask:
 
 
 def picture_tasks(
-    inputs: Sequence[str | Path], outputs: Sequence[str | Path] | None, tiff: bool = False
+    inputs: Sequence[str | Path], outputs: Sequence[str | Path] | None, tiff: bool = False, beside: bool = False
 ) -> list[PictureTask]:
-    """Return the pictures that are meant and where their results go; `tiff`: probabilities as a raster.
+    """Return the pictures that are meant and where their results go.
+
+    Parameters
+    ----------
+    inputs, outputs
+        See `unet.predict`.
+    tiff : bool
+        Probabilities are a raster.
+    beside : bool
+        Results lie beside their pictures where no outputs are named, not in `PREDICTED`.
 
     Raises
     ------
     InputError
-        With all that is wrong: files that are missing or no pictures, a wrong number of outputs.
+        With all that is wrong: files that are missing or no pictures, a wrong number of outputs. Or no output is named
+        in a folder of a data set's pictures.
     """
     faults: list[str] = []
     images: list[Path] = []
@@ -54,6 +68,12 @@ def picture_tasks(
         raise InputError(faults[0])
     if faults:
         raise InputError(f"{len(faults)} inputs cannot be used: {'; '.join(faults)}")
+    if not outputs and not beside:
+        if (folder := picture_folder_around(Path.cwd())) is not None:
+            raise InputError(
+                f"{folder} holds the pictures of a data set", "another place for masks", "name it: --output FOLDER"
+            )
+        outputs = [PREDICTED]
     if not outputs:
         masks = [image.with_name(f"{image.stem}{MASK_ENDING}") for image in images]
         return [_task(image, mask, image.stem, tiff) for image, mask in zip(images, masks, strict=True)]
@@ -77,12 +97,39 @@ def _task(image: Path, mask: Path, name: str, tiff: bool) -> PictureTask:
     )
 
 
+def check_formats(tasks: Sequence[PictureTask], raw_values: bool, notify: Callable[[str], None] | None) -> None:
+    """Make sure that masks are written in formats that keep their values.
+
+    Parameters
+    ----------
+    tasks : sequence of PictureTask
+    raw_values : bool
+        The values are those of the training masks, not class indices with a palette.
+    notify : callable or None
+        Told of formats that change values, where these are allowed.
+
+    Raises
+    ------
+    InputError
+        A format changes them, and that is not allowed; or it would hold colours instead of indices.
+    """
+    masks = [task.mask for task in tasks if task.mask.suffix.lower() in raster.WRITABLE_SUFFIXES]
+    changing = [mask for mask in masks if mask.suffix.lower() in raster.LOSSY_SUFFIXES]
+    if notify is not None:
+        if changing:
+            notify(f"warning: {changing[0]}: this format does not keep the values of a mask; .png does")
+        return
+    if not raw_values:
+        changing = [mask for mask in masks if mask.suffix.lower() not in raster.INDEX_SUFFIXES]
+    if changing:
+        more = f" and {len(changing) - 1} more" if len(changing) > 1 else ""
+        raise InputError(
+            f"{changing[0]}{more} would not keep the values of a mask", ".png or .tif", "choose another --output"
+        )
+
+
 def check_targets(
-    tasks: Sequence[PictureTask],
-    kinds: Sequence[str],
-    overwrite: bool,
-    notify: Callable[[str], None],
-    others: Sequence[Path] = (),
+    tasks: Sequence[PictureTask], kinds: Sequence[str], overwrite: bool, others: Sequence[Path] = ()
 ) -> None:
     """Make sure that no file is lost by what is going to be written; `others` are read beside the pictures.
 
@@ -104,9 +151,6 @@ def check_targets(
     ]
     if faults:
         raise InputError("; ".join(faults), remedy="choose other --output names")
-    changed = [task.mask for task in tasks if "mask" in kinds and task.mask.suffix.lower() in raster.LOSSY_SUFFIXES]
-    if changed:
-        notify(f"{changed[0]}: this format does not keep the values of a mask; .png does")
     existing = [target for target in targets if target.exists()]
     if existing and not overwrite:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""

@@ -15,15 +15,19 @@ from torch import Tensor, nn
 from unet.errors import ConfigError, MissingExtraError
 from unet.models.blocks import DoubleConv, Down, OutConv, Style, Up, to_multiple
 from unet.models.checkpointing import Checkpointed
-
-KINDS = ("resnet", "convnext", "convnextv2", "swin", "segformer")
-"""Types of encoders, in the words of transformers: the resolution is a quarter in the first stage, then halved."""
+from unet.models.spec import KINDS
 
 _NEEDLESS = (
     "_name_or_path", "architectures", "dtype", "torch_dtype", "id2label", "label2id", "out_features", "out_indices",
     "stage_names",
 )  # fmt: skip
 """Entries of a configuration that say nothing of the network, or what we set ourselves."""
+
+_OURS = (
+    "num_channels", "id2label", "label2id", "dtype", "out_features", "out_indices", "stage_names", "_name_or_path",
+    "output_hidden_states", "output_attentions", "return_dict",
+)  # fmt: skip
+"""Entries that a model file has no say in."""
 
 
 def description(encoder: str, architecture: str) -> str:
@@ -116,7 +120,7 @@ class Encoder(nn.Module):
     def __init__(self, encoder: str, bands: int) -> None:
         super().__init__()
         with _quiet() as transformers:
-            config = transformers.AutoConfig.for_model(**{**json.loads(encoder), "num_channels": bands})
+            config = _configuration(transformers, encoder, num_channels=bands)
             if config.model_type == "segformer":
                 self.model = transformers.SegformerModel(config)
                 self.channels = list(config.hidden_sizes)
@@ -130,6 +134,17 @@ class Encoder(nn.Module):
         if self.model.config.model_type == "segformer":
             return tuple(self.model(image, output_hidden_states=True).hidden_states)
         return tuple(self.model(image).feature_maps)
+
+
+def _configuration(transformers: Any, encoder: str, **own: int) -> Any:
+    """Return the configuration that JSON in a model file describes.
+
+    Entries that say nothing of the shape are left out: with some of them transformers would fetch code or weights.
+    """
+    plain = json.loads(encoder)
+    usual = transformers.AutoConfig.for_model(plain["model_type"]).to_dict()
+    known = {key: value for key, value in plain.items() if key in usual and key not in _OURS}
+    return transformers.AutoConfig.for_model(**{**known, **own})
 
 
 def _features(config: Any) -> dict[str, list[str]]:
@@ -197,8 +212,8 @@ class Segformer(Checkpointed):
     def __init__(self, bands: int, classes: int, *, encoder: str) -> None:
         super().__init__()
         with _quiet() as transformers:
-            config = {**json.loads(encoder), "num_channels": bands, "num_labels": classes}
-            self.model = transformers.SegformerForSemanticSegmentation(transformers.AutoConfig.for_model(**config))
+            config = _configuration(transformers, encoder, num_channels=bands, num_labels=classes)
+            self.model = transformers.SegformerForSemanticSegmentation(config)
         self.step = 2 << len(self.model.config.depths)
 
     @property

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from unet.errors import ModelFileError
+from unet.models.pickles import PthError, StoredTensor, Unknown
+from unet.models.pth import open_pth
 from unet.models.spec import ModelSpec
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
@@ -19,6 +19,9 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 """What DataParallel, torch.compile and Lightning put before parameter names."""
+
+
+Held = StoredTensor | Unknown
 
 
 def read_pth(path: Path) -> tuple[dict[str, Tensor], list[Any] | None]:
@@ -37,23 +40,24 @@ def read_pth(path: Path) -> tuple[dict[str, Tensor], list[Any] | None]:
         The file is not one of tensors.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch says of odd pickles is for programmers
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a damaged or hostile pickle raises has no common type
-        raise ModelFileError(
-            f"{path}: not a file of weights ({_cause(error)})", "a .pth of the Carvana U-Net"
-        ) from None
-    if not isinstance(content, Mapping):
-        raise ModelFileError(f"{path}: holds a {type(content).__name__}", "the weights of a U-Net by name")
-    mask_values = content.get("mask_values")
-    for name in WRAPPERS:
-        if isinstance(content.get(name), Mapping):
-            content = content[name]
-            mask_values = content.get("mask_values", mask_values)
-            break
-    state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-    return _without_prefix(state), mask_values if isinstance(mask_values, list) and mask_values else None
+        with open_pth(path) as file:
+            content = file.content
+            if not isinstance(content, dict):
+                made = content.maker if isinstance(content, Unknown) else f"a {type(content).__name__}"
+                raise ModelFileError(f"{path}: holds {made}", "the weights of a U-Net by name")
+            mask_values = content.get("mask_values")
+            for name in WRAPPERS:
+                if isinstance(content.get(name), dict):
+                    content = content[name]
+                    mask_values = content.get("mask_values", mask_values)
+                    break
+            stored = {
+                name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Held)
+            }
+            state = file.tensors(_weights(_without_prefix(stored)))
+    except (PthError, OSError) as error:
+        raise ModelFileError(f"{path}: not a file of weights ({error})", "a .pth of the Carvana U-Net") from None
+    return state, mask_values if isinstance(mask_values, list) and mask_values else None
 
 
 def spec_of_state(state: Mapping[str, Tensor], source: str = "the file") -> ModelSpec:
@@ -70,17 +74,17 @@ def spec_of_state(state: Mapping[str, Tensor], source: str = "the file") -> Mode
         raise ModelFileError(
             f"{source}: not the weights of a U-Net (it holds {some})", "inc.double_conv.0.weight and so on"
         )
-    levels = [match for name in state if (match := re.match(r"down(\d+)\.", name))]
+    levels = {match[1] for name in state if (match := re.match(r"down([1-9]\d{0,2})\.", name))}
     return ModelSpec(
         bands=first.shape[1],
         classes=last.shape[0],
         width=first.shape[0],
-        depth=max((int(match[1]) for match in levels), default=0),
+        depth=len(levels),  # those that a network so deep has not are found when it is compared
         bilinear="up1.up.weight" not in state,
     )
 
 
-def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _without_prefix(state: dict[str, Held]) -> dict[str, Held]:
     while state:
         prefix = next((p for p in PREFIXES if any(name.startswith(p) for name in state)), None)
         if prefix is None or any(name.startswith("inc.") for name in state):
@@ -89,10 +93,15 @@ def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def _cause(error: Exception) -> str:
-    text = str(error)
-    if "Weights only load failed" in text:
-        match = re.search(r"GLOBAL ([\w.]+)", text)
-        what = f"{match[1].rstrip('.')}, which was not run" if match else "something else than tensors"
-        return f"it holds {what}"
-    return text.strip().splitlines()[0] if re.search(r"[a-z]{3}", text) else "damaged, or of another kind"
+def _weights(stored: dict[str, Held]) -> dict[str, StoredTensor]:
+    """Return what can be read, unless a weight of the U-Net is of another kind.
+
+    Raises
+    ------
+    PthError
+        It is: quantised, for one.
+    """
+    for name, value in stored.items():
+        if isinstance(value, Unknown) and re.match(r"(inc|down\d+|up\d+|outc)\.", name):
+            raise PthError(f"{name} is none of plain numbers, but of {value.maker}")
+    return {name: value for name, value in stored.items() if isinstance(value, StoredTensor)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from unet.errors import ConfigError
+from unet.parsing import as_dataclass, read_json
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "unet": {
@@ -29,6 +29,15 @@ BLOCKS = (1, 3, 4, 6)
 
 ENCODERS = ("backbone", "segformer")
 """Those with an encoder that was trained before."""
+
+KINDS = ("resnet", "convnext", "convnextv2", "swin", "segformer")
+"""Types of encoders, in the words of transformers: the resolution is a quarter in the first stage, then halved."""
+
+MOST_DEPTH, MOST_CLASSES = 8, 255
+"""Of any network. One pixel of the coarsest level stands for 256 x 256 then."""
+
+MOST_CHANNELS = 1 << 16
+"""No band count, no width and no number in an encoder's configuration is larger."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +94,14 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ModelSpec:
-        """Read what `to_dict` wrote, also after a trip through JSON, and by versions that knew fewer settings."""
-        return cls(**{**data, "blocks": tuple(data.get("blocks", ()))})
+        """Read what `to_dict` wrote, also after a trip through JSON, and by versions that knew fewer settings.
+
+        Raises
+        ------
+        ConfigError
+            It is something else.
+        """
+        return as_dataclass(cls, data)
 
     def of_width(self, width: int) -> ModelSpec:
         """Return the same network with another width, if it has one."""
@@ -105,9 +120,11 @@ def check(spec: ModelSpec) -> None:
         There is no such architecture, a setting makes no sense, or the architecture does not have it.
     """
     require(spec.architecture, {})
-    for name in ("bands", "classes", "width", "depth"):
-        if getattr(spec, name) < 1:
-            raise ConfigError(f"{name} = {getattr(spec, name)}", "at least 1")
+    most = {"bands": MOST_CHANNELS, "classes": MOST_CLASSES, "width": MOST_CHANNELS, "depth": MOST_DEPTH}
+    for name, limit in most.items():
+        value = getattr(spec, name)
+        if not isinstance(value, int) or not 1 <= value <= limit:
+            raise ConfigError(f"{name} = {value}"[:80], f"a whole number from 1 to {limit}")
     for name, choices in CHOICES.items():
         if getattr(spec, name) not in choices:
             raise ConfigError(f"{name} = {getattr(spec, name)}", f"one of {', '.join(choices)}")
@@ -116,14 +133,34 @@ def check(spec: ModelSpec) -> None:
     if spec.blocks and (len(spec.blocks) != spec.depth + 1 or min(spec.blocks) < 1):
         raise ConfigError(f"blocks = {list(spec.blocks)}", f"{spec.depth + 1} numbers above 0 for depth {spec.depth}")
     if spec.architecture in ENCODERS:
-        try:
-            json.loads(spec.encoder)["model_type"]
-        except (ValueError, KeyError, TypeError):
-            raise ConfigError(f"encoder = {spec.encoder!r}", "the configuration of one, as JSON") from None
+        _check_encoder(spec.encoder)
     own = {name for settings in SETTINGS.values() for name in settings}
     values = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name in own}
     defaults = {f.name: f.default for f in fields(spec)}
     require(spec.architecture, {name: value for name, value in values.items() if value != defaults[name]})
+
+
+def _check_encoder(encoder: str) -> None:
+    """Check that a configuration is one of the encoders that are known, and of a size that one can have.
+
+    Raises
+    ------
+    ConfigError
+        It is not.
+    """
+    try:
+        plain = read_json(encoder)
+    except ConfigError:
+        raise ConfigError(f"encoder = {encoder[:80]!r}", "the configuration of one, as JSON") from None
+    if plain.get("model_type") not in KINDS:
+        raise ConfigError(f"an encoder of type {plain.get('model_type')!r}"[:80], " or ".join(KINDS))
+    depths = plain.get("depths")
+    if not isinstance(depths, list) or not 1 <= len(depths) <= MOST_DEPTH or not all(type(n) is int for n in depths):
+        raise ConfigError(f"encoder.depths = {depths!r}"[:80], f"1 to {MOST_DEPTH} whole numbers")
+    for name, value in plain.items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, (int, float)) and not abs(number) <= MOST_CHANNELS:
+                raise ConfigError(f"encoder.{name} = {value!r}"[:80], f"at most {MOST_CHANNELS}")
 
 
 def require(architecture: str, settings: Mapping[str, Any]) -> None:

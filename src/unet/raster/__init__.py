@@ -9,7 +9,7 @@ or not at all. Every failure is a `RasterError` that names the file.
 
 from unet.raster.contents import MaskFile, PictureFile, PictureInfo
 from unet.raster.filling import fill_polygons
-from unet.raster.lettering import caption
+from unet.raster.lettering import LETTERS, caption, caption_width, line_height
 from unet.raster.reading import (
     mask_palette,
     probe,
@@ -23,7 +23,7 @@ from unet.raster.reading import (
 from unet.raster.resizing import resize
 from unet.raster.sink import Sink, create
 from unet.raster.source import Source, open
-from unet.raster.suffixes import LOSSY_SUFFIXES, PICTURE_SUFFIXES, TIFF_SUFFIXES, WRITABLE_SUFFIXES
+from unet.raster.suffixes import INDEX_SUFFIXES, LOSSY_SUFFIXES, PICTURE_SUFFIXES, TIFF_SUFFIXES, WRITABLE_SUFFIXES
 from unet.raster.windows import Window
 from unet.raster.writing import (
     as_jpeg,
@@ -36,6 +36,8 @@ from unet.raster.writing import (
 )
 
 __all__ = [
+    "INDEX_SUFFIXES",
+    "LETTERS",
     "LOSSY_SUFFIXES",
     "PICTURE_SUFFIXES",
     "TIFF_SUFFIXES",
@@ -49,8 +51,10 @@ __all__ = [
     "as_jpeg",
     "as_png",
     "caption",
+    "caption_width",
     "create",
     "fill_polygons",
+    "line_height",
     "mask_palette",
     "open",
     "probe",

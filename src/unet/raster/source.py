@@ -117,7 +117,7 @@ class Source:
         """The classes that the file says it holds, as `unet.labels.Labels.from_dict` reads them."""
         try:
             held = json.loads(self.tags.get(LABELS_TAG, "null"))
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return held if isinstance(held, dict) else None
 

@@ -20,5 +20,8 @@ PICTURE_SUFFIXES = (
 WRITABLE_SUFFIXES = PICTURE_SUFFIXES - {".pt", ".pth"}
 """Of those that are written."""
 
+INDEX_SUFFIXES = TIFF_SUFFIXES | {".png", ".bmp", ".npy"}
+"""Of formats that hold class indices with a palette; a GIF is written with other numbers for the same colours."""
+
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif")
 """Of formats that change the values of pixels."""

@@ -20,7 +20,8 @@ from unet.data.mask_values import MaskValues, order_of
 from unet.data.pair_arrays import read_mask, read_picture
 from unet.data.pairs import Pair
 from unet.data.true_values import find_true_values
-from unet.labels import Color, Labels, default_colors, default_names
+from unet.labels import Color, Labels, default_colors
+from unet.report.legend import legend, with_legend
 from unet.report.overlay import overlay, viewable
 
 MOST_SHOWN = 24
@@ -53,12 +54,16 @@ class SheetPicture:
         return _uri(self.overlay)
 
 
-def contact_sheet(survey: Survey) -> list[SheetPicture]:
-    """Return the pictures that a person should look at, drawn."""
+def sheet_labels(survey: Survey) -> Labels | None:
+    """Return the classes by which masks are drawn, or the values where they hold none; None: there are no masks."""
+    if survey.labels is not None:
+        return survey.labels
+    return colors_for(MaskValues(survey.scan)) if survey.scan.masks else None
+
+
+def contact_sheet(survey: Survey, labels: Labels) -> list[SheetPicture]:
+    """Return the pictures that a person should look at, drawn with the classes that `sheet_labels` returns."""
     chosen = choose_pairs(survey)
-    if not chosen:
-        return []
-    labels = survey.labels or colors_for(MaskValues(survey.scan))
     ranges = {
         pair: max(picture.high) or 1.0 for pair, picture in zip(survey.scan.pairs, survey.scan.pictures, strict=True)
     }
@@ -102,11 +107,11 @@ def colors_for(mask_values: MaskValues) -> Labels:
     colors: tuple[Color, ...] = default_colors(len(values))
     if mask_values.is_rgb:
         colors = tuple(value for value in values if isinstance(value, tuple))
-    return Labels(default_names(len(values)), colors, tuple(values), rule="nearest")
+    return Labels(tuple(f"value {value}" for value in values), colors, tuple(values), rule="nearest")
 
 
-def write_contact_sheet(shown: Sequence[SheetPicture], path: Path) -> None:
-    """Write all overlays as one picture, with their names and why they are there."""
+def write_contact_sheet(shown: Sequence[SheetPicture], labels: Labels, path: Path) -> None:
+    """Write all overlays as one picture, the colours of the classes first, with their names and why they are there."""
     tiles = []
     for picture in shown:
         height, width = fit_within(picture.overlay.shape, _TILE)
@@ -116,7 +121,8 @@ def write_contact_sheet(shown: Sequence[SheetPicture], path: Path) -> None:
     columns = min(_COLUMNS, len(tiles))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
-    raster.write_picture(path, np.concatenate(rows))
+    sheet = np.concatenate(rows)
+    raster.write_picture(path, with_legend(sheet, legend(labels, sheet.shape[1], overlaid=True), above=True))
 
 
 def _draw(pair: Pair, why: str, labels: Labels, data_range: float) -> SheetPicture:

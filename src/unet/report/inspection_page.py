@@ -10,13 +10,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from unet.data.inspection.summary import percentage
 from unet.files import write_text
+from unet.labels import Labels
 from unet.report.contact_sheet import SheetPicture
+from unet.report.legend import legend_entries
 
 MARK = '<meta name="generator" content="unet inspect">'
 """By this a page is known to be ours, and may be replaced by a newer one."""
 
 
-def write_inspection_page(path: Path, summary: dict[str, Any], pictures: Sequence[SheetPicture]) -> None:
+def write_inspection_page(
+    path: Path, summary: dict[str, Any], pictures: Sequence[SheetPicture], labels: Labels | None
+) -> None:
     """Write the page: one file that needs no network.
 
     Parameters
@@ -26,7 +30,10 @@ def write_inspection_page(path: Path, summary: dict[str, Any], pictures: Sequenc
         What `unet.data.inspection.summary.summarise_survey` returns.
     pictures : sequence of SheetPicture
         What `unet.report.contact_sheet.contact_sheet` returns.
+    labels : Labels or None
+        By which the masks were drawn.
     """
+    keys = [] if labels is None else legend_entries(labels, overlaid=True)
     environment = Environment(
         # The style and the templates lie together.
         loader=PackageLoader("unet", "report"),
@@ -36,7 +43,8 @@ def write_inspection_page(path: Path, summary: dict[str, Any], pictures: Sequenc
         undefined=StrictUndefined,
     )
     environment.filters["percent"] = percentage
-    write_text(path, environment.get_template("inspect.html.j2").render(**summary, pictures=pictures, mark=MARK))
+    page = environment.get_template("inspect.html.j2")
+    write_text(path, page.render(**summary, pictures=pictures, keys=keys, mark=MARK))
 
 
 def is_inspection_page(path: Path) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unet import raster
 from unet.errors import RasterError
-from unet.report.samples import PANEL_WIDTH, paint_mistakes
+from unet.report.samples import LEGEND_TAG, PANEL_WIDTH, paint_mistakes
 
 IGNORED_COLOR = (255, 255, 255)
 """How samples show pixels that do not count."""
@@ -42,9 +42,12 @@ def panels_of(sample: Path) -> Panels | None:
         None where the file is not pictures of one size side by side, or cannot be read.
     """
     try:
-        whole = raster.read(sample)
+        with raster.open(sample) as source:
+            whole, below = source.read(), source.tags.get(LEGEND_TAG, "")
     except RasterError:
         return None
+    if below.isdecimal() and int(below) < len(whole):
+        whole = whole[: len(whole) - int(below)]
     count = 4 if whole.shape[1] == 4 * PANEL_WIDTH else 3
     height, width = whole.shape[0], whole.shape[1] // count
     if whole.shape[1] % count or whole.shape[2] != 3 or whole.dtype != np.uint8:

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections import Counter
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from unet import bundle, config
 from unet.bundle import Bundle
 from unet.config import Config
-from unet.errors import InputError, ModelFileError
+from unet.errors import ConfigError, InputError, ModelFileError
 from unet.labels import Color, default_colors
+from unet.metrics.stored import checked_folds, checked_scores
+from unet.parsing import as_dataclass, read_json
+
+MOST = 1e30
+"""Larger numbers, of a loss that explodes, are in no chart."""
+
+
+@dataclass(frozen=True)
+class _Remark:
+    """What health.json says of one matter."""
+
+    text: str
+    remedy: str
+    step: int
+    over: int | None
+    kind: str = ""
+
+
+_REMARK = frozenset(each.name for each in fields(_Remark))
 
 
 @dataclass(frozen=True)
@@ -110,7 +129,7 @@ def _text(path: Path) -> str:
 def _rows(path: Path) -> tuple[dict[str, float], ...]:
     rows = []
     # The last line of a run that was killed may be cut off; what can be read of it counts.
-    for line in csv.DictReader(_text(path).splitlines()):
+    for line in _table(path):
         row = {key: number for key, text in line.items() if key and (number := _number(text)) is not None}
         if "step" in row:
             rows.append(row)
@@ -122,7 +141,7 @@ def _number(text: Any) -> float | None:
         number = float(text)
     except (TypeError, ValueError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= MOST else None
 
 
 def _scores(path: Path) -> dict[str, Any] | None:
@@ -130,13 +149,10 @@ def _scores(path: Path) -> dict[str, Any] | None:
     if not text:
         return None
     try:
-        scores = json.loads(text)
-        complete = {"mean_iou", "mean_dice", "pixel_accuracy", "classes", "confusion", "images"} <= set(scores)
-    except (ValueError, TypeError):
-        complete = False
-    if not complete:
-        raise InputError(f"{path} holds no scores", "the evaluation of a run", f"remove {path} to go without")
-    return dict(scores)
+        return checked_scores(read_json(text))
+    except ConfigError as error:
+        what = f"{path} holds no scores ({error.found})"
+        raise InputError(what, "the evaluation of a run", f"remove {path} to go without") from None
 
 
 def _health(path: Path) -> list[dict[str, Any]] | None:
@@ -145,25 +161,35 @@ def _health(path: Path) -> list[dict[str, Any]] | None:
         return None
     try:
         return [
-            {"kind": remark.get("kind", ""), **{key: remark[key] for key in ("text", "remedy", "step", "over")}}
+            asdict(as_dataclass(_Remark, {key: remark[key] for key in remark if key in _REMARK}))
             for remark in json.loads(text)
         ]
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, RecursionError, ConfigError):
         raise InputError(f"{path} holds no remarks", "those of a training", f"remove {path} to go without") from None
 
 
 def _folds(path: Path) -> tuple[dict[str, Any], ...]:
     text = _text(path)
+    if not text:
+        return ()
     try:
-        return (
-            tuple({"number": number, **fold} for number, fold in enumerate(json.loads(text)["done"], 1)) if text else ()
-        )
-    except (ValueError, TypeError, KeyError):
+        folds = checked_folds(read_json(text).get("done"))
+        return tuple({"number": number, **fold} for number, fold in enumerate(folds, 1))
+    except ConfigError:
         raise InputError(f"{path} holds no folds", "those of a cross-validation") from None
 
 
 def _part_sizes(path: Path) -> dict[str, int]:
-    return dict(Counter(row["part"] for row in csv.DictReader(_text(path).splitlines()) if row.get("part")))
+    return dict(Counter(row["part"] for row in _table(path) if row.get("part")))
+
+
+def _table(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a table, as far as they can be read."""
+    rows = []
+    with suppress(csv.Error):
+        for row in csv.DictReader(_text(path).splitlines()):
+            rows.append(row)
+    return rows
 
 
 def _model(path: Path) -> Bundle | None:

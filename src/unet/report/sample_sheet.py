@@ -14,6 +14,7 @@ from unet.data.dataset import SegmentationDataset
 from unet.labels import Labels
 from unet.preprocessing import Preprocessing
 from unet.report.contact_sheet import fit_within
+from unet.report.legend import legend, widened
 from unet.report.overlay import overlay, viewable
 
 SAMPLES = 4
@@ -22,7 +23,6 @@ SAMPLES = 4
 _TILE = 240  # pixels of a picture on the sheet, at most
 _GAP = 8
 _WIDTH = (SAMPLES + 1) * (_TILE + _GAP)
-_LEGEND = 155  # pixels for the colour and the name of a class
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def draw_sample_sheet(
     samples: SegmentationDataset, rows: Sequence[SheetRow], heading: Sequence[str]
 ) -> NDArray[np.uint8]:
     """Return the sheet, uint8 (H, W, 3): each row a picture with its mask laid over it, then samples of it."""
-    parts = [raster.caption(heading, _WIDTH), _legend(samples.labels)]
+    parts = [raster.caption(heading, _WIDTH), legend(samples.labels, _WIDTH, overlaid=True)]
     for row in rows:
         layers = samples.scaled(row.place)
         picture = viewable(layers.picture.permute(1, 2, 0).numpy(), samples.preprocessing.data_range)
@@ -83,7 +83,8 @@ def draw_sample_sheet(
         level = [np.pad(t, ((0, tallest - t.shape[0]), (0, 0), (0, 0)), constant_values=255) for t in tiles]
         name = f"{samples.pairs[row.place].name}: {row.why}"
         parts += [raster.caption([name], _WIDTH), np.concatenate(level, axis=1)]
-    return np.concatenate(parts)
+    widest = max(part.shape[1] for part in parts)  # a very long name
+    return np.concatenate([widened(part, widest) for part in parts])
 
 
 def denormalised(image: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -93,19 +94,6 @@ def denormalised(image: NDArray[np.float32], preprocessing: Preprocessing) -> ND
         std, mean = (np.array(values, dtype=np.float32) for values in (preprocessing.std, preprocessing.mean))
         picture = picture * std + mean
     return viewable(picture, 1.0)
-
-
-def _legend(labels: Labels) -> NDArray[np.uint8]:
-    """Return the colours of the classes with their names, uint8 (h, W, 3)."""
-    entries = []
-    for name, color in zip(labels.names, labels.colors, strict=True):
-        entry = raster.caption([f"      {name}"], _LEGEND)
-        entry[2:-2, 4:20] = color
-        entries.append(entry)
-    columns = _WIDTH // _LEGEND
-    entries += [np.full_like(entries[0], 255)] * (-len(entries) % columns)
-    lines = [np.concatenate(entries[start : start + columns], axis=1) for start in range(0, len(entries), columns)]
-    return np.pad(np.concatenate(lines), ((0, 4), (0, _WIDTH - columns * _LEGEND), (0, 0)), constant_values=255)
 
 
 def _tile(picture: NDArray[np.uint8], target: NDArray[np.uint8], labels: Labels) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,14 @@ from numpy.typing import NDArray
 
 from unet import raster
 from unet.labels import IGNORED, Labels
+from unet.report.legend import legend, with_legend
 from unet.report.overlay import viewable
 
 PANEL_WIDTH = 480
 """Pixels of each of the four panels, whatever the picture's size."""
+
+LEGEND_TAG = "unet:legend"
+"""Says in a file how many rows at its bottom are the colours of the classes."""
 
 MOST_HEIGHT = 960
 """Pixels: taller pictures are narrower than their panel, with white beside them."""
@@ -55,6 +60,18 @@ def sample_panels(
     mistakes = paint_mistakes(shown, raster.resize(wrong, height, width, how))
     margin = ((0, 0), (0, PANEL_WIDTH - width), (0, 0))
     return np.hstack([np.pad(panel, margin, constant_values=255) for panel in (shown, truth, prediction, mistakes)])
+
+
+def write_sample(path: Path, panels: NDArray[np.uint8], labels: Labels) -> None:
+    """Write the panels that `sample_panels` returns with the colours of the classes below them.
+
+    Raises
+    ------
+    RasterError
+        The file cannot be written.
+    """
+    key = legend(labels, panels.shape[1])[:, : panels.shape[1]]
+    raster.write_picture(path, with_legend(panels, key), tags={LEGEND_TAG: str(len(key))})
 
 
 def paint_mistakes(picture: NDArray[np.uint8], share: NDArray[np.float32]) -> NDArray[np.uint8]:

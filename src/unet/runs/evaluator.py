@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,9 +19,12 @@ import unet
 from unet import bundle
 from unet.bundle import Bundle
 from unet.data.pairs import Pair
+from unet.errors import ConfigError
 from unet.files import write_json
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
+from unet.metrics.stored import checked_scores
+from unet.parsing import read_json
 from unet.plan.record import RunRecord
 from unet.runs.finish import draw_sample
 from unet.runs.folder import MODEL
@@ -154,8 +156,8 @@ def read_evaluation(folder: Path, model: Bundle) -> dict[str, Any] | None:
     """Return the scores of all pictures that belong to a model file, None where they are lost."""
     for path in (evaluation_file(folder, int(model.provenance.get("step", -1))), folder / EVALUATION):
         try:
-            scores = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            scores = checked_scores(read_json(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, ConfigError):
             continue
         if all(scores.get(key) == value for key, value in model.scores.items()):
             return scores

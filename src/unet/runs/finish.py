@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet import raster
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
 from unet.files import write_json
@@ -17,7 +16,7 @@ from unet.inference import evaluation
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.metrics.resampling import confidence
-from unet.report.samples import sample_panels
+from unet.report.samples import sample_panels, write_sample
 from unet.runs.folder import DRAWN
 
 MAX_SAMPLES = 6
@@ -56,7 +55,7 @@ def draw_samples(
     for rank, place in enumerate(places):
         name = ranked[place].replace("/", "_")
         picture = draw_sample(predictor, by_name[ranked[place]], labels)
-        raster.write_picture(folder / f"{rank:02d}_{name}.png", picture)
+        write_sample(folder / f"{rank:02d}_{name}.png", picture, labels)
 
 
 def draw_sample(predictor: Predictor, pair: Pair, labels: Labels) -> NDArray[np.uint8]:

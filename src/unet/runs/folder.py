@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from unet import config
 from unet.config import Config, DataConfig
 from unet.data.manifest import FILE_NAME
 from unet.data.prepared import INDEX
@@ -20,7 +22,9 @@ FOLDS = "folds.json"
 """In the folder of a cross-validation: how many folds there are, and the scores of those that are done."""
 
 RECORD = "run.json"
-"""By this file a folder is known to be that of a run."""
+"""By this file a folder is known to be that of a run, if it has the entries of one."""
+
+RECORD_ENTRIES, FOLDS_ENTRIES = ("format", "unet", "config", "spec"), ("folds", "done")
 
 CONFIG, PLAN, PAIRS = "config.toml", "plan.md", "pairs.csv"
 
@@ -64,35 +68,80 @@ def choose_folder(out: Path | None, settings: Config, overwrite: bool, inputs: S
         raise InputError(f"{out} cannot be made: {above} {why}", "a new folder", "choose another --out")
     if not out.is_dir() or not any(out.iterdir()):
         return out
-    if not is_run(out):  # not even with --overwrite: what lies there is not ours
+    if is_run(out):
+        if not overwrite:
+            resumable = is_resumable(out) or is_cross_validation(out)
+            hint = f"go on with it by --resume {out}, or " if resumable else ""
+            raise InputError(f"{out} holds a run", "a new folder", f"{hint}choose another --out, or allow --overwrite")
+    elif not _is_left_over(out):  # not even with --overwrite: what lies there is not ours
         raise InputError(f"{out} is not empty and holds no run", "a new folder", "choose another --out")
-    resumable = is_resumable(out) or (out / FOLDS).exists()
-    if (resumable or (out / MODEL).exists()) and not overwrite:
-        hint = f"go on with it by --resume {out}, or " if resumable else ""
-        raise InputError(f"{out} holds a run", "a new folder", f"{hint}choose another --out, or allow --overwrite")
     for given in inputs:
         if given is not None and out.resolve() in given.resolve().parents:
-            raise InputError(
-                f"{given} lies in {out}, whose files are replaced", "another folder", "choose another --out"
-            )
-    return out  # perhaps of a run that failed before its first step
+            raise InputError(f"{given} lies in {out}, where files are replaced", "another --out")
+    return out
 
 
 def is_run(folder: Path) -> bool:
-    """Tell whether a folder is that of a run, if only of one that failed before it was decided."""
-    ours = any((folder / name).is_file() for name in (RECORD, LOCK, FOLDS, f"prepared/{INDEX}"))
-    return ours or is_run_of_version_0_1(folder)
+    """Tell whether a folder is that of a run: by its own record, whatever else it holds."""
+    return _holds(folder / RECORD, RECORD_ENTRIES) or is_cross_validation(folder) or is_run_of_version_0_1(folder)
 
 
 def is_resumable(folder: Path) -> bool:
     """Tell whether there is a run to go on with: one that was decided, or of version 0.1 one that has a state."""
-    return (folder / RECORD).is_file() or (is_run_of_version_0_1(folder) and (folder / STATE).is_file())
+    return _holds(folder / RECORD, RECORD_ENTRIES) or (is_run_of_version_0_1(folder) and (folder / STATE).is_file())
 
 
 def is_run_of_version_0_1(folder: Path) -> bool:
-    """Tell whether a folder is that of a run of version 0.1, which kept no record."""
-    began = (folder / CONFIG).is_file() and (folder / PLAN).is_file() and not (folder / RECORD).exists()
+    """Tell whether a folder is that of a run of version 0.1, which kept no record: by its settings and its plan."""
+    began = not (folder / RECORD).exists() and _is_config(folder / CONFIG) and _is_plan(folder / PLAN)
     return began and any((folder / name).is_file() for name in (MODEL, STATE))
+
+
+def is_cross_validation(folder: Path) -> bool:
+    """Tell whether a folder is that of a cross-validation."""
+    return _holds(folder / FOLDS, FOLDS_ENTRIES)
+
+
+def _is_left_over(folder: Path) -> bool:
+    """Tell whether a folder holds only what a run leaves that ended before it was decided."""
+    known: dict[str, Callable[[Path], bool]] = {
+        LOCK: Path.is_file,
+        "prepared": lambda path: (path / INDEX).is_file() or not any(path.iterdir()),
+        "checkpoints": lambda path: path.is_dir() and not any(path.iterdir()),
+        CONFIG: _is_config,
+        PLAN: _is_plan,
+        PAIRS: lambda path: path.read_bytes()[:16].startswith(b"part,name,image"),
+    }
+    return (folder / LOCK).is_file() and all(
+        path.name in known and (known[path.name](path) or (path.is_file() and path.stat().st_size == 0))
+        for path in folder.iterdir()
+        if not _is_draft(path)
+    )
+
+
+def _holds(path: Path, entries: Collection[str]) -> bool:
+    """Tell whether a file is JSON with these entries, as ours are; others call theirs the same."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(held, dict) and held.keys() >= set(entries)
+
+
+def _is_config(path: Path) -> bool:
+    try:
+        return path.is_file() and config.load_toml(path).model_fields_set >= {"data", "model", "training"}
+    except InputError:
+        return False
+
+
+def _is_plan(path: Path) -> bool:
+    return path.is_file() and path.read_bytes()[:64].startswith(b"# Plan\n")
+
+
+def _is_draft(path: Path) -> bool:
+    """Tell whether a file is one that `unet.files` was writing when it was killed."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{8}\.part", path.name) is not None
 
 
 @contextmanager
@@ -117,7 +166,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise InputError(f"{folder}: {error.strerror}", "a place to write", "choose another --out") from None
     try:
         for path in folder.rglob(".*.part"):
-            if re.fullmatch(r"\..+\.[0-9a-f]{8}\.part", path.name):  # as `unet.files` calls them
+            if _is_draft(path):
                 path.unlink(missing_ok=True)
         yield
     finally:

@@ -18,6 +18,7 @@ from unet.data.manifest import describe
 from unet.data.pairs import Pair, pair_up
 from unet.data.prepared import prepare_pairs
 from unet.errors import DataError, InputError
+from unet.plan.brief import brief
 from unet.plan.record import PARTS, RecordedPair, RunRecord
 from unet.runs.decide import decide_run
 from unet.runs.folder import CONFIG, PLAN, RECORD, is_run_of_version_0_1
@@ -57,8 +58,8 @@ def begin_run(wanted: Config, folder: Path, display: Display, loaded: Bundle | N
     source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display, folder / PREPARED)
     record = decide_run(wanted, source, loaded)
     write_record(folder, record)
-    for reason in record.reasons:
-        display.notify(reason)
+    for line in brief(record.config, source.fingerprint):
+        display.notify(line)
     return _run_of(folder, record, source)
 
 

@@ -89,12 +89,12 @@ def read_record(folder: Path) -> RunRecord:
     plain = _parsed(folder / RECORD, lambda: json.loads((folder / RECORD).read_text(encoding="utf-8")))
     if _parsed(folder / RECORD, lambda: int(plain["format"])) > FORMAT:
         raise InputError(f"{folder / RECORD}: written by a newer version of unet", remedy="upgrade unet")
-    root = plain.get("root")
+    place = _parsed(folder / RECORD, lambda: None if plain.get("root") is None else Path(plain["root"]))
+    begun = _parsed(folder / RECORD, lambda: {str(name): dict(plain["config"][name]) for name in Config.model_fields})
     drawing = _parsed(folder / RECORD, lambda: _drawing(plain.get("drawing")))
-    place = None if root is None else Path(root)
     pairs = _parsed(folder / PAIRS, lambda: tuple(_read_pairs(folder / PAIRS, place, drawing)))
     record = _parsed(folder / RECORD, lambda: _record(settings, plain, pairs))
-    check_unchanged(plain["config"], settings, folder / CONFIG)
+    check_unchanged(begun, settings, folder / CONFIG)
     return record
 
 
@@ -123,7 +123,7 @@ def check_unchanged(begun: Mapping[str, Mapping[str, Any]], settings: Config, pa
 
 
 def _named(key: str, value: Any) -> str:
-    return f"no {key}" if value is None else f"{key} = {value}"
+    return f"no {key}" if value is None else f"{key} = {str(value)[:200]}"
 
 
 def _plain_settings(settings: Config) -> dict[str, dict[str, Any]]:
@@ -299,5 +299,16 @@ def _parsed(path: Path, parse: Callable[[], T]) -> T:
         return parse()
     except FileNotFoundError:
         raise InputError(f"{path} is missing", "the folder of a run") from None
-    except (OSError, KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, InputError) as error:
-        raise InputError(f"{path} cannot be read ({error!r})", "as unet train wrote it", "train anew") from None
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+        InputError,
+    ) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"{path} cannot be read ({why})", "as unet train wrote it", "train anew") from None

@@ -29,6 +29,9 @@ Parts = dict[str, tuple[Pair, ...]]
 """Pairs by part: "train", "val" and "test" as far as folders or lists say them, or "all"."""
 
 
+MOST_NAMED = 6
+"""Classes that a line names."""
+
 MAX_VAL_BLOCKS = 64
 """So many blocks of large sheets are held out where no share is given, at most: as many megapixels are scored each
 time, which takes a CPU a minute or more."""
@@ -128,10 +131,12 @@ def read_source(
             most = replace(description, val=_enough_blocks(len(pairs), description.val))
             held = held_out(ready, most, seed, classes_shown(scanned, labels))
     figures = fingerprint(scanned.part(held.train), labels)
-    shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(labels.names, figures.class_shares, strict=True))
+    shares = [f"{name} {share:.1%}" for name, share in zip(labels.names, figures.class_shares, strict=True)]
+    more = f" and {len(shares) - MOST_NAMED} more" if len(shares) > MOST_NAMED else ""
     tested = f", {len(held.test)} to test on" if held.test else ""
     display.notify(
-        f"{len(held.train)} pairs to train on, {len(held.val)} to validate on{tested}, {len(labels)} classes: {shares}"
+        f"data: {len(held.train)} pairs to train on, {len(held.val)} to validate on{tested}, "
+        f"{len(labels)} classes: {', '.join(shares[:MOST_NAMED])}{more}"
     )
     return Source(
         held.train, held.val, held.test, labels, file_labels, figures, files, origins, prepared, description.tile

@@ -152,7 +152,11 @@ def train_run(
 
     network = initial_weights()
     size = sum(parameter.numel() for parameter in network.parameters())
-    display.notify(f"network {record.spec.architecture}, {size:,} parameters; run folder {folder}")
+    kind, compute = record.spec.architecture, record.compute
+    display.notify(
+        f"network: {kind}, {size:,} parameters, on {compute.device} in {compute.precision}; "
+        f"run folder {folder}, reasons in its plan.md"
+    )
     engine = Engine(network, settings, record.compute, class_weights=_loss_weights(record), notify=display.notify)
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
@@ -202,7 +206,7 @@ def train_run(
             evaluator.keep(trained, state)
     page, scores = finish_run(run, display, finished)
     for what, path in {"model": folder / MODEL, "report": page}.items():
-        display.notify(f"{what:6} {path}")
+        display.notify(f"{what}: {path}")
     if not finished:
         display.notify(f"stopped at step {state.step}; go on by: unet train --resume {folder}")
     return TrainResult(folder, folder / MODEL, page, scores, finished)

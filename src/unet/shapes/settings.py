@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from unet.errors import ConfigError
+from unet.parsing import as_dataclass
 from unet.shapes.calibration import Calibration
 
 
@@ -50,5 +51,11 @@ class ShapeSettings:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ShapeSettings:
-        """Read what `to_dict` wrote, also after a trip through JSON."""
-        return cls(**data)
+        """Read what `to_dict` wrote, also after a trip through JSON.
+
+        Raises
+        ------
+        ConfigError
+            It is something else.
+        """
+        return as_dataclass(cls, data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -150,9 +151,11 @@ def read_rows(path: Path, last_step: int) -> list[dict[str, float]]:
     """Return the rows of a `metrics.csv` up to a step; half a line, as a power cut may leave it, is left out."""
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        whole = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
-    rows = []
+    whole, rows = [], []
+    with path.open(encoding="utf-8", errors="replace", newline="") as file, suppress(csv.Error):
+        for row in csv.DictReader(file):  # one by one: what comes before a line that is none counts
+            if None not in row and None not in row.values():
+                whole.append(row)
     for row in whole:
         try:
             rows.append({key: int(value) if key == "step" else float(value) for key, value in row.items() if value})

@@ -13,20 +13,21 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from unet import files
-from unet.bundle import write_safetensors
-from unet.errors import ModelFileError
+from unet import files, tensor_files
+from unet.errors import ConfigError, ModelFileError
+from unet.parsing import read_json
 from unet.training.engine import Engine
 from unet.training.state import LoopState
 
 LAST, BEFORE, GOOD = "last.safetensors", "before.safetensors", "good.safetensors"
 
 _KEY = "checkpoint"
+
+T = TypeVar("T")
 
 
 def save_state(folder: Path, engine: Engine, state: LoopState) -> None:
@@ -40,7 +41,7 @@ def save_state(folder: Path, engine: Engine, state: LoopState) -> None:
     tensors: dict[str, Tensor] = {}
     plain = {"engine": _flatten(engine.state_dict(), "", tensors), "loop": state.to_dict()}
     link(folder / LAST, folder / BEFORE)
-    write_safetensors(folder / LAST, tensors, {_KEY: json.dumps(plain)})
+    tensor_files.write(folder / LAST, tensors, {_KEY: json.dumps(plain)})
 
 
 def link(source: Path, target: Path) -> None:
@@ -70,7 +71,7 @@ def find_state(folder: Path, notify: Callable[[str], None]) -> Path | None:
         if not path.exists():
             continue
         try:
-            read_loop_state(path)
+            _read(path)  # its tensors too: a bit that has flipped is found here, while there is another state
         except ModelFileError as error:
             damaged = damaged or error
             continue
@@ -91,7 +92,7 @@ def read_loop_state(path: Path) -> LoopState:
     ModelFileError
         The file is missing, damaged, or no state.
     """
-    return _read(path)[0]
+    return _loop_state(path, _plain(path, _opened(path, tensor_files.read_metadata)))
 
 
 def load_state(path: Path, engine: Engine) -> LoopState:
@@ -102,29 +103,60 @@ def load_state(path: Path, engine: Engine) -> LoopState:
     ModelFileError
         The file is missing, damaged, no state, or one of another network.
     """
-    state, engine_state = _read(path, with_tensors=True)
+    state, engine_state = _read(path)
     try:
         engine.load_state_dict(engine_state)
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise ModelFileError(f"{path}: of another network ({error})", "the state of this run") from None
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"{path}: of another network ({why})", "the state of this run") from None
     return state
 
 
-def _read(path: Path, with_tensors: bool = False) -> tuple[LoopState, dict[str, Any]]:
+def _read(path: Path) -> tuple[LoopState, dict[str, Any]]:
+    """Return what a file holds for the loop and for the engine, once its checksum is right."""
+    tensors, metadata = _opened(path, tensor_files.read)
+    plain = _plain(path, metadata)
+    state = _loop_state(path, plain)
     try:
-        with safe_open(str(path), framework="pt") as file:
-            plain = json.loads((file.metadata() or {})[_KEY])
-            names = file.keys() if with_tensors else ()
-            tensors = {name: file.get_tensor(name) for name in names}
         if "loop" not in plain:
-            return _of_version_0_1(plain, tensors)
-        return LoopState.from_dict(plain["loop"]), _unflatten(plain["engine"], tensors) if with_tensors else {}
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
-        raise ModelFileError(f"{path}: not a state ({type(error).__name__})", "the state of a training") from None
+            return state, _engine_of_version_0_1(plain, tensors)
+        return state, _unflatten(plain["engine"], tensors)
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise _no_state(path, type(error).__name__) from None
 
 
-def _of_version_0_1(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> tuple[LoopState, dict[str, Any]]:
-    """Return what the states of version 0.1 hold."""
+def _opened(path: Path, read: Callable[[Path], T]) -> T:
+    try:
+        return read(path)
+    except ModelFileError as error:
+        raise _no_state(path, error.found.removeprefix(f"{path}: ")) from None
+
+
+def _plain(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    if _KEY not in metadata:
+        raise _no_state(path, "of another kind")
+    try:
+        return read_json(metadata[_KEY])
+    except ConfigError as error:
+        raise _no_state(path, str(error)) from None
+
+
+def _loop_state(path: Path, plain: Mapping[str, Any]) -> LoopState:
+    held = plain.get("loop", plain.get("progress"))  # as version 0.1 called it
+    if not isinstance(held, dict):
+        raise _no_state(path, "of another kind")
+    try:
+        return LoopState.from_dict(held)
+    except ConfigError as error:
+        raise _no_state(path, str(error)) from None
+
+
+def _no_state(path: Path, why: str) -> ModelFileError:
+    return ModelFileError(f"{path}: not a state ({why})", "the state of a training")
+
+
+def _engine_of_version_0_1(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return what the states of version 0.1 hold for the engine."""
     progress = plain["progress"]
     entries: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
@@ -133,7 +165,7 @@ def _of_version_0_1(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
             entries.setdefault(int(index), {})[key] = tensor
     for number, values in plain["plain"].items():
         entries.setdefault(int(number), {}).update(values)
-    engine = {
+    return {
         "network": {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")},
         "optimizer": {"state": entries, "param_groups": plain["groups"]},
         "plateau": progress["plateau"],
@@ -142,7 +174,6 @@ def _of_version_0_1(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
         "rate_scale": progress["rate_factor"],
         "random": {"torch": tensors.get("rng.torch")},
     }
-    return LoopState.from_dict(progress), engine
 
 
 def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

@@ -5,6 +5,7 @@ The loop and the measurement of speed use this one class, so that what is measur
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from unet.training.memory import is_out_of_memory
 from unet.training.optim import build_optimizer, set_rate
 from unet.training.outputs import loss_of_outputs
 from unet.training.schedule import plateau, rate_factor
+
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it says of precision, our own lines say
 
 LARGEST_STATISTICS = 1e15
 """Batch statistics beyond are those of a picture with huge values. The loss looks fine then, as batch norm makes up

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from unet.errors import ConfigError
+from unet.parsing import as_dataclass
 from unet.training.health import Health
 
 
@@ -69,7 +71,19 @@ class LoopState:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LoopState:
-        """Read what `to_dict` wrote, or what version 0.1 knew, whose other entries are left out."""
+        """Read what `to_dict` wrote, or what version 0.1 knew, whose other entries are left out.
+
+        Raises
+        ------
+        ConfigError
+            It is something else.
+        """
         known = {each.name for each in fields(cls)}
-        values = {key: value for key, value in data.items() if key in known}
-        return cls(**{**values, "health": Health.from_dict(data["health"])})
+        if not {"step", "health"} <= data.keys():
+            raise ConfigError(f"the entries {', '.join(list(data)[:3]) or 'of nothing'}", "step, health and others")
+        state = as_dataclass(cls, {key: value for key, value in data.items() if key in known})
+        if min(state.step, state.samples, state.seconds, state.best_step, state.loss_count, state.returns) < 0:
+            raise ConfigError("a number below 0", "steps, samples and seconds that were done")
+        if not all("step" in row for row in state.rows):
+            raise ConfigError("a validation without its step", "the step of each")
+        return state

@@ -8,7 +8,6 @@ from typing import Any
 
 from unet.cli import values
 from unet.cli.commands.arguments import Added, add_data, add_device, add_polygons, given_in, new_command, require_data
-from unet.errors import InputError
 
 MODEL_HELP = "a model.safetensors, or a .pth of the Carvana U-Net"
 
@@ -79,6 +78,7 @@ def add_predict(commands: Any) -> Added:
         "  unet predict -m runs/cars/model.safetensors -i car.jpg\n"
         "  unet predict -m model.safetensors -i photos -o masks --overlay\n"
         "  unet predict -m model.safetensors -i 'photos/*.jpg' --probabilities\n"
+        "  unet predict -m model.safetensors -i town.tif -o blocks.tif --csv areas.csv\n"
         "  unet predict -m model.safetensors -i sheet.tif -o blocks.tif --roi town.geojson\n"
         "  unet predict -m model.safetensors -i sheet.tif -o blocks.tif --resume\n"
         "  unet predict -m a.safetensors -m b.safetensors -i sheet.tif -o out.tif --tta flips",
@@ -102,7 +102,7 @@ def add_predict(commands: Any) -> Added:
         dest="outputs",
         nargs="+",
         metavar="OUT",
-        help="a folder, or a file for each picture: .tif for sheets (default: NAME_OUT.png)",
+        help="a folder, or a file for each picture: .tif for sheets (default: predicted/NAME_OUT.png)",
     )
     parser.add_argument(
         "--roi",
@@ -125,6 +125,9 @@ def add_predict(commands: Any) -> Added:
         dest="class_name",
         metavar="NAME",
         help="the class that --probabilities and --epm are of",
+    )
+    what.add_argument(
+        "--csv", type=Path, metavar="FILE", help="also a table of pixels, share and, on maps, area of each class"
     )
     what.add_argument("--raw-values", action="store_true", help="write the values of the training masks")
     what.add_argument("--no-save", "-n", dest="save", action="store_false", help="write nothing")
@@ -178,13 +181,6 @@ def add_predict(commands: Any) -> Added:
 
     def run(args: argparse.Namespace) -> object:
         from unet.commands.predict import predict
-        from unet.raster import LOSSY_SUFFIXES
-
-        lossy = [path for path in args.outputs or () if Path(path).suffix.lower() in LOSSY_SUFFIXES]
-        if lossy and args.save:
-            raise InputError(
-                f"{lossy[0]} would not keep the values of a mask", ".png or .tif", "choose another --output"
-            )
 
         return predict(**{**given_in(args), "model": args.model if len(args.model) > 1 else args.model[0]})
 
@@ -211,7 +207,7 @@ def add_convert(commands: Any) -> Added:
         from unet.commands.convert import convert
 
         written = convert(**given_in(args))
-        print(f"wrote {written}")
+        print(f"wrote: {written}")
         return written
 
     return parser, run

@@ -190,11 +190,11 @@ def add_train(commands: Any) -> Added:
         if args.resume is None and args.config_file is None:
             require_data(parser, args)
         started = monotonic()  # importing torch is part of the user's time
-        from unet.runs.folder import FOLDS
+        from unet.runs.folder import is_cross_validation
 
         given = given_with_settings(args) | {"started": started}
         result: TrainResult | CrossValidation
-        if args.folds or (args.resume and (args.resume / FOLDS).exists()):
+        if args.folds or (args.resume and is_cross_validation(args.resume)):
             from unet.commands.folds import cross_validate
 
             result = cross_validate(**given)
