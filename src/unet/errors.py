@@ -22,6 +22,9 @@ class Terminated(KeyboardInterrupt):
     """The process was asked to end by SIGTERM: as ctrl-C does it, but under its own name."""
 
 
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
 def printable(text: str) -> str:
     r"""Return a text without what steers a terminal: control characters, and those that turn the direction.
 
@@ -35,7 +38,9 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else c.encode("unicode_escape").decode()
+        c.encode("unicode_escape").decode()
+        if c in _TURNING or (c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs"))
+        else c
         for c in text
     )
 

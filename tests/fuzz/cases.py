@@ -200,16 +200,16 @@ def model(folder: Path, rng: random.Random) -> Case:
 
 
 _FLAGS = (
-    "--out --json --init --overwrite --split --roi --scale --exact --boundary --tolerance --device --classes --mask-values "
-    "--ignore --val --test --group --steps --epochs --time --set --loss --config --recipe --keep --images --masks "
+    "--out --json --init --overwrite --split --roi --scale --exact --boundary --tolerance --device --classes "
+    "--mask-values --ignore --val --test --group --steps --epochs --time --set --loss --config --recipe --keep --images --masks "
     "--mask-suffix --threshold --tile --join --pad --tta --shard --epm --class --probabilities --min-area --simplify "
-    "--window --step --border --labels --preview --over --kind --dynamic --area --calibrate --resume --precision --folds "
-    "--load --instances --class-field --outline --debugg --version"
+    "--window --step --border --labels --preview --over --kind --dynamic --area --calibrate --resume --precision "
+    "--folds --load --instances --class-field --outline --debugg --version"
 ).split()
 _VALUES = (
-    "0", "1", "-1", "2", "0.5", "1e9", "nan", "inf", "", " ", "a", "data", "data/imgs/p0.png", "data/masks", "kinds/mask.png",
-    "kinds/roi.geojson", MODEL, "model.pth", "out", "out/x.png", "out.json", "out.tif", "out.gpkg", "/", "..", "nowhere",
-    "/nowhere/x.json", "/dev/null", "/dev/full", "~", "*", "[", "(", "^p", "0,255", "0,0,0;1,1,1", "1/4", "9/4", "all",
+    "0", "1", "-1", "2", "0.5", "1e9", "nan", "inf", "", " ", "a", "data", "data/imgs/p0.png", "data/masks",
+    "kinds/mask.png", "kinds/roi.geojson", MODEL, "model.pth", "out", "out/x.png", "out.json", "out.tif", "out.gpkg",
+    "nowhere", "out/nowhere/x.json", "*", "[", "(", "^p", "0,255", "0,0,0;1,1,1", "1/4", "9/4", "all",
     "train", "val", "mask", "epm", "auto", "cpu", "cuda", "fp16", "width=2", "scale=0", "x=y", "=", "ce", "ce+dice", "dice(",
     "background", "10s", "1m", ":,3:", "99999999999999999999", "é", "\x1b[31m", "--", "-", "a" * 300, "\udce4",
 )  # fmt: skip

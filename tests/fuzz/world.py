@@ -90,7 +90,7 @@ def make_annotations(folder: Path, rng: np.random.Generator) -> None:
         "images": [{"id": 1, "file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}],
         "categories": [{"id": 1, "name": "house"}, {"id": 2, "name": "road"}],
         "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "segmentation": [sum(outline, [])]},
+            {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "segmentation": [[side for point in outline for side in point]]},
             {"id": 2, "image_id": 1, "category_id": 2, "iscrowd": 1,
              "segmentation": {"counts": [100, 20, SIZE[0] * SIZE[1] - 120], "size": list(SIZE)}},
         ],

@@ -49,6 +49,8 @@ def check_target(path: Path, overwrite: bool, flag: str = "--json", inputs: Iter
     if path.is_dir():
         raise InputError(f"{path} is a folder", "a file", f"give a name in it to {flag}")
     check_not_read([path], inputs, flag)
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no file", "a name of one", f"choose another {flag}")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists", "a new file", f"choose another {flag}, or allow --overwrite")
     try:

@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from unet.errors import printable
+from unet.terminal.console import open_console
 
 if TYPE_CHECKING:
     from unet.training.job import Tick  # Lightning is slow to import, and prediction does without it
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def open_display() -> Display:
     """Return the display for the terminal or the log that this process writes to (standard error)."""
-    return Display(Console(stderr=True, soft_wrap=True, highlight=False))
+    return Display(open_console(stderr=True))
 
 
 class Display:
@@ -65,7 +65,7 @@ class Display:
 
     def notify(self, text: str) -> None:
         """Show a line that stays."""
-        self.console.print(printable(text), markup=False)
+        self.console.print(text, markup=False)
 
     def tick(self, tick: Tick) -> None:
         """Show a step of a training."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from unet.terminal.console import open_console
 
 
 def print_scores(scores: dict[str, Any], title: str) -> None:
@@ -26,7 +27,7 @@ def print_scores(scores: dict[str, Any], title: str) -> None:
     table.add_row("mean", *means, "", _number(scores.get("mean_accuracy")), "", *near)
     without = (_number(scores["mean_iou_foreground"]), _number(scores["mean_dice_foreground"]))
     table.add_row(Text(f"mean without {scores['classes'][0]['name']}"), *without, "", "", "")
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     console.print(title, markup=False)
     console.print(table)
     weighted = _number(scores.get("frequency_weighted_iou"))
