@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
     from unet import devices
     from unet.commands.checkpoints import newest_checkpoint
     from unet.commands.train_legacy import train_legacy
+    from unet.training.stopping import interruption
 
     log.info("Using device %s", devices.pick().type)
     log.info(
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
         log.info("Predict with: python predict.py -m %s%s -i PICTURE -o MASK.png", checkpoint.as_posix(), scale)
         log.info("Score it with: python evaluate.py -m %s%s", checkpoint.as_posix(), scale)
     if not result.finished:
-        raise KeyboardInterrupt
+        raise interruption()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,35 @@ A message says what was found, what was expected and what to do about it.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM: as ctrl-C does it, but under its own name."""
+
+
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def printable(text: str) -> str:
+    r"""Return a text without what steers a terminal: control characters, and those that turn the direction.
+
+    Class names and names of files come from others, and may hold anything.
+
+    Examples
+    --------
+    >>> printable("red \x1b[31m, two\nlines, a house: 家")
+    'red \\x1b[31m, two\nlines, a house: 家'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode()
+        if c in _TURNING or (c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs"))
+        else c
+        for c in text
+    )
 
 
 class UnetError(Exception):

@@ -5,6 +5,7 @@ And the one way to tell by its bytes whether a file is still the same.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -54,6 +55,8 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     OSError
         The file cannot be written; the temporary one is gone then.
     """
+    if path.exists() and not path.is_file():  # whoever may, as root, would replace /dev/null
+        raise OSError(errno.EEXIST, "something else than a file has this name", str(path))
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +70,10 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         os.replace(draft, path)
         if durable:
             _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, draft, str(draft)):
+            error.filename = str(path)  # what the user knows; errors of a full disk name no file at all
+        raise
     finally:
         with suppress(OSError):
             draft.unlink()

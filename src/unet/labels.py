@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.errors import DataError
+from unet.errors import DataError, printable
 from unet.parsing import as_dataclass
 
 IGNORED = 255
@@ -45,7 +45,7 @@ class Labels:
     Attributes
     ----------
     names : tuple of str
-        One name per class; the position is the class index.
+        One name per class; the position is the class index. What steers a terminal is escaped, as in `printable`.
     colors : tuple of (int, int, int)
         RGB colour of each class in pictures made for people, 0..255.
     values : tuple of int or of (int, int, int)
@@ -84,6 +84,7 @@ class Labels:
                 f"a class table with {len(self.names)} names, {len(self.colors)} colours, {len(self.values)} values",
                 "as many of each",
             )
+        object.__setattr__(self, "names", tuple(printable(name) for name in self.names))
         if self.dilated and (
             len(self.dilated) != len(self.names) or not all(0 <= radius <= MOST_DILATED for radius in self.dilated)
         ):

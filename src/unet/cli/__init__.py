@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO
 
 from unet.cli.commands import build_parser
 from unet.cli.parser import Parser
-from unet.errors import DataError, UnetError
+from unet.errors import DataError, Terminated, UnetError, printable
 
 __all__ = ["Parser", "build_parser", "main", "run_safely"]
 
@@ -24,9 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 failed, 2 the user's input cannot be used, 130 stopped by ctrl-C.
+        0 done, 1 failed, 2 the user's input cannot be used, 130 stopped by ctrl-C, 143 by SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else argv
+    _open_closed_streams()
     parser = build_parser()
     if not argv:
         parser.print_help()
@@ -50,24 +55,46 @@ def run_safely(command: Callable[[], object], program: str, *, debug: bool = Fal
     # Read by torch's thread pool when it loads: threads that spin for long while they wait for one another make
     # training many times slower on a machine that has anything else to do (docs/decisions/007-threads.md).
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a character that a terminal lacks is no reason to stop
     try:
-        command()
+        with _sigterm_raises():
+            command()
         sys.stdout.flush()
+    except Terminated:
+        _complain(program, "stopped by SIGTERM")
+        return 143
     except KeyboardInterrupt:
         _complain(program, "stopped by ctrl-C")
         return 130
     except BrokenPipeError:
-        # The reader (`| head`) has gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (`| head`) has gone.
+        _silence(sys.stdout)
         return 1
     except Exception as error:
         if debug:
             raise
         return _explain(error, program)
     return 0
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM end a command as ctrl-C does, so that nothing half-written stays."""
+
+    def raise_it(*_: object) -> None:
+        raise Terminated
+
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, raise_it)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _explain(error: Exception, program: str) -> int:
@@ -86,6 +113,12 @@ def _explain(error: Exception, program: str) -> int:
         case OSError(filename=file) if file is not None:
             _complain(program, f"error: {file}: {error.strerror}")
             return 2
+        case OSError(errno=int()):  # a full disk, as a rule
+            _complain(program, f"error: a file cannot be read or written ({error.strerror})")
+            return 2
+        case MemoryError():
+            _complain(program, "error: the memory does not suffice (--debug shows where)")
+            return 2
         case _:
             words = " ".join(str(error).split())
             shown = words if len(words) <= 300 else words[:300] + " ..."
@@ -94,5 +127,24 @@ def _explain(error: Exception, program: str) -> int:
 
 
 def _complain(program: str, line: str, *more: str) -> None:
-    sys.stdout.flush()
-    print(f"{program}: {line}", *(f"  {fault}" for fault in more), sep="\n", file=sys.stderr, flush=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # what could not be written is the reason for the complaint
+        _silence(sys.stdout)
+    try:
+        print(f"{program}: {printable(line)}", *(f"  {printable(fault)}" for fault in more), sep="\n", file=sys.stderr)
+        sys.stderr.flush()
+    except OSError:
+        _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let go what a stream still holds: Python would complain again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _open_closed_streams() -> None:
+    """Give a place to print to where the shell has closed them (`>&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (until the process ends)

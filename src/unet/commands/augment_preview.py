@@ -11,12 +11,13 @@ import numpy as np
 
 from unet import raster
 from unet.data.sample_store import sample_store
+from unet.files import as_path
 from unet.report.sample_sheet import SheetRow, describe_samples, draw_sample_sheet
 from unet.runs.decide import decide_run
 from unet.runs.folder import data_name
 from unet.runs.settings import TrainFlags, check, from_flags, gather
 from unet.runs.source import Source, read_source
-from unet.runs.targets import check_outside, check_target
+from unet.runs.targets import check_outside, check_target, inputs_of
 from unet.runs.training_set import training_set
 from unet.terminal.display import open_display
 
@@ -58,7 +59,7 @@ def augment_preview(
     wanted = gather(from_flags(data, **flags), config_file, settings or {})
     sheet = out or Path(f"augment-{data_name(wanted.data)}.png")
     check_outside(sheet, wanted.data)
-    check_target(sheet, overwrite, "--out")
+    check_target(sheet, overwrite, "--out", [*inputs_of(wanted.data), as_path(config_file)])
     check(wanted)
     display = open_display()
     with TemporaryDirectory() as folder, sample_store(Path(folder, "cache")) as store:

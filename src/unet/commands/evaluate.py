@@ -113,7 +113,7 @@ def evaluate(
         raise ConfigError(f"tolerance {tolerance!r}", "boundaries to score", "add --boundary, or leave it out")
     allowed = Tolerance.read(tolerance) if tolerance is not None else Tolerance()
     if json is not None:
-        check_target(json, overwrite)
+        check_target(json, overwrite, inputs=[model, *(as_path(each) for each in (data, images, masks, roi))])
     display = open_display()
     run = model if is_run(model) else None
     loaded = bundle.load(model if run is None else run / MODEL, scale=scale)

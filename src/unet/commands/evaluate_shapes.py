@@ -93,10 +93,11 @@ def evaluate_shapes(
     """
     truth, out, json = Path(truth), as_path(out), as_path(json)
     names = _names(as_paths(predictions))
+    inputs = [truth, *names.values(), as_path(mask)]
     if json is not None:
-        check_target(json, overwrite)
+        check_target(json, overwrite, inputs=inputs)
     if out is not None:
-        check_folder(out, _files_of(list(names)), overwrite)
+        check_folder(out, _files_of(list(names)), overwrite, inputs=inputs)
     check_iou(iou, "--iou")
     files = [(truth, gt_kind), *((path, pred_kind) for path in names.values())]
     grid = common_grid(files if mask is None else [*files, (Path(mask), None)])

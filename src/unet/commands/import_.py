@@ -14,7 +14,8 @@ from unet.errors import InputError, MissingExtraError
 from unet.terminal.display import open_display
 
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "coco": ("images", "ignore_crowd"), "labelme": ("line_width",), "yolo": (), "huggingface": (), "objects": (),
+    "coco": ("images", "ignore_crowd"), "labelme": ("line_width", "outside"), "yolo": ("outside",),
+    "huggingface": (), "objects": (),
 }  # fmt: skip
 """What can be said about each format."""
 
@@ -27,6 +28,7 @@ def import_data(
     images: Path | None = None,
     ignore_crowd: bool = False,
     line_width: float | None = None,
+    outside: bool = False,
     link: bool = False,
     skip_empty: bool = False,
     skip_faulty: bool = False,
@@ -41,8 +43,8 @@ def import_data(
         A new or empty folder: images, masks and classes.csv, in train, val and test where the source has parts.
     form : {"coco", "labelme", "yolo", "huggingface", "objects"}, optional
         Found out where it is not given.
-    images, ignore_crowd, line_width : optional
-        For some formats only: see `unet.data.importing.coco.read` and `unet.data.importing.labelme.read`.
+    images, ignore_crowd, line_width, outside : optional
+        For some formats only: see the `read` of `unet.data.importing.coco`, `.labelme` and `.yolo`.
     link, skip_empty, skip_faulty : bool
         See `unet.data.importing.writing.write`.
 
@@ -61,7 +63,12 @@ def import_data(
     if form is not None and form not in FORMATS:
         raise InputError(f"format {form!r}", " or ".join(FORMATS))
     form = form or recognise(source)
-    options = {"images": images, "ignore_crowd": ignore_crowd or None, "line_width": line_width}
+    options = {
+        "images": images,
+        "ignore_crowd": ignore_crowd or None,
+        "line_width": line_width,
+        "outside": outside or None,
+    }
     display = open_display()
     annotations = _read(form, source, {name: value for name, value in options.items() if value is not None})
     with display.counting(f"importing {form}") as progress:

@@ -15,7 +15,7 @@ from unet.files import StrPath, as_path, write_json, write_text
 from unet.report.contact_sheet import contact_sheet, sheet_labels, write_contact_sheet
 from unet.report.inspection_page import is_inspection_page, write_inspection_page
 from unet.runs.source import data_config, place, survey_of
-from unet.runs.targets import check_outside, check_target
+from unet.runs.targets import check_outside, check_target, inputs_of
 from unet.terminal.display import Display, open_display
 from unet.terminal.inspection import print_inspection
 
@@ -89,7 +89,7 @@ def look(
     """
     for target, flag in ((json, "--json"), (init, "--init")):
         if target is not None:
-            check_target(target, overwrite, flag)
+            check_target(target, overwrite, flag, inputs_of(settings))
     where = place(settings)
     survey = survey_of(settings, TrainingConfig().seed, display, patient=True)
     summary = summarise_survey(survey, where)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from unet.config import Config, DataConfig, to_toml
 from unet.errors import InputError
-from unet.files import write_text
+from unet.files import as_path, write_text
 from unet.runs.decide import decide_run
 from unet.runs.folder import CONFIG, PLAN, data_name
 from unet.runs.record_files import plan_page
 from unet.runs.settings import TrainFlags, check, from_flags, gather
 from unet.runs.source import read_source
-from unet.runs.targets import check_outside
+from unet.runs.targets import check_not_read, check_outside
 from unet.terminal.display import open_display
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def plan(
     started = monotonic()
     wanted = gather(from_flags(data, **flags), config_file, settings or {})
     folder = plan_folder(out, wanted.data, overwrite)
+    check_not_read([folder / CONFIG, folder / PLAN], [as_path(config_file)], "--out")
     check(wanted)
     display = open_display()
     with TemporaryDirectory() as prepared:  # only what the pictures are like is needed

@@ -156,11 +156,12 @@ def predict(
     may_be_there, leave_out = overwrite or resume or shard is not None, (resume or bool(shard)) and not overwrite
     if wanted.save:
         check_formats(all_tasks, raw_values, display.notify if legacy else None)
-    check_targets(all_tasks, wanted.kinds, may_be_there)
+    others = [*models, *([Path(roi)] if roi is not None else [])]
+    check_targets(all_tasks, wanted.kinds, may_be_there, others)
     table = None if csv is None else table_of_shard(Path(csv), shard)
     if table is not None:
         check_table(table, wanted.kinds, leave_out)
-        check_target(table, may_be_there, "--csv")
+        check_target(table, may_be_there, "--csv", [*others, *(task.image for task in all_tasks)])
     mine = tasks = all_tasks[shard[0] - 1 :: shard[1]] if shard else all_tasks
     if leave_out:
         tasks = left_to_do(tasks, wanted.kinds, display.notify)

@@ -135,7 +135,8 @@ def tune_shapes(
     if calibration is not None and mask is None:
         raise ConfigError(f"--calibrate {calibration}", "a content mask too", "add --mask")
     candidates = grid(dynamics, areas, thresholds)
-    check_folder(out, OUTPUTS, resume or overwrite, "go on with --resume, choose another --out, or allow --overwrite")
+    remedy = "go on with --resume, choose another --out, or allow --overwrite"
+    check_folder(out, OUTPUTS, resume or overwrite, remedy, [epm, truth, mask, model])
     chosen_model = None if model is None else _model(model)
     same_grid = common_grid([(epm, "labels"), (truth, gt_kind), *([] if mask is None else [(mask, None)])])
     inputs = _inputs(epm, truth, mask, window, calibration, gt_kind, iou, count_background)

@@ -128,8 +128,10 @@ def check_formats(tasks: Sequence[PictureTask], raw_values: bool, notify: Callab
         )
 
 
-def check_targets(tasks: Sequence[PictureTask], kinds: Sequence[str], overwrite: bool) -> None:
-    """Make sure that no file is lost by what is going to be written.
+def check_targets(
+    tasks: Sequence[PictureTask], kinds: Sequence[str], overwrite: bool, others: Sequence[Path] = ()
+) -> None:
+    """Make sure that no file is lost by what is going to be written; `others` are read beside the pictures.
 
     Raises
     ------
@@ -139,6 +141,8 @@ def check_targets(tasks: Sequence[PictureTask], kinds: Sequence[str], overwrite:
     targets = [getattr(task, kind) for task in tasks for kind in kinds]
     sources = {task.image.resolve() for task in tasks}
     faults = [f"{target} is one of the pictures" for target in targets if target.resolve() in sources]
+    read = {path.resolve() for path in others}
+    faults += [f"{target} is one of the files that are read" for target in targets if target.resolve() in read]
     faults += [f"{target} is meant for {n} pictures" for target, n in Counter(targets).items() if n > 1]
     faults += [
         f"{task.mask} has no ending of a picture format"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet.errors import RasterError
+from unet.raster.limits import check_room
 
 MAX_BANDS = 64
 """A three-dimensional array whose first and last axes are both longer than this is not a picture."""
@@ -51,6 +53,9 @@ def load_array(path: Path) -> NDArray[Any]:
 def _load_tensor(path: Path) -> NDArray[Any]:
     import torch  # slow to import, and needed for these files only
 
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:  # which may be compressed, if not by torch
+            check_room(path, (1, sum(entry.file_size for entry in archive.infolist())), 1, "uint8", copies=1)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch muses about the pickle before it refuses it
@@ -61,6 +66,7 @@ def _load_tensor(path: Path) -> NDArray[Any]:
         raise RasterError(f"{path} holds a {type(tensor).__name__}", "a tensor")
     if tensor.is_sparse or tensor.is_quantized or tensor.is_complex():
         raise RasterError(f"{path} holds a tensor of kind {tensor.dtype}, {tensor.layout}", "a plain dense tensor")
+    check_room(path, (1, tensor.numel()), 1, "float32", copies=1)  # what is expanded takes no room before it is copied
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
     array: NDArray[Any] = tensor.detach().numpy()

@@ -14,6 +14,7 @@ from unet.errors import RasterError
 from unet.raster.arrays import picture_dtype
 from unet.raster.contents import PictureInfo
 from unet.raster.faults import start_of
+from unet.raster.limits import check_blocks, check_room
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF and of BigTIFF."""
@@ -32,13 +33,28 @@ def set_up_gdal() -> None:
 
 
 def open_dataset(path: Path) -> Any:
-    """Return an open dataset of rasterio, a context manager."""
+    """Return an open dataset of rasterio, a context manager.
+
+    Raises
+    ------
+    RasterError
+        A TIFF declares more blocks than its file can name.
+    """
     import rasterio  # slow to import, and needed for few files
 
     set_up_gdal()
     # A named driver, because GDAL would also follow files that point to other files and addresses.
     driver = "GTiff" if start_of(path).startswith(TIFF_STARTS) else "PNG"
-    return rasterio.open(path, driver=driver)
+    dataset = rasterio.open(path, driver=driver)
+    if driver == "GTiff":
+        height, width = dataset.block_shapes[0]
+        blocks = -(-dataset.height // height) * -(-dataset.width // width)
+        try:
+            check_blocks(path, blocks)
+        except RasterError:
+            dataset.close()
+            raise
+    return dataset
 
 
 def read_colours(path: Path) -> NDArray[Any]:
@@ -51,6 +67,7 @@ def read_colours(path: Path) -> NDArray[Any]:
     """
     with open_dataset(path) as dataset:
         check_numbers(path, dataset)
+        check_room(path, dataset.shape, dataset.count, dataset.dtypes[0])
         array: NDArray[Any] = dataset.read(colour_bands(dataset))
         return array.transpose(1, 2, 0)
 
@@ -58,6 +75,7 @@ def read_colours(path: Path) -> NDArray[Any]:
 def read_all_bands(path: Path) -> NDArray[Any]:
     """Return (H, W, C)."""
     with open_dataset(path) as dataset:
+        check_room(path, dataset.shape, dataset.count, dataset.dtypes[0])
         stack: NDArray[Any] = dataset.read()
         return stack.transpose(1, 2, 0)
 

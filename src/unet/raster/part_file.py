@@ -16,10 +16,41 @@ from unet.errors import RasterError
 
 _FORMAT = 1
 
+_MAGIC = b"\x93NUMPY"
+
 
 def part_files(path: Path) -> tuple[Path, Path]:
     """Return where an unfinished raster lies, and what says how far it is."""
     return path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.part.json")
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether there is an unfinished raster of ours at a place, and not a file that somebody calls like one."""
+    part, state = path, path.with_name(f"{path.name}.json")
+    try:
+        with part.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except FileNotFoundError:
+        return state.exists() and _is_state(state)
+    except OSError:
+        return False
+
+
+def _is_state(path: Path) -> bool:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(held, dict) and {"format", "signature", "rows"} <= held.keys()
+
+
+def remove_parts(target: Path) -> None:
+    """Delete what is left of an unfinished raster of ours, if there is something; files of others stay."""
+    part, state = part_files(target)
+    if is_ours(part):
+        part.unlink(missing_ok=True)
+        if _is_state(state):
+            state.unlink(missing_ok=True)
 
 
 class PartFile:
@@ -65,13 +96,19 @@ class PartFile:
         self._start = len(header)
         self._bytes = self._start + int(np.prod(shape)) * dtype.itemsize
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists() and not is_ours(self.path):
+            raise RasterError(
+                f"{self.path} is in the way, and is not what an earlier run has left",
+                remedy="move it elsewhere, or choose another --output",
+            )
         resume = resume and self.path.exists()
         self._file: int | None = self._locked(os.O_RDWR if resume else os.O_RDWR | os.O_CREAT)
         try:
             if resume:
                 self.rows_done, self.note = self._read_state()
                 return
-            self._state.unlink(missing_ok=True)
+            if _is_state(self._state):
+                self._state.unlink()
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, header, 0)
             os.ftruncate(self._file, self._bytes)

@@ -20,9 +20,10 @@ from unet.raster import gdal
 from unet.raster.arrays import as_mask, as_picture, bands_last, load_array, picture_dtype
 from unet.raster.contents import MaskFile, PictureFile, PictureInfo
 from unet.raster.faults import naming
+from unet.raster.limits import check_claim, check_room
 from unet.raster.suffixes import ARRAY_SUFFIXES
 
-# Map sheets are far beyond Pillow's limit against "decompression bombs"; the files here are the user's own.
+# Map sheets are far beyond Pillow's limit against "decompression bombs"; `unet.raster.limits` asks the memory instead.
 Image.MAX_IMAGE_PIXELS = None
 # What Pillow mutters about bent files names no file; where it matters, an error of ours does. (Filters for a while,
 # by catch_warnings, are not safe in threads.)
@@ -60,8 +61,8 @@ def read(path: str | Path) -> NDArray[Any]:
     path = Path(path)
     with naming(path):
         if path.suffix.lower() in ARRAY_SUFFIXES:
-            return as_picture(bands_last(load_array(path), path), path)
-        with _opened(path) as picture:
+            return as_picture(_array(path), path)
+        with _opened(path, whole=True) as picture:
             if picture is None:
                 return as_picture(gdal.read_colours(path), path)
             return as_picture(upright(_pixels(picture), _orientation(picture)), path)
@@ -84,8 +85,8 @@ def read_mask(path: str | Path) -> NDArray[Any]:
     path = Path(path)
     with naming(path):
         if path.suffix.lower() in ARRAY_SUFFIXES:
-            return as_mask(bands_last(load_array(path), path), path)
-        with _opened(path) as picture:
+            return as_mask(_array(path), path)
+        with _opened(path, whole=True) as picture:
             if picture is None:
                 return as_mask(gdal.read_colours(path), path)
             array = np.asarray(picture) if picture.mode == "P" else _pixels(picture)
@@ -103,8 +104,8 @@ def read_bands(path: str | Path) -> NDArray[Any]:
     path = Path(path)
     with naming(path):
         if path.suffix.lower() in ARRAY_SUFFIXES:
-            return np.array(bands_last(load_array(path), path))
-        with _opened(path) as picture:
+            return np.array(_array(path))
+        with _opened(path, whole=True) as picture:
             return gdal.read_all_bands(path) if picture is None else np.atleast_3d(np.asarray(picture))
 
 
@@ -144,9 +145,9 @@ def read_picture_file(path: str | Path) -> PictureFile:
     with naming(path), path.open("rb") as file:
         content_hash = digest(file)
         if path.suffix.lower() in ARRAY_SUFFIXES:
-            array = load_array(path)
-            return PictureFile(_array_info(array, path), as_picture(bands_last(array, path), path), content_hash)
-        picture = open_image(file)
+            array = _array(path)
+            return PictureFile(_array_info(array, path), as_picture(array, path), content_hash)
+        picture = open_image(file, whole=True)
         if picture is None:
             pixels = as_picture(gdal.read_colours(path), path)
             return PictureFile(gdal.read_info(path), pixels, content_hash, gdal.is_tiff_with_void(path))
@@ -167,9 +168,9 @@ def read_mask_file(path: str | Path) -> MaskFile:
     with naming(path), path.open("rb") as file:
         content_hash = digest(file)
         if path.suffix.lower() in ARRAY_SUFFIXES:
-            stack = bands_last(load_array(path), path)
+            stack = _array(path)
             return _mask_file(path, _array_info(stack, path), stack, lambda: np.array(stack), None, content_hash)
-        picture = open_image(file)
+        picture = open_image(file, whole=True)
         if picture is None:
             info, stack = gdal.read_info(path), gdal.read_colours(path)
             return _mask_file(path, info, stack, lambda: gdal.read_all_bands(path), None, content_hash)
@@ -252,17 +253,30 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
+def _array(path: Path) -> NDArray[Any]:
+    """Return what an array file holds, (H, W, C), where there is room for copies of it."""
+    array = bands_last(load_array(path), path)
+    check_room(path, array.shape[:2], array.shape[2], array.dtype, copies=2)
+    return array
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image | None]:
+def _opened(path: Path, whole: bool = False) -> Iterator[Image.Image | None]:
     """Give the picture as Pillow opens it, None where only rasterio reads it, or reads all its bits."""
     # From an open file: a file that Pillow opens itself is mapped, and mapped TIFFs with an orientation
     # come out garbled.
     with path.open("rb") as file:
-        yield open_image(file)
+        yield open_image(file, whole=whole)
 
 
-def open_image(file: BinaryIO) -> Image.Image | None:
-    """Return the picture in an open file as Pillow opens it; None as in `_opened`."""
+def open_image(file: BinaryIO, *, whole: bool = False) -> Image.Image | None:
+    """Return the picture in an open file as Pillow opens it; None as in `_opened`.
+
+    Raises
+    ------
+    RasterError
+        The file is too short for what it declares, or, where all of it is going to be read, the memory too small.
+    """
     file.seek(0)
     start = file.read(64)
     file.seek(0)
@@ -272,7 +286,19 @@ def open_image(file: BinaryIO) -> Image.Image | None:
         if not start.startswith(gdal.TIFF_STARTS):
             raise
         return None
-    return None if _holds_more(picture, start) else picture
+    path, (width, height) = Path(file.name), picture.size
+    check_claim(path, picture.format, height, width)
+    if _holds_more(picture, start):
+        return None
+    if whole:
+        check_room(path, (height, width), *_stored(picture))
+    return picture
+
+
+def _stored(picture: Image.Image) -> tuple[int, str]:
+    """Return how many bands of which kind a picture is decoded into."""
+    mode = picture.mode if not picture.mode.startswith("I;16") else "I;16"
+    return (1, _GREY_MODES[mode]) if mode in _GREY_MODES else (3, "uint8")
 
 
 def _pixels(picture: Image.Image) -> NDArray[Any]:

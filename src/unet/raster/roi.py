@@ -110,6 +110,11 @@ def open_region(path: str | Path, source: Source) -> Region:
             raise RasterError(f"{path} is no GeoJSON ({error})", "polygons as GeoJSON") from error
     if not polygons:
         raise RasterError(f"{path} holds no polygons", "at least one")
+    for polygon in polygons:
+        try:
+            _box(polygon)
+        except InputError as error:
+            raise RasterError(f"{path}: {error.found}", error.expected) from error
     return _of_polygons(path, polygons, held, source)
 
 
@@ -122,8 +127,9 @@ def _of_polygons(path: Path, polygons: list[dict[str, Any]], held: dict[str, Any
     transform = source.transform or (PIXELS_UP if all(_box(polygon)[3] <= 0 for polygon in polygons) else PIXELS_DOWN)
     if source.crs is None:
         return Region(None, polygons, "", transform)
-    named = held.get("crs") or {}
-    own = (named.get("properties") or {}).get("name") or WGS84
+    named = held.get("crs")
+    about = named.get("properties") if isinstance(named, dict) else None
+    own = (about.get("name") if isinstance(about, dict) else None) or WGS84
     try:
         theirs, ours = CRS.from_user_input(own), CRS.from_user_input(source.crs)
     except CRSError as error:
@@ -155,5 +161,7 @@ def _box(polygon: dict[str, Any]) -> tuple[float, float, float, float]:
         corners = np.array([corner[:2] for part in parts for corner in part[0]], dtype=float)
     except (ValueError, IndexError, TypeError) as error:
         raise InputError(f"a polygon whose corners cannot be read ({error})", "rings of x, y") from error
+    if corners.ndim != 2 or corners.shape[1:] != (2,) or not len(corners) or not np.isfinite(corners).all():
+        raise InputError("a polygon whose corners are no pairs of numbers", "rings of x, y")
     low, high = corners.min(axis=0), corners.max(axis=0)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])

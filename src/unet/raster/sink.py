@@ -22,7 +22,7 @@ from unet import files
 from unet.affine import Affine
 from unet.errors import RasterError
 from unet.raster.geotiff_writing import COMPRESSIONS, geotiff_profile, write_geotiff
-from unet.raster.part_file import PartFile, part_files
+from unet.raster.part_file import PartFile, is_ours, part_files, remove_parts
 from unet.raster.source import KIND_TAG, LABELS_TAG, Source
 from unet.raster.suffixes import TIFF_SUFFIXES, WRITABLE_SUFFIXES
 from unet.raster.windows import Window, check_window
@@ -172,15 +172,14 @@ class Sink:
             raise self._full(error) from error
         finally:
             self._let_go()
-        for left in part_files(self.path):
-            left.unlink(missing_ok=True)
+        remove_parts(self.path)
 
     def abandon(self) -> None:
         """Let go without putting the file in place; what is resumable stays."""
         self._let_go()
         if not self._resumable:
             with suppress(OSError):
-                part_files(self.path)[0].unlink()
+                remove_parts(self.path)
 
     def _let_go(self) -> None:
         self._array, self._is_open = None, False
@@ -312,8 +311,8 @@ def create(
     profile = {}
     if path.suffix.lower() in TIFF_SUFFIXES:
         profile = geotiff_profile(path, height, width, bands or 1, dtype, kind, crs, transform, nodata, compress)
-    left = next((part for part in part_files(path) if part.exists()), None)
-    if resumable and left is not None and not resume and not overwrite:
+    left = part_files(path)[0]
+    if resumable and is_ours(left) and not resume and not overwrite:
         raise RasterError(
             f"{left} is what an earlier run has left", remedy="go on with --resume, or start again with --overwrite"
         )

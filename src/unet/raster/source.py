@@ -24,6 +24,7 @@ from unet.raster.arrays import as_mask, as_picture, picture_dtype
 from unet.raster.faults import naming, start_of
 from unet.raster.gdal import TIFF_STARTS
 from unet.raster.geotiff import GeoTiff, open_geotiff
+from unet.raster.limits import check_room
 from unet.raster.pixels import Decoded, Mapped, Pixels
 from unet.raster.scaled_windows import resized_window
 from unet.raster.suffixes import ARRAY_SUFFIXES
@@ -238,6 +239,7 @@ def open(path: str | Path) -> Source:
             if tiff is not None:
                 return _source_of(path, tiff)
         info = reading.probe(path)
+        check_room(path, (info.height, info.width), info.bands, info.dtype)
         tags = {} if path.suffix.lower() in ARRAY_SUFFIXES else reading.text_tags(path)
         palette = reading.mask_palette(path)
         pixels = Decoded(path, (info.height, info.width, info.bands), np.dtype(info.dtype))

@@ -156,4 +156,5 @@ def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
         with replacing(path) as draft, draft.open("wb") as file:
             write(file)
     except (OSError, ValueError) as error:
-        raise RasterError(f"{path} cannot be written ({error})", remedy="choose another place or format") from error
+        what = getattr(error, "strerror", None) or error  # a full disk, or a format that cannot hold it
+        raise RasterError(f"{path} cannot be written ({what})", remedy="choose another place or format") from error

@@ -13,6 +13,7 @@ from unet.files import write_text
 from unet.labels import Labels
 from unet.report.contact_sheet import SheetPicture
 from unet.report.legend import legend_entries
+from unet.report.words import shown
 
 MARK = '<meta name="generator" content="unet inspect">'
 """By this a page is known to be ours, and may be replaced by a newer one."""
@@ -38,6 +39,7 @@ def write_inspection_page(
         # The style and the templates lie together.
         loader=PackageLoader("unet", "report"),
         autoescape=True,
+        finalize=shown,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,

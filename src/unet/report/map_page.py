@@ -22,6 +22,7 @@ from unet.files import write_text
 from unet.report import words
 from unet.report.charts import bar_chart, short
 from unet.report.shape_files import Place, Targets
+from unet.report.words import shown
 from unet.report.zoom import Pyramid, pyramid
 from unet.shapes.polygons import row_bands
 from unet.shapes.vector_files import known_crs, read_attributes
@@ -106,6 +107,7 @@ def write_map_page(path: Path, page: MapPage) -> None:
     environment = Environment(
         loader=PackageLoader("unet", "report"),
         autoescape=True,
+        finalize=shown,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,

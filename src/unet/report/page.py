@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from unet import files
 from unet.report import sections, summary, words
 from unet.report.run_files import RunFiles, read_run
+from unet.report.words import shown
 
 MOST_LISTED = 500
 """Pictures in the list of all pictures."""
@@ -44,6 +45,7 @@ def render(run_files: RunFiles) -> str:
     environment = Environment(
         loader=PackageLoader("unet", "report"),
         autoescape=True,
+        finalize=shown,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,

@@ -6,9 +6,17 @@ import os
 import shlex
 import subprocess
 from collections.abc import Sequence
+from typing import Any
+
+from unet.errors import printable
 
 DASH = "–"
 """Stands for a score that is not defined."""
+
+
+def shown(value: Any) -> Any:
+    """Return what a page shows of a value: texts without what steers a terminal or turns their direction."""
+    return printable(value) if type(value) is str else value
 
 
 def score(value: float | None, digits: int = 3) -> str:

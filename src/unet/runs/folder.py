@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -50,8 +50,10 @@ def data_name(data: DataConfig) -> str:
     return path.parent.name if path.name == FILE_NAME else path.stem if path.suffix == ".toml" else path.name
 
 
-def choose_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
+def choose_folder(out: Path | None, settings: Config, overwrite: bool, inputs: Sequence[Path | None] = ()) -> Path:
     """Return the folder for a new run: absent, empty, without results, or one whose results may be replaced.
+
+    None of the `inputs`, files that are read, may lie in it.
 
     Raises
     ------
@@ -73,6 +75,9 @@ def choose_folder(out: Path | None, settings: Config, overwrite: bool) -> Path:
             raise InputError(f"{out} holds a run", "a new folder", f"{hint}choose another --out, or allow --overwrite")
     elif not _is_left_over(out):  # not even with --overwrite: what lies there is not ours
         raise InputError(f"{out} is not empty and holds no run", "a new folder", "choose another --out")
+    for given in inputs:
+        if given is not None and out.resolve() in given.resolve().parents:
+            raise InputError(f"{given} lies in {out}, where files are replaced", "another --out")
     return out
 
 

@@ -188,6 +188,7 @@ def _executor(workers: int) -> Executor:
 def _end_with_parent() -> None:
     """Make a worker end at ctrl-C without a word, and when the process that it works for is gone."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()

@@ -12,6 +12,8 @@ from typing import ParamSpec, TypeVar
 
 from rich.console import Console
 
+from unet.terminal.console import SafeConsole
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -42,7 +44,7 @@ def current_speech() -> Speech:
 
 def open_console(*, stderr: bool = False) -> Console:
     """Return the console for tables and lines, which prints nothing where nothing is shown."""
-    return Console(stderr=stderr, soft_wrap=True, highlight=False, quiet=not current_speech().shown)
+    return SafeConsole(stderr=stderr, soft_wrap=True, highlight=False, quiet=not current_speech().shown)
 
 
 @contextmanager

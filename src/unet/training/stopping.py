@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from unet.errors import Terminated
+
 
 @dataclass
 class Stop:
@@ -17,14 +19,24 @@ class Stop:
     requested: bool = False
 
 
+_last = signal.SIGINT
+
+
+def interruption() -> KeyboardInterrupt:
+    """Return what to raise when a training has ended early: by the signal that asked for it."""
+    return Terminated() if _last == signal.SIGTERM else KeyboardInterrupt()
+
+
 @contextmanager
 def graceful_stop(notify: Callable[[str], None]) -> Iterator[Stop]:
     """Turn the first Ctrl-C (or SIGTERM) into a request, so that the step under way ends and state is saved."""
     stop = Stop()
 
     def request(signum: int, frame: FrameType | None) -> None:
+        global _last
+        _last = signal.Signals(signum)
         if stop.requested:
-            raise KeyboardInterrupt
+            raise interruption()
         stop.requested = True
         notify("stopping after this step and saving what was reached (once more: stop at once)")
 

@@ -125,6 +125,7 @@ def add_import(commands: Any) -> Added:
     some.add_argument(
         "--line-width", type=values.positive_float, metavar="PX", help="of lines and points (LabelMe; default: 10)"
     )
+    some.add_argument("--outside", action="store_true", help="pictures may lie outside of SOURCE (LabelMe, YOLO)")
 
     def run(args: argparse.Namespace) -> object:
         from unet.commands.import_ import import_data

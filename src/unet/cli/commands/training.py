@@ -203,7 +203,9 @@ def add_train(commands: Any) -> Added:
 
             result = train(**{name: value for name, value in given.items() if name != "folds"})
         if not result.finished:
-            raise KeyboardInterrupt
+            from unet.training.stopping import interruption
+
+            raise interruption()
         return result
 
     return parser, run

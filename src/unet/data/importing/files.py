@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from unet.errors import DataError, RasterError
+
+OUTSIDE_REMEDY = "allow it by --outside"
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Tell whether a path leads below a folder by its words; links that lie there may point elsewhere.
+
+    Examples
+    --------
+    >>> is_within(Path("set/imgs/../a.png"), Path("set")), is_within(Path("set/../../etc"), Path("set"))
+    (True, False)
+    """
+    above = os.path.abspath(folder)
+    return os.path.commonpath((os.path.abspath(path), above)) == above
 
 
 @contextmanager

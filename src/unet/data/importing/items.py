@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet.data.folders import PARTS
-from unet.errors import DataError
+from unet.errors import DataError, printable
 from unet.labels import IGNORED
 
 BACKGROUND = "background"
@@ -121,7 +121,7 @@ def name_classes(values: Mapping[str, int]) -> dict[int, str]:
 
 def clean_name(text: str) -> str:
     """Return the name of a class on one line."""
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def safe_stem(path: str) -> str:

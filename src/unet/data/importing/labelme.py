@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from unet import raster
 from unet.data.folders import pictures_in, split_part
 from unet.data.importing import regions
-from unet.data.importing.files import as_file
+from unet.data.importing.files import OUTSIDE_REMEDY, as_file, is_within
 from unet.data.importing.items import (
     Annotations,
     Drawn,
@@ -39,7 +39,7 @@ IGNORE = "__ignore__"
 """LabelMe's label for what is not to be learned."""
 
 
-def read(source: Path, *, line_width: float = LINE_WIDTH) -> Annotations:
+def read(source: Path, *, line_width: float = LINE_WIDTH, outside: bool = False) -> Annotations:
     """Read LabelMe annotations.
 
     Parameters
@@ -48,6 +48,8 @@ def read(source: Path, *, line_width: float = LINE_WIDTH) -> Annotations:
         A JSON file, or a folder with JSON files in it and below; folders train, val and test in it are parts.
     line_width : float
         Of lines, and of the discs that points become, in pixels.
+    outside : bool
+        Pictures may lie outside of `source`.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def read(source: Path, *, line_width: float = LINE_WIDTH) -> Annotations:
     labels = {_label(shape) for page in pages.values() for shape in page["shapes"]}
     values = number_classes(sorted(labels - {"", IGNORE}))
     values_of = {**values, IGNORE: IGNORED}
-    items = [_item(path, page, root, values_of, line_width) for path, page in pages.items()]
+    items = [_item(path, page, root, values_of, line_width, outside) for path, page in pages.items()]
     used = {item.picture for item in items}
     bare = sum(path not in used for path in pictures_in(root, deep=True)) if source.is_dir() else 0
     notes = (f"{plural(bare, 'picture')} without a .json left out: nobody has labelled them",) if bare else ()
@@ -95,19 +97,21 @@ def _json(path: Path) -> dict[str, Any]:
     return page
 
 
-def _item(path: Path, page: dict[str, Any], root: Path, values: Mapping[str, int], line_width: float) -> Item:
+def _item(
+    path: Path, page: dict[str, Any], root: Path, values: Mapping[str, int], line_width: float, outside: bool
+) -> Item:
     part, name = split_part(path.relative_to(root).as_posix())
     return Item(
         part=part,
         name=safe_stem(name),
-        picture=_picture(path, page) or partial(_picture_inside, path, page.get("imagePath")),
+        picture=_picture(path, page, root, outside) or partial(_picture_inside, path, page.get("imagePath")),
         where=str(path),
         size=size_of(page, "imageHeight", "imageWidth"),
         draw=partial(_draw, page["shapes"], values, line_width, str(path)),
     )
 
 
-def _picture(path: Path, page: dict[str, Any]) -> Path | None:
+def _picture(path: Path, page: dict[str, Any], root: Path, outside: bool) -> Path | Callable[[], bytes] | None:
     """Return the picture where the file says, or of that name beside the file; None where it is not there.
 
     Some files of version 4 name themselves: the picture is then the one that they carry.
@@ -117,7 +121,21 @@ def _picture(path: Path, page: dict[str, Any]) -> Path | None:
         return None
     image_path = image_path.replace("\\", "/")
     places = (path.parent / image_path, path.parent / image_path.rpartition("/")[2])
-    return next((place for place in places if place != path and place.is_file()), None)
+    there = [place for place in places if place != path and _is_file(place)]
+    if (inside := [place for place in there if outside or is_within(place, root)]) or not there:
+        return inside[0] if inside else None
+    return partial(_refuse, f"{path}: imagePath leads to {there[0]}, outside of {root}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name that a file could have
+        return False
+
+
+def _refuse(what: str) -> bytes:
+    raise DataError(what, remedy=OUTSIDE_REMEDY)
 
 
 def _picture_inside(path: Path, image_path: Any) -> bytes:

@@ -12,13 +12,14 @@ import yaml
 
 from unet.data.folders import PARTS, pictures_in
 from unet.data.importing import regions
+from unet.data.importing.files import OUTSIDE_REMEDY, is_within
 from unet.data.importing.items import Annotations, Drawn, Item, clean_name, name_classes, number_classes, safe_stem
 from unet.data.importing.recognise import is_yolo
 from unet.errors import DataError
 from unet.raster import PICTURE_SUFFIXES
 
 
-def read(source: Path) -> Annotations:
+def read(source: Path, *, outside: bool = False) -> Annotations:
     """Read outlines in YOLO's text files.
 
     Parameters
@@ -26,6 +27,8 @@ def read(source: Path) -> Annotations:
     source : Path
         data.yaml (or another name), or the folder it lies in: `names` of the classes, and `train`, `val`, `test`
         with folders of pictures or lists of them, below `path`.
+    outside : bool
+        Pictures may lie outside of the folder of data.yaml.
 
     Raises
     ------
@@ -44,7 +47,9 @@ def read(source: Path) -> Annotations:
         raise DataError(f"{file} names no pictures", "train: and val: with their folders")
     for key in keys:
         places = content[key] if isinstance(content[key], list) else [content[key]]
-        pictures = {path: name for place in places for path, name in _pictures(str(place), content, file, key, faults)}
+        pictures = {
+            path: name for place in places for path, name in _pictures(str(place), content, file, key, faults, outside)
+        }
         items += [_item(path, name, PARTS[key], value_of) for path, name in pictures.items()]
         faults += _lonely_labels(set(pictures))
     return Annotations(name_classes(values), items, len(items), tuple(dict.fromkeys(faults)))
@@ -80,7 +85,7 @@ def _names(names: Any, file: Path) -> dict[int, str]:
 
 
 def _pictures(
-    place: str, content: Mapping[str, Any], file: Path, key: str, faults: list[str]
+    place: str, content: Mapping[str, Any], file: Path, key: str, faults: list[str], outside: bool
 ) -> list[tuple[Path, str]]:
     """Return the pictures in a folder or in a list, and the name of each below it."""
     root = file.parent / str(content.get("path") or "")
@@ -92,13 +97,21 @@ def _pictures(
     if target is None:
         faults.append(f"{file}: {key} is {place}, which does not exist; mend the line or remove it")
         return []
+    if not outside and not is_within(target, file.parent):
+        faults.append(f"{file}: {key} is {place}, outside of {file.parent}; {OUTSIDE_REMEDY}")
+        return []
+    if target.is_dir() and target.resolve() == Path(target.resolve().anchor):
+        faults.append(f"{file}: {key} is {place}, the whole disk; name a folder of pictures")
+        return []
     if target.is_dir():
         return [(path, path.relative_to(target).as_posix()) for path in pictures_in(target, deep=True)]
     lines = [line.strip() for line in target.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
     listed = []
     for number, line in enumerate(lines, start=1):
         path = next((base / line for base in (target.parent, root) if (base / line).is_file()), None)
-        if path is not None:
+        if path is not None and not outside and not is_within(path, file.parent):
+            faults.append(f"{target}: line {number}: {line} is outside of {file.parent}; {OUTSIDE_REMEDY}")
+        elif path is not None:
             listed.append((path, path.name))
         elif line:
             faults.append(f"{target}: line {number}: there is no picture {line}")

@@ -18,6 +18,7 @@ _FAULTS = {
     "missing": ("{} cannot be found", "", "put them back, or remove their partners"),
     "empty-file": ("{} of 0 bytes", "", "copy them again or remove them"),
     "truncated": ("{} cut off", "whole files", "copy or download them again"),
+    "too-large": ("{} too large for the memory", "tiled GeoTIFF, or tiles", "convert or cut them, or free memory"),
     "unreadable": ("{} cannot be read", "pictures", "copy or save them anew, or remove them"),
     "not-finite": ("{} with NaN or infinity", "numbers", "replace these values"),
     "one-hot": ("{} with a band for each class", "one band of class numbers", REPAIR),

@@ -76,7 +76,7 @@ def _classes(survey: Survey, labels: Labels) -> list[dict[str, Any]]:
     scan = survey.scan
     counts = np.array([class_counts(mask, labels) for mask in scan.masks])
     place = {pair: number for number, pair in enumerate(scan.pairs)}
-    parts = {part: [place[pair] for pair in pairs] for part, pairs in _pairs(survey).items()}
+    parts = {part: [place[pair] for pair in pairs if pair in place] for part, pairs in _pairs(survey).items()}
     rows = [(name, labels.values[index], labels.colors[index], index) for index, name in enumerate(labels.names)]
     if counts[:, IGNORED].any():
         rows.append(("(ignored)", labels.ignored[0], (255, 255, 255), IGNORED))
