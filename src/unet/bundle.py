@@ -90,8 +90,7 @@ class Bundle:
 
     Examples
     --------
-    >>> import unet
-    >>> model = unet.load("model.safetensors")
+    >>> model = load("model.safetensors")
     >>> network = model.network()
     >>> network(torch.zeros(1, model.spec.bands, 32, 48)).shape
     torch.Size([1, 2, 32, 48])
@@ -125,10 +124,9 @@ def save(bundle: Bundle, path: StrPath) -> None:
 
     Examples
     --------
-    >>> import unet
-    >>> model = unet.load("model.safetensors", scale=0.5)
-    >>> unet.save(model, "half.safetensors")
-    >>> unet.load("half.safetensors").preprocessing.scale
+    >>> model = load("model.safetensors", scale=0.5)
+    >>> save(model, "half.safetensors")
+    >>> load("half.safetensors").preprocessing.scale
     0.5
     """
     description = {
@@ -164,8 +162,7 @@ def load(path: StrPath, *, scale: float | None = None) -> Bundle:
 
     Examples
     --------
-    >>> import unet
-    >>> model = unet.load("model.safetensors")
+    >>> model = load("model.safetensors")
     >>> model.spec.architecture, model.labels.names
     ('unet', ('background', 'foreground'))
     """

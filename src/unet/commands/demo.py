@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from unet.commands.evaluate import evaluate
@@ -18,6 +17,7 @@ from unet.demo import make_sheets
 from unet.errors import InputError
 from unet.files import write_json
 from unet.terminal.display import Display, open_display
+from unet.terminal.speech import open_console
 
 MARKER = "demo.json"
 """Says that a folder is a demo's own, which may be replaced, and with which settings its sheets were drawn."""
@@ -137,7 +137,7 @@ def print_result(result: DemoResult, scores_file: Path) -> None:
         "scores": scores_file,
         "report": result.report,
     }
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     console.print()
     console.print(
         f"[bold]Mean IoU {scores['mean_iou']:.3f}, pixel accuracy {scores['pixel_accuracy']:.1%}[/bold] "

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 
 from unet import raster
@@ -23,6 +22,7 @@ from unet.demo.atlas import make_edge_sheet
 from unet.files import write_json, write_text
 from unet.runs.recipes import recipe
 from unet.terminal.display import Display, open_display
+from unet.terminal.speech import open_console
 
 SIZE, SECOND_SIZE = (1200, 1800), (900, 1200)
 """Height and width of the sheet to learn from, and of the one that is mapped."""
@@ -208,7 +208,7 @@ def print_result(result: MapDemoResult, shapes: int, folder: Path) -> None:
         "tuning": folder / "tuning",
         "scores": folder / "scores",
     }
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     console.print()
     console.print(
         f"[bold]PQ {scores['pq'] or 0:.3f}[/bold] of {shapes:,} shapes on a sheet that the network had never seen "

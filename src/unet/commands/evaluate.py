@@ -106,17 +106,6 @@ def evaluate(
     ------
     InputError
         A file or folder that cannot be used, mask values that the model does not know, or a tolerance that is none.
-
-    Examples
-    --------
-    >>> import unet
-    >>> scores = unet.evaluate("model.safetensors", "data")
-    Scores on 4 pictures
-    ...
-    >>> 0 <= scores["mean_iou"] <= 1
-    True
-    >>> [row["name"] for row in scores["classes"]]
-    ['background', 'foreground']
     """
     model = Path(model)
     json = as_path(json)

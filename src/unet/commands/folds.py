@@ -9,7 +9,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from unet import config, files
@@ -27,6 +26,7 @@ from unet.runs.folder import CONFIG, FOLDS, choose_folder, clear_results, is_res
 from unet.runs.settings import TrainFlags, check, from_flags, gather, refuse_beside_resume
 from unet.runs.train_run import train_new, train_on
 from unet.terminal.display import open_display
+from unet.terminal.speech import open_console
 from unet.terminal.tables import print_scores
 
 if TYPE_CHECKING:
@@ -211,4 +211,4 @@ def _print(done: list[dict[str, Any]]) -> None:
     table.add_section()
     spread = [[fold[key] for fold in done] for key in SCORES]
     table.add_row("mean", *(f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}" for values in spread), "")
-    Console(highlight=False, soft_wrap=True).print(table)
+    open_console().print(table)

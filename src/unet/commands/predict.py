@@ -140,13 +140,6 @@ def predict(
         once, before anything is predicted; a picture that turns out damaged does not keep the others back.
     MissingExtraError
         `viz` without matplotlib.
-
-    Examples
-    --------
-    >>> import unet
-    >>> [path] = unet.predict("model.safetensors", ["data/imgs/p00.png"], outputs=["mask.png"])
-    >>> path.as_posix()
-    'mask.png'
     """
     models = [bundle.model_file(each) for each in ([model] if isinstance(model, (str, os.PathLike)) else model)]
     shard = shard or shard_of_environment()

@@ -62,17 +62,6 @@ def train(
         Data, settings or files that cannot be used.
     TrainingError
         The training cannot go on.
-
-    Examples
-    --------
-    >>> import unet
-    >>> result = unet.train("data", out="run", steps=2)
-    Scores of the best weights on the validation pictures
-    ...
-    >>> result.model.as_posix(), result.finished
-    ('run/model.safetensors', True)
-    >>> sorted(result.scores)[:3]
-    ['classes', 'confusion', 'frequency_weighted_iou']
     """
     data, out, config_file = as_path(data), as_path(out), as_path(config_file)
     resume, moved_data, load = as_path(resume), as_path(moved_data), as_path(load)

@@ -30,6 +30,7 @@ from unet.shapes.settings import ShapeSettings
 from unet.shapes.tuning import CURVE_IOUS, Candidate, Sheet, grid, score_candidates
 from unet.terminal.display import Display, open_display
 from unet.terminal.shape_tables import number, print_shape_grid
+from unet.terminal.speech import open_console, speaking
 
 if TYPE_CHECKING:
     from unet.bundle import Bundle
@@ -50,6 +51,7 @@ OUTPUTS = (
 _COLUMNS = ("labels_pred", "tp", "fp", "fn", "precision", "recall", "f1", "pq", "sq", "rq", "f_auc", "seconds")
 
 
+@speaking
 def tune_shapes(
     epm: StrPath,
     truth: StrPath,
@@ -69,6 +71,7 @@ def tune_shapes(
     workers: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    verbose: bool = True,
 ) -> dict[str, Any]:
     """Score every setting of the filter on an edge map whose true shapes are known, and choose the best.
 
@@ -100,6 +103,8 @@ def tune_shapes(
         Keep what an earlier search in `out` on the same files has scored.
     overwrite : bool
         Allow files in `out` to exist already.
+    verbose : bool
+        Show what is said; `unet.tune_shapes` does only where this is True.
 
     Returns
     -------
@@ -120,8 +125,6 @@ def tune_shapes(
     >>> found = unet.tune_shapes(
     ...     "edges.npy", "edges.npy", "tuned", gt_kind="edges", dynamics=[0], areas=[30], workers=1
     ... )
-    PQ by dynamic (down) and area (across)
-    ...
     >>> found["best"]["dynamic"], found["best"]["area"], found["best"]["tp"]
     (0, 30, 4)
     """
@@ -172,11 +175,13 @@ def tune_shapes(
     baseline = {c.threshold: scores[by] for c, scores in results.items() if c.threshold is not None}
     print_shape_grid(values, (best.dynamic, best.area), baseline, SCORES[by])
     chosen = results[best]
-    print(
+    open_console().print(
         f"{best}: {chosen['labels_pred']:,} shapes of {chosen['labels_gt']:,}, PQ {number(chosen['pq'])} = "
-        f"{number(chosen['sq'])} x {number(chosen['rq'])}, area under F {number(chosen['f_auc'])}"
+        f"{number(chosen['sq'])} x {number(chosen['rq'])}, area under F {number(chosen['f_auc'])}\n"
+        f"{vectorize_line(epm, mask, settings)}",
+        markup=False,
+        emoji=False,
     )
-    print(vectorize_line(epm, mask, settings))
     for hint in hints(candidates, best, baseline, chosen[by]):
         display.notify(hint)
     if chosen_model is not None:

@@ -133,8 +133,8 @@ class Predictor:
 
     Examples
     --------
-    >>> import unet
-    >>> predictor = unet.Predictor(unet.load("model.safetensors"))
+    >>> from unet import bundle
+    >>> predictor = Predictor(bundle.load("model.safetensors"))
     >>> picture = np.zeros((24, 32, 3), dtype=np.uint8)
     >>> prediction = predictor.predict(picture, probabilities=True)
     >>> prediction.indices.shape, prediction.probabilities.shape

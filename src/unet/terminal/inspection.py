@@ -11,6 +11,7 @@ from rich.text import Text
 
 from unet.data.finding import SEVERITIES, shortened
 from unet.data.inspection.summary import percentage
+from unet.terminal.speech import open_console
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
@@ -23,7 +24,7 @@ def print_inspection(summary: dict[str, Any]) -> None:
     summary : dict
         What `unet.data.inspection.summary.summarise_survey` returns.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     if summary["parts"]:
         _print_table(console, ("name", "pairs", "sizes", "bands", "depth", "pictures", "masks"), summary["parts"])
     if summary["classes"]:

@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from unet.data.finding import counted, shortened
 from unet.data.repairing.carry_out import remarks, rewritten
 from unet.data.repairing.repair_plan import RepairPlan
 from unet.labels import IGNORED, Labels
+from unet.terminal.speech import open_console
 
 MOST_LISTED = 50
 """Lines of a kind that are printed."""
@@ -21,7 +21,7 @@ MOST_LISTED = 50
 
 def print_repair_plan(plan: RepairPlan) -> None:
     """Print what is done to how many files and what is left out, to standard output."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     steps = [what for job in plan.jobs for what in dict.fromkeys((*remarks(job), *(step.what for step in job.steps)))]
     pictures = [why for job in plan.jobs if (why := rewritten(job.picture))]
     changes = [f"{counted(count, 'file')}: {what}" for what, count in Counter([*steps, *pictures]).items()]
@@ -49,7 +49,7 @@ def print_clean_classes(labels: Labels, pixels: NDArray[np.int64]) -> None:
     ignored = [(IGNORED, "(ignored)")] if labels.ignored else []
     for value, name in [*enumerate(labels.names), *ignored]:
         table.add_row(str(value), Text(name), f"{pixels[value] / pixels.sum():.2%}")
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     console.print(table)
     for name, count in zip(labels.names, pixels, strict=False):
         if count == 0:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from unet.terminal.speech import open_console
 
 _SHARES = (
     ("precision", "precision"),
@@ -45,7 +46,7 @@ def print_shape_scores(scores: Mapping[str, Mapping[str, Any]], title: str) -> N
         rows = [column["table"][place] for column in columns]
         cells = ["  ".join(number(row[key]) for key in ("precision", "recall", "f")) for row in rows]
         table.add_row(f"  at IoU > {row['iou']:g}", *cells)
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     console.print(title, markup=False)
     console.print(table)
 
@@ -80,7 +81,7 @@ def print_shape_grid(
             for area in areas
         ]  # fmt: skip
         table.add_row(str(dynamic), *row)
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     console.print(table)
     if baseline:
         cells = ", ".join(f"{threshold}: {number(value)}" for threshold, value in baseline.items())

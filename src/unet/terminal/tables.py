@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from unet.labels import background_of
+from unet.terminal.speech import open_console
 
 
 def print_scores(scores: dict[str, Any], title: str) -> None:
@@ -30,7 +30,7 @@ def print_scores(scores: dict[str, Any], title: str) -> None:
     if (background := background_of(classes)) is not None:
         without = (_number(scores["mean_iou_foreground"]), _number(scores["mean_dice_foreground"]))
         table.add_row(Text(f"mean without {classes[background]}"), *without, "", "", "")
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console()
     console.print(title, markup=False)
     console.print(table)
     weighted = _number(scores.get("frequency_weighted_iou"))
