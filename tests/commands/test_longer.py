@@ -124,7 +124,7 @@ def test_a_run_by_the_clock_is_finished_until_it_is_given_more_time() -> None:
 @pytest.mark.parametrize(
     ("ready", "validation", "why"),
     [
-        (30.0, 0.1, "getting ready took 30 s of 60 s"),
+        (30.0, 0.1, "getting ready took 30 s, and all was to take 60 s"),
         (2.0, 10.0, "validations took 20 s of 60 s"),
         (2.0, 0.0, "a step took 5 s, not 0.96 s as was measured before"),
     ],
@@ -133,6 +133,8 @@ def test_why_little_was_reached(ready: float, validation: float, why: str) -> No
     state = LoopState(step=8, seconds=40.0, validation_seconds=validation, rows=[{}, {}])
     outcome = outcome_of(record(50, seconds=60.0), state, ready, finished=True)
     assert outcome.is_short and outcome.sentence() == f"8 steps in 40 seconds, of about 50 planned: {why}"
+    few = outcome_of(record(9, seconds=60.0), state, ready, finished=True)
+    assert few.why.startswith("too few to learn from") and (", as getting ready took" in few.why) == (ready == 30)
     assert (
         outcome_of(record(9, steps=60), state, 0, finished=False)
         .sentence()

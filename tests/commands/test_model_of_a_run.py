@@ -55,14 +55,14 @@ def test_a_model_is_not_replaced_by_its_copy() -> None:
 
 
 def test_python() -> None:
-    assert unet.load("run").spec == unet.load("run/model.safetensors").spec
+    assert unet.load("run").bundle.spec == bundle.load("run/model.safetensors").spec
     edges = np.zeros((16, 16), np.uint8)
     edges[8] = edges[:, 8] = 255
     np.save("edges.npy", edges)
     unet.tune_shapes(
         "edges.npy", "edges.npy", "tuned", gt_kind="edges", dynamics=[0], areas=[30], workers=1, model="run"
     )
-    assert unet.load("run").shapes == ShapeSettings(0, 30, None)
+    assert bundle.load("run").shapes == ShapeSettings(0, 30, None)
 
 
 def test_a_folder_without_a_model(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,9 @@ def test_by_value_where_nothing_is_named(tmp_path: Path) -> None:
         CITY,
         "warning: classes matched by value, as the data name none: 0 is sky, 1 is building, 2 is road",
     )
+    unnamed = Labels(("background", "class_1", "class_2"), CITY.colors[:3], (0, 1, 2))
+    assert "the data name none: 0 is background, 1 is class_1" in matched(tmp_path, [0, 1], "", unnamed)[1], "not all"
+    assert matched(tmp_path, [0, 1, 2], "", unnamed) == (unnamed, "")
     plain = Labels.numbered(2)
     assert matched(tmp_path, [0, 1], "", plain) == (plain, ""), "nothing was named before either"
     assert "the model names none: 0 is background" in matched(tmp_path, [0, 1], "name,value\nsoil,0\ncar,1\n", plain)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import count
@@ -10,9 +11,11 @@ from unet.data.classes import resolve_labels, table_of
 from unet.data.manifest import Description
 from unet.data.scan import Scan
 from unet.errors import DataError
-from unet.labels import Labels, Value, default_names
+from unet.labels import Labels, Value
 
 Matched = tuple[Labels, list[str]]
+
+_MADE_UP = re.compile(r"background|foreground|object|class_\d+")  # where nobody named the classes
 
 MOST_NAMED = 8
 """Classes that a line names."""
@@ -62,7 +65,7 @@ def _named(scan: Scan, description: Description) -> Labels | None:
 
 
 def _is_made_up(names: Sequence[str]) -> bool:
-    return tuple(names) == default_names(len(names))
+    return all(_MADE_UP.fullmatch(name) for name in names)
 
 
 def _by_name(model: Labels, data: Labels, scan: Scan) -> Matched:

@@ -65,12 +65,13 @@ def outcome_of(record: RunRecord, state: LoopState, ready: float, finished: bool
 
 def _what_took_long(state: LoopState, time: float, ready: float, planned: float) -> str:
     validated = state.validation_seconds * len(state.rows)
-    if ready > MUCH * time:
-        return f"getting ready took {ready:.0f} s of {time:.0f} s"
+    slow_start = f"getting ready took {ready:.0f} s, and all was to take {time:.0f} s" if ready > MUCH * time else ""
+    if state.step >= SHORT * planned:
+        return f"too few to learn from{slow_start and ', as '}{slow_start}"
+    if slow_start:
+        return slow_start
     if validated > MUCH * state.seconds:
         return f"validations took {validated:.0f} s of {time:.0f} s"
-    if state.step >= SHORT * planned:
-        return "too few to learn from"
     step, wanted = (state.seconds - validated) / max(1, state.step), seconds_to_train(time, ready) / planned
     return f"a step took {step:.2g} s, not {wanted:.2g} s as was measured before"
 
