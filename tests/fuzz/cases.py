@@ -221,8 +221,8 @@ _FLAGS = (
     "--out --json --init --overwrite --split --roi --scale --exact --boundary --tolerance --device --classes "
     "--mask-values --ignore --val --test --group --steps --epochs --time --set --loss --config --recipe "
     "--keep --images --masks --mask-suffix --threshold --tile --join --pad --tta --shard --epm --class --probabilities "
-    "--min-area --simplify --window --step --border --labels --preview --over --kind --dynamic --area --calibrate --resume "
-    "--precision --folds --load --instances --class-field --outline --debugg --version"
+    "--min-area --simplify --window --step --border --labels --preview --over --kind --dynamic --area --calibrate "
+    "--resume --precision --folds --load --instances --class-field --outline --debugg --version"
 ).split()
 _VALUES = (
     "0", "1", "-1", "2", "0.5", "1e9", "nan", "inf", "", " ", "a", "data", "data/imgs/p0.png", "data/masks",
@@ -233,9 +233,10 @@ _VALUES = (
 )  # fmt: skip
 _STARTS = (
     "inspect data --out out", f"evaluate {MODEL} data", f"predict -m {MODEL} -i data/imgs -o out", "repair data -o out",
-    f"convert {MODEL} out.pth", "tile data/imgs -o out", "stitch data/imgs -o out", "vectorize kinds/mask.png -o out.svg",
-    "evaluate-shapes kinds/edges.png kinds/edges.png", "import coco --out out", "augment-preview data -o out.png --steps 1",
-    f"map kinds/a.tif -m {MODEL} -o out.gpkg", "plan data --out out --steps 1", "train --resume", "import data --out out",
+    f"convert {MODEL} out.pth", "tile data/imgs -o out", "stitch data/imgs -o out", "import coco --out out",
+    "vectorize kinds/mask.png -o out.svg", "evaluate-shapes kinds/edges.png kinds/edges.png", "import data --out out",
+    "augment-preview data -o out.png --steps 1", f"map kinds/a.tif -m {MODEL} -o out.gpkg", "train --resume",
+    "plan data --out out --steps 1",
 )  # fmt: skip
 
 

@@ -17,8 +17,9 @@ Mutator = Callable[[bytes, random.Random], bytes]
 
 NUMBERS = ("0", "-1", "1", "2", "255", "256", "65536", "2147483648", "1e9", "1e400", "nan", "inf", "-0.5", "0.5", "")
 WORDS = (
-    "..", "../..", "/etc", "", "a", "\x1b[31mred\x1b[0m", "\u202eabc", "é", "家", "x" * 3000, "true", "null", "[]", "{}",
-    "[[", "'", '"', "\n", "\0", "p0", "imgs", "masks", "con", "%s", "{0}", "NaN", "nowhere.txt", "background", "house",
+    "..", "../..", "/etc", "", "a", "\x1b[31mred\x1b[0m", "\u202eabc", "é", "家", "x" * 3000, "true", "null",
+    "[]", "{}", "[[", "'", '"', "\n", "\0", "p0", "imgs", "masks", "con", "%s", "{0}", "NaN", "nowhere.txt",
+    "background", "house",
 )  # fmt: skip
 """What a number or a word is replaced by."""
 

@@ -103,12 +103,13 @@ def make_annotations(folder: Path, rng: np.random.Generator) -> None:
     picture, mask = picture_and_mask(rng)
     coco, labelme, yolo, objects = (folder / name for name in ("coco", "labelme", "yolo", "objects"))
     outline = [[3, 3], [20, 3], [20, 15], [3, 15]]
+    flat = [side for point in outline for side in point]
     raster.write_picture(coco / "imgs" / "a.png", picture)
     about = {
         "images": [{"id": 1, "file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}],
         "categories": [{"id": 1, "name": "house"}, {"id": 2, "name": "road"}],
         "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "segmentation": [[side for point in outline for side in point]]},
+            {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "segmentation": [flat]},
             {"id": 2, "image_id": 1, "category_id": 2, "iscrowd": 1,
              "segmentation": {"counts": [100, 20, SIZE[0] * SIZE[1] - 120], "size": list(SIZE)}},
         ],
