@@ -33,11 +33,15 @@ def build_parser() -> Parser:
 def run(args: argparse.Namespace) -> None:
     """Run the evaluation that the arguments describe."""
     from unet import devices
+    from unet.commands.checkpoints import existing_model
     from unet.commands.evaluate import evaluate
 
+    model = existing_model(args.model)
     log.info("Using device %s", devices.pick().type)
-    scores = evaluate(args.model, Path("data"), scale=args.scale)
-    log.info("Validation Dice score: %s", scores["mean_dice_foreground"])
+    scores = evaluate(model, Path("data"), scale=args.scale)
+    # As there, without class 0, whatever it is.
+    dice = [row["dice"] for row in scores["classes"][1:] if row["dice"] is not None]
+    log.info("Validation Dice score: %s", sum(dice) / len(dice) if dice else None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

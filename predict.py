@@ -37,12 +37,14 @@ def build_parser() -> Parser:
 def run(args: argparse.Namespace) -> None:
     """Run the prediction that the arguments describe."""
     from unet import devices
+    from unet.commands.checkpoints import existing_model
     from unet.commands.predict import predict
 
-    log.info("Loading model %s", args.model)
+    model = existing_model(args.model)
+    log.info("Loading model %s", model)
     log.info("Using device %s", devices.pick().type)
     written = predict(
-        args.model,
+        model,
         args.input,
         outputs=args.output,
         scale=args.scale,

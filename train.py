@@ -44,6 +44,7 @@ def build_parser() -> Parser:
 def run(args: argparse.Namespace) -> None:
     """Run the training that the arguments describe."""
     from unet import devices
+    from unet.commands.checkpoints import newest_checkpoint
     from unet.commands.train_legacy import train_legacy
     from unet.training.stopping import interruption
 
@@ -64,6 +65,10 @@ def run(args: argparse.Namespace) -> None:
         bilinear=args.bilinear,
         classes=args.classes,
     )
+    if (checkpoint := newest_checkpoint()) is not None:
+        scale = f" -s {args.scale:g}" if args.scale != 0.5 else ""  # which such a file does not say
+        log.info("Predict with: python predict.py -m %s%s -i PICTURE -o MASK.png", checkpoint.as_posix(), scale)
+        log.info("Score it with: python evaluate.py -m %s%s", checkpoint.as_posix(), scale)
     if not result.finished:
         raise interruption()
 

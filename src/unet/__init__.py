@@ -10,18 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unet import errors
-    from unet.bundle import Bundle, load, save
-    from unet.commands.convert import convert
-    from unet.commands.evaluate import evaluate
-    from unet.commands.evaluate_shapes import evaluate_shapes
-    from unet.commands.inspect import inspect
-    from unet.commands.map_ import map_sheet
-    from unet.commands.predict import predict
-    from unet.commands.repair import repair
-    from unet.commands.train import train
-    from unet.commands.tune_shapes import tune_shapes
-    from unet.commands.vectorize import vectorize
+    from unet import data, errors, losses, metrics, models, tiling
+    from unet.api.looking import inspect_data, repair
+    from unet.api.model import Model, Prediction, load
+    from unet.api.results import (
+        CrossValidateResult,
+        InspectResult,
+        PlanResult,
+        PredictResult,
+        RepairResult,
+        ScoreReport,
+        TrainResult,
+    )
+    from unet.api.scoring import evaluate, predict
+    from unet.api.shapes import convert, evaluate_shapes, map_sheet, tune_shapes, vectorize
+    from unet.api.training import cross_validate, make_plan, train
+    from unet.bundle import Bundle, save
     from unet.errors import (
         ConfigError,
         DataError,
@@ -32,7 +36,6 @@ if TYPE_CHECKING:
         TrainingError,
         UnetError,
     )
-    from unet.inference.predictor import Prediction, Predictor
     from unet.labels import Labels
     from unet.models.unet import UNet
 
@@ -41,65 +44,90 @@ __version__ = "0.1.0"
 __all__ = [
     "Bundle",
     "ConfigError",
+    "CrossValidateResult",
     "DataError",
     "InputError",
+    "InspectResult",
     "Labels",
     "MissingExtraError",
+    "Model",
     "ModelFileError",
+    "PlanResult",
+    "PredictResult",
     "Prediction",
-    "Predictor",
     "RasterError",
+    "RepairResult",
+    "ScoreReport",
+    "TrainResult",
     "TrainingError",
     "UNet",
     "UnetError",
     "__version__",
     "convert",
+    "cross_validate",
+    "data",
     "errors",
     "evaluate",
     "evaluate_shapes",
-    "inspect",
+    "inspect_data",
     "load",
+    "losses",
+    "make_plan",
     "map_sheet",
+    "metrics",
+    "models",
     "predict",
     "repair",
     "save",
+    "tiling",
     "train",
     "tune_shapes",
     "vectorize",
 ]
 
+_ROOMS = ("data", "errors", "losses", "metrics", "models", "tiling")
+
 _HOMES = {
     "Bundle": "unet.bundle",
     "ConfigError": "unet.errors",
+    "CrossValidateResult": "unet.api.results",
     "DataError": "unet.errors",
     "InputError": "unet.errors",
+    "InspectResult": "unet.api.results",
     "Labels": "unet.labels",
     "MissingExtraError": "unet.errors",
+    "Model": "unet.api.model",
     "ModelFileError": "unet.errors",
-    "Prediction": "unet.inference.predictor",
-    "Predictor": "unet.inference.predictor",
+    "PlanResult": "unet.api.results",
+    "PredictResult": "unet.api.results",
+    "Prediction": "unet.api.model",
     "RasterError": "unet.errors",
+    "RepairResult": "unet.api.results",
+    "ScoreReport": "unet.api.results",
+    "TrainResult": "unet.api.results",
     "TrainingError": "unet.errors",
     "UNet": "unet.models.unet",
     "UnetError": "unet.errors",
-    "convert": "unet.commands.convert",
-    "evaluate": "unet.commands.evaluate",
-    "evaluate_shapes": "unet.commands.evaluate_shapes",
-    "inspect": "unet.commands.inspect",
-    "load": "unet.bundle",
-    "map_sheet": "unet.commands.map_",
-    "predict": "unet.commands.predict",
-    "repair": "unet.commands.repair",
+    "convert": "unet.api.shapes",
+    "cross_validate": "unet.api.training",
+    "evaluate": "unet.api.scoring",
+    "evaluate_shapes": "unet.api.shapes",
+    "inspect_data": "unet.api.looking",
+    "load": "unet.api.model",
+    "make_plan": "unet.api.training",
+    "map_sheet": "unet.api.shapes",
+    "predict": "unet.api.scoring",
+    "repair": "unet.api.looking",
     "save": "unet.bundle",
-    "train": "unet.commands.train",
-    "tune_shapes": "unet.commands.tune_shapes",
-    "vectorize": "unet.commands.vectorize",
+    "train": "unet.api.training",
+    "tune_shapes": "unet.api.shapes",
+    "vectorize": "unet.api.shapes",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "errors":
-        return import_module("unet.errors")
+    if name in _ROOMS:
+        return import_module(f"unet.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

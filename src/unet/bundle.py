@@ -20,6 +20,7 @@ from unet.errors import ConfigError, DataError, InputError, ModelFileError
 from unet.files import StrPath
 from unet.labels import Labels, as_value, default_colors, default_names
 from unet.models import ModelSpec, legacy
+from unet.models.pth_note import add_note, read_note
 from unet.models.weights import EXPECTED, fitted
 from unet.parsing import as_dataclass, read_json
 from unet.preprocessing import MOST_SCALE, Preprocessing
@@ -27,6 +28,9 @@ from unet.shapes.settings import ShapeSettings
 
 FORMAT = 2
 """Version of the description; raised when an older `unet` could not use a newer file."""
+
+MODEL_NAME = "model.safetensors"
+"""What the model file in the folder of a run is called, as in `unet.runs.folder`."""
 
 LEGACY_SCALE = 0.5
 """The scale of Carvana U-Net files, which do not say theirs."""
@@ -86,8 +90,7 @@ class Bundle:
 
     Examples
     --------
-    >>> import unet
-    >>> model = unet.load("model.safetensors")
+    >>> model = load("model.safetensors")
     >>> network = model.network()
     >>> network(torch.zeros(1, model.spec.bands, 32, 48)).shape
     torch.Size([1, 2, 32, 48])
@@ -121,10 +124,9 @@ def save(bundle: Bundle, path: StrPath) -> None:
 
     Examples
     --------
-    >>> import unet
-    >>> model = unet.load("model.safetensors", scale=0.5)
-    >>> unet.save(model, "half.safetensors")
-    >>> unet.load("half.safetensors").preprocessing.scale
+    >>> model = load("model.safetensors", scale=0.5)
+    >>> save(model, "half.safetensors")
+    >>> load("half.safetensors").preprocessing.scale
     0.5
     """
     description = {
@@ -147,6 +149,7 @@ def load(path: StrPath, *, scale: float | None = None) -> Bundle:
     Parameters
     ----------
     path : str or path
+        A model file, or the folder of a run, whose model is meant.
     scale : float, optional
         Replaces the scale that the file holds; files of the Carvana U-Net hold none, 0.5 is meant there.
 
@@ -159,17 +162,13 @@ def load(path: StrPath, *, scale: float | None = None) -> Bundle:
 
     Examples
     --------
-    >>> import unet
-    >>> model = unet.load("model.safetensors")
+    >>> model = load("model.safetensors")
     >>> model.spec.architecture, model.labels.names
     ('unet', ('background', 'foreground'))
     """
-    path = Path(path)
+    path = model_file(path)
     if scale is not None and not 0 < scale <= MOST_SCALE:
         raise InputError(f"scale {scale:g}", "more than 0, and at most 1 as a rule")
-    if path.is_dir():
-        inside = path / "model.safetensors"
-        raise ModelFileError(f"{path} is a folder", EXPECTED, f"give {inside}" if inside.exists() else "")
     if not path.exists():
         raise ModelFileError(f"{path} does not exist", EXPECTED)
     with path.open("rb") as file:
@@ -180,6 +179,30 @@ def load(path: StrPath, *, scale: float | None = None) -> Bundle:
     if scale is not None:
         bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, scale=scale))
     return bundle
+
+
+def model_file(path: StrPath) -> Path:
+    """Return the model file that a path means: itself, or the model in the folder of a run.
+
+    Raises
+    ------
+    ModelFileError
+        A folder that holds none.
+
+    Examples
+    --------
+    >>> model_file("model.safetensors").name
+    'model.safetensors'
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    inside = path / MODEL_NAME
+    if inside.is_file():
+        return inside
+    folds = sorted(str(fold) for fold in path.glob("fold-*") if (fold / MODEL_NAME).is_file())
+    remedy = f"give one of {', '.join(folds[:3])}{', ...' if len(folds) > 3 else ''}" if folds else ""
+    raise ModelFileError(f"{path} is a folder without {MODEL_NAME}", f"{EXPECTED}, or the folder of a run", remedy)
 
 
 def save_pth(bundle: Bundle, path: Path) -> None:
@@ -202,7 +225,13 @@ def save_pth(bundle: Bundle, path: Path) -> None:
     state: dict[str, Any] = {
         name: tensor.contiguous() for name, tensor in _raw_input(bundle).items() if not name.startswith("deep.")
     }
-    tensor_files.write_with(path, lambda draft: torch.save({**state, "mask_values": values}, draft))
+
+    def write(draft: Path) -> None:
+        torch.save({**state, "mask_values": values}, draft)
+        if "seen" in bundle.provenance:
+            add_note(draft, json.dumps({"seen": bundle.provenance["seen"]}))
+
+    tensor_files.write_with(path, write)
 
 
 def _load_safetensors(path: Path) -> Bundle:
@@ -244,9 +273,18 @@ def _load_pth(path: Path) -> Bundle:
         preprocessing=Preprocessing(bands=spec.bands, scale=LEGACY_SCALE, resample="bicubic"),
         threshold=None,
         scores={},
-        provenance={"converted_from": path.name},
+        provenance={"converted_from": path.name, **_note(path)},
         state=state,
     )
+
+
+def _note(path: Path) -> dict[str, Any]:
+    """Return what a .pth file of ours says of the pictures that the model has seen; those of others say nothing."""
+    try:
+        note = json.loads(read_note(path) or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return {"seen": note["seen"]} if isinstance(note, dict) and "seen" in note else {}
 
 
 def _legacy_labels(mask_values: list[Any] | None, count: int) -> Labels:

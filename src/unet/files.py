@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BufferedIOBase
 from pathlib import Path
@@ -31,6 +31,11 @@ _PIECES, _PIECE = 1024, 1 << 16
 def as_path(path: StrPath | None) -> Path | None:
     """Return a path that was given as text or as a path, if one was."""
     return None if path is None else Path(path)
+
+
+def as_paths(paths: StrPath | Sequence[StrPath]) -> tuple[Path, ...]:
+    """Return paths that were given as one or as several."""
+    return (Path(paths),) if isinstance(paths, (str, os.PathLike)) else tuple(Path(path) for path in paths)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import reprlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -27,6 +28,9 @@ _COLORS = (
     "ff4e89 9dd8b1 b1ff89 62d800 4e3b00 c46276 00624e 3b3b9d 1400ff eb9dd8 27ffff c42789"
 )
 """Of the first classes: found by benchmarks/class_colors.py, measured in docs/decisions/023-output.md."""
+
+_BACKGROUNDS = ("background", "bg", "none", "nothing", "no object", "empty")
+"""Names, in lower case and without underscores, of a class that is what no object covers."""
 
 Value = int | tuple[int, int, int]
 Color = tuple[int, int, int]
@@ -107,6 +111,11 @@ class Labels:
     def is_rgb(self) -> bool:
         """True where the mask files hold colours."""
         return isinstance(self.values[0], tuple)
+
+    @property
+    def background(self) -> int | None:
+        """The class that is what no object covers, by its name; None where all classes are something."""
+        return background_of(self.names)
 
     @classmethod
     def numbered(cls, count: int) -> Labels:
@@ -263,6 +272,18 @@ def as_value(value: Any) -> Value:
 
 def _is_color(value: tuple[int, ...]) -> bool:
     return len(value) == 3 and all(0 <= part <= 255 for part in value)
+
+
+def background_of(names: Sequence[str]) -> int | None:
+    """Return the place of the first class that is called background or the like, None where there is none.
+
+    Examples
+    --------
+    >>> background_of(["_background_", "house"]), background_of(["sky", "house"])
+    (0, None)
+    """
+    plain = [name.replace("_", " ").strip().lower() for name in names]
+    return next((place for place, name in enumerate(plain) if name in _BACKGROUNDS), None)
 
 
 def default_names(count: int) -> tuple[str, ...]:

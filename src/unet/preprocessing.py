@@ -17,6 +17,18 @@ MOST_SCALE = 4.0
 
 Resample = Literal["area", "bicubic", "bilinear"]
 
+BRIGHTER, DARKER = 8, 50
+"""A picture may be so many times brighter or darker than the brightest that was trained on."""
+
+BRIGHTER_THAN_8_BITS = 1.5
+"""The same of a network that was trained on pictures of 8 bits, of which 255 is the brightest."""
+
+LOWER = 4
+"""Values may be negative if those trained on were so, too: so many standard deviations below their mean."""
+
+FRACTION_OVER = 0.1
+"""Fractions of 0 to 1 may be so much above and below, as resampling leaves them."""
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -115,8 +127,89 @@ def match_bands(picture: NDArray[Any], bands: int) -> NDArray[Any]:
     raise InputError(f"a picture with {count} bands", f"{bands}", "give pictures of the kind the model was trained on")
 
 
-def match_depth(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[Any]:
+def value_factor(dtype: str, low: float, high: float, preprocessing: Preprocessing) -> float:
+    """Return what the values of a picture are multiplied by to mean what those of the training pictures did.
+
+    Pictures of 8 bits are stretched to `data_range`; fractions of 0 to 1 become 0 to 255 for a network that was trained
+    on these.
+
+    Parameters
+    ----------
+    dtype : str
+        "uint8", "uint16", or some kind of float.
+    low, high : float
+        Between these nearly all of its values lie, such as the 1st and the 99.9th percentile.
+    preprocessing : Preprocessing
+
+    Raises
+    ------
+    InputError
+        The values are of another range, and which is meant cannot be told. A network of the Carvana system, which
+        standardises nothing, takes whole numbers as they are.
+
+    Examples
+    --------
+    >>> known = Preprocessing(mean=(0.5,) * 3, std=(0.2,) * 3)
+    >>> value_factor("float32", 0.0, 0.98, known), value_factor("float32", 3.0, 250.0, known)
+    (255.0, 1.0)
+    """
+    data_range = preprocessing.data_range
+    if dtype == "uint8":
+        return data_range / 255
+    of_8_bits = data_range == 255
+    if of_8_bits and dtype.startswith("float") and low >= -FRACTION_OVER and high <= 1 + FRACTION_OVER:
+        return 255.0
+    too_bright = high > (BRIGHTER_THAN_8_BITS if of_8_bits else BRIGHTER) * data_range
+    too_dark = low < high < data_range / DARKER
+    lowest = (0.0, *(mean - LOWER * std for mean, std in zip(preprocessing.mean, preprocessing.std, strict=True)))
+    too_low = low < (min(lowest) - FRACTION_OVER) * data_range
+    if preprocessing.mean and (too_bright or too_dark or too_low):
+        raise InputError(
+            f"a picture of {dtype} with values of {low:.4g} to {high:.4g}",
+            f"about 0 to {data_range:.4g}, as the model was trained on",
+            "convert it as the training pictures were converted",
+        )
+    return 1.0
+
+
+def conversions(bands: int, dtype: str, factor: float, preprocessing: Preprocessing) -> list[str]:
+    """Return in words what a picture undergoes because the network was trained on others.
+
+    Parameters
+    ----------
+    bands : int
+    dtype : str
+    factor : float
+        As `value_factor` returns it.
+    preprocessing : Preprocessing
+
+    Examples
+    --------
+    >>> conversions(1, "uint8", 1.0, Preprocessing(bands=3))
+    ['a grey picture, but the model takes 3 bands: each is given the grey']
+    """
+    words, wanted = [], preprocessing.bands
+    if bands in (1, 2) and wanted == 3:
+        words.append("a grey picture, but the model takes 3 bands: each is given the grey")
+    elif bands in (3, 4) and wanted == 1:
+        words.append("a colour picture, but the model takes grey ones: made grey, 0.299 R + 0.587 G + 0.114 B")
+    elif bands == 4 and wanted == 3:
+        words.append("a picture of 4 bands, but the model takes 3: the fourth is left out")
+    if factor != 1:
+        found, known = ("of 8 bits", 255.0) if dtype == "uint8" else ("of fractions from 0 to 1", 1.0)
+        words.append(f"a picture {found}: stretched to 0 to {known * factor:.4g}, as the model was trained on")
+    return words
+
+
+def match_depth(picture: NDArray[Any], preprocessing: Preprocessing, factor: float | None = None) -> NDArray[Any]:
     """Return a picture whose bright parts are near `data_range`: an 8-bit picture is stretched where that is not 255.
+
+    Parameters
+    ----------
+    picture : array (H, W, C)
+    preprocessing : Preprocessing
+    factor : float, optional
+        As `value_factor` returns it; without it, pictures of more than 8 bits are taken to be as in training.
 
     Raises
     ------
@@ -125,8 +218,10 @@ def match_depth(picture: NDArray[Any], preprocessing: Preprocessing) -> NDArray[
         system, which standardises nothing, takes it as it is.
     """
     data_range = preprocessing.data_range
-    if picture.dtype == np.uint8:
-        return picture if data_range == 255 else picture.astype(np.float32) * np.float32(data_range / 255)
+    if factor is None:
+        factor = data_range / 255 if picture.dtype == np.uint8 else 1.0
+    if factor != 1:
+        return picture.astype(np.float32) * np.float32(factor)
     if data_range == 255 and preprocessing.mean and picture.dtype == np.uint16 and picture.max(initial=0) > 255:
         raise InputError(
             f"a 16-bit picture with values up to {picture.max()}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,13 @@ from PIL import Image
 
 from unet import bundle, cli, models, raster
 from unet.bundle import Bundle
+from unet.commands.convert import convert
 from unet.commands.evaluate import evaluate
 from unet.commands.predict import predict
+from unet.data.pairs import Pair
+from unet.data.scan import scan
+from unet.data.seen import Seen, SeenPart
+from unet.errors import InputError
 from unet.labels import Labels
 from unet.metrics.boundary import Tolerance, count_boundaries, report_boundaries
 from unet.models import ModelSpec
@@ -108,8 +114,9 @@ def test_scores_are_those_of_the_masks_that_predict_writes(make_data: DataMaker,
     assert len(np.unique(total)) > 4, "a case worth counting"
 
     expected = by_hand(np.asarray(total))
-    for key in ("mean_iou", "mean_dice", "pixel_accuracy", "mean_iou_foreground"):
+    for key in ("mean_iou", "mean_dice", "pixel_accuracy"):
         assert scores[key] == pytest.approx(expected[key])
+    assert scores["mean_iou_foreground"] is None, "sky is no background"
     for index, row in enumerate(scores["classes"]):
         assert row["name"] == THREE.names[index] and row["pixels"] == np.asarray(total)[index].sum()
         assert {key: row[key] for key in ("iou", "dice", "precision", "recall")} == pytest.approx(
@@ -273,6 +280,56 @@ def test_a_model_scores_as_it_did_at_the_end_of_its_training(make_data: DataMake
     assert after["confusion"] == before["confusion"] and after["mean_iou"] == before["mean_iou"]
 
 
+def test_pictures_known_from_training_are_counted_and_said(
+    make_data: DataMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_data(count=4)
+    found = scan([Pair(path.stem, path, data / "masks" / f"{path.stem}_mask.png") for path in sorted(
+        (data / "imgs").iterdir())])  # fmt: skip
+    parts = [
+        SeenPart.of((picture.content_hash, None, picture.look) for picture in pictures)
+        for pictures in (found.pictures[:2], found.pictures[2:3])
+    ]
+    path = untrained("run/model.safetensors", Labels.numbered(2))
+    bundle.save(replace(bundle.load(path), provenance={"seen": Seen(*parts).to_dict()}), path)
+    for model in ("run", "run/model.safetensors"):
+        assert cli.main(f"evaluate {model} data --json scores.json --overwrite".split()) == 0
+        printed = capsys.readouterr()
+        assert "Scores on 4 pictures, of which 2 the model was trained on and 1 chose its weights\n" in printed.out
+        assert "warning: the model was trained on 2 of 4 pictures" in printed.err
+        scores = json.loads(Path("scores.json").read_text(encoding="utf-8"))
+        assert (scores["trained_on"], scores["validated_on"]) == (2, 1)
+        (unseen,) = [image for image in scores["images"] if image["name"] == "p03"]
+        assert scores["unseen"] == {"pictures": 1} | {
+            name: unseen[name] for name in ("mean_iou", "mean_dice", "pixel_accuracy")
+        }
+        assert "on the 1 picture that it has not seen: mean IoU" in printed.err
+    convert("run", "old.pth")
+    assert evaluate("old.pth", data)["trained_on"] == 2, "the other format remembers too"
+    assert torch.load("old.pth", weights_only=True)["mask_values"] == [0, 1], "and is read as ever"
+    capsys.readouterr()
+
+    scores = evaluate(path, make_data("new", seed=9))
+    assert (scores["trained_on"], scores["validated_on"]) == (0, 0) and "unseen" not in scores
+    assert capsys.readouterr().err == "", "there is nothing to say"
+    assert evaluate(untrained(labels=Labels.numbered(2)), data)["trained_on"] is None
+    assert "does not say which pictures it was trained on" in capsys.readouterr().err
+
+
+def test_classes_of_other_data_are_matched_by_name(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
+    data = make_data()
+    model = untrained()
+    by_value = evaluate(model, data)
+    assert "warning: classes matched by value, as the data name none: 0 is sky, 1 is land" in capsys.readouterr().err
+    (data / "classes.csv").write_text("name,value\nland,0\nsky,1\n", encoding="utf-8")
+    by_name = evaluate(model, data)
+    assert np.array_equal(np.array(by_name["confusion"])[[1, 0, 2]], by_value["confusion"]), "rows are the true classes"
+    (data / "classes.csv").write_text("name,value\ncat,0\ndog,1\n", encoding="utf-8")
+    assert cli.main("evaluate model.safetensors data".split()) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("unet: error: no class of the data (cat, dog) is one of the model (sky, land, sea)")
+
+
 def test_a_pth_of_the_carvana_unet(make_data: DataMaker) -> None:
     data = make_data()
     torch.manual_seed(0)
@@ -326,3 +383,44 @@ def test_only_a_region_counts(kind: str, make_data: DataMaker, capsys: pytest.Ca
     assert json.loads(Path("scores.json").read_text(encoding="utf-8"))["confusion"] == expected.tolist()
     assert cli.main(["evaluate", str(model), str(data), "--roi", "rio.png"]) == 2
     assert "rio.png" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("fractions", "fractions from 0 to 1: stretched to 0 to 255"),
+        ("grey", "the model takes 3 bands: each is given the grey"),
+        ("16 bits", "4 pictures of another range of values; expected about 0 to 255"),
+    ],
+)
+def test_pictures_of_another_kind_are_converted_or_refused_and_it_is_said(
+    make_data: DataMaker, kind: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = three_classes(make_data(count=4))
+    known = replace(bundle.load(untrained()), preprocessing=Preprocessing(mean=(0.3,) * 3, std=(0.2,) * 3))
+    bundle.save(known, Path("known.safetensors"))
+    before = evaluate("known.safetensors", data)
+    for path in sorted((data / "imgs").iterdir()):
+        pixels = raster.read(path)
+        path.unlink()
+        if kind == "grey":
+            raster.write_grey(path, pixels[..., 0])
+        else:
+            np.save(
+                path.with_suffix(".npy"),
+                (pixels / 255).astype("f4") if kind == "fractions" else pixels * np.uint16(257),
+            )
+    capsys.readouterr()
+    if kind == "16 bits":
+        with pytest.raises(InputError, match=words):
+            evaluate("known.safetensors", data)
+        with pytest.raises(InputError, match="4 of 4 pictures could not be used"):
+            predict("known.safetensors", [data / "imgs"], outputs=["masks"])
+        return
+    after = evaluate("known.safetensors", data)
+    said = capsys.readouterr().err
+    assert "4 of 4 pictures: a " in said and words in said
+    if kind == "fractions":
+        np.testing.assert_allclose(after["confusion"], before["confusion"], atol=3)
+    predict("known.safetensors", [data / "imgs"], outputs=["masks"])
+    assert capsys.readouterr().err.count(words) == 1, "once for all pictures"

@@ -101,8 +101,12 @@ def test_duplicates_are_shown_side_by_side(make_data: DataMaker) -> None:
     val.image.write_bytes(train.image.read_bytes())
     inspect(data, val="val.txt")
     page = Path("inspect-data/inspect.html").read_text(encoding="utf-8")
-    shown = re.findall(r'<figcaption>(\S+) <span class="why">(\S+)', page)
-    assert shown[:2] == [(val.name, "duplicate-across-split"), (train.name, "duplicate-across-split")]
+    shown = re.findall(r'<figcaption>(\S+) <span class="why">([^<]+)', page)
+    # The masks are those of different pictures.
+    assert {name for name, _ in shown[:2]} == {val.name, train.name}
+    first, second = sorted((train.image.name, val.image.name))
+    assert re.fullmatch(rf"masks-differ: \d+\.\d\d% unlike {first}", shown[0][1])
+    assert shown[1][1].endswith(f" unlike {second}") and "pixel for pixel" in page
 
 
 @pytest.mark.slow
@@ -139,6 +143,7 @@ def test_places_that_may_not_be_written(make_data: DataMaker, out: str, words: s
         ("isbi_em", "lossy-mask", r"are 0, 255: JPEG"),
         ("phc-c2dh-u373/01", "instances", r"number objects"),
         ("ultrasound", "mixed-bands", r"170 of 3 bands, 34 of 1 band"),
+        ("ultrasound", "masks-differ", r"^1 picture is there twice with different masks"),
         ("msrc2_seg", "ignored", r"\(0, 0, 0\) \(21.9% of the pixels\)"),
     ],
 )

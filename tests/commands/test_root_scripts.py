@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import subprocess
 import sys
@@ -132,6 +133,14 @@ def test_predict_names(line: str) -> None:
     assert (args["mask_threshold"], args["scale"], args["classes"]) == (0.7, 1.0, 3)
 
 
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of the name that is looked for where none is given."""
+    monkeypatch.chdir(tmp_path)
+    Path("MODEL.pth").touch()
+    return Path("MODEL.pth")
+
+
 def predict_call(line: str, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[Any, ...], dict[str, Any]]:
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     command = SimpleNamespace(predict=lambda *args, **kwargs: calls.append((args, kwargs)) or [Path("a_OUT.png")])
@@ -140,19 +149,36 @@ def predict_call(line: str, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[Any,
     return calls[0]
 
 
-def test_predict_calls_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predict_calls_the_command(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     args, kwargs = predict_call("-i a.jpg b.jpg --viz --no-save", monkeypatch)
-    assert args == (Path("MODEL.pth"), ["a.jpg", "b.jpg"])
+    assert args == (model, ["a.jpg", "b.jpg"])
     assert (kwargs["viz"], kwargs["save"]) == (True, False)
     assert (kwargs["raw_values"], kwargs["legacy"], kwargs["overwrite"]) == (True, True, True)
 
 
+@pytest.mark.usefixtures("model")
 def test_only_what_is_said_replaces_what_the_model_file_says(monkeypatch: pytest.MonkeyPatch) -> None:
     flags = ("scale", "threshold", "classes", "bilinear")
     _, kwargs = predict_call("-i a.jpg", monkeypatch)
     assert [kwargs[name] for name in flags] == [None] * 4
     _, kwargs = predict_call("-i a.jpg -s 0.25 -t 0.7 -c 3 --bilinear", monkeypatch)
     assert [kwargs[name] for name in flags] == [0.25, 0.7, 3, True]
+
+
+@pytest.mark.parametrize(("name", "line"), [("predict", "-i a.jpg"), ("evaluate", "")])
+def test_without_a_model_the_newest_checkpoint_is_named(
+    name: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert script(name).main(line.split()) == 2
+    assert "MODEL.pth does not exist" in (printed := capsys.readouterr().err) and "python train.py" in printed
+    Path("checkpoints").mkdir()
+    for age, epoch in enumerate((10, 9, 2)):  # the last one is the newest
+        path = Path(f"checkpoints/checkpoint_epoch{epoch}.pth")
+        path.touch()
+        os.utime(path, (1000 + age, 1000 + age))
+    assert script(name).main(line.split()) == 2
+    assert "give the newest checkpoint: -m checkpoints/checkpoint_epoch2.pth" in capsys.readouterr().err
 
 
 def test_evaluate_names() -> None:
@@ -200,6 +226,8 @@ def test_train_predict_evaluate(make_data: Callable[..., Path], tmp_path: Path) 
     assert "INFO: Using device" in done.stderr
     assert "INFO: Network:\n\t3 input channels\n\t2 output channels (classes)\n\tTransposed conv" in done.stderr
 
+    assert "-m checkpoints/checkpoint_epoch1.pth -i PICTURE" in done.stderr, "the next command, as it is typed"
+
     # Nothing but weights and mask values, as the original writes it.
     state = torch.load(tmp_path / "checkpoints" / "checkpoint_epoch1.pth", weights_only=True)
     assert state.pop("mask_values") == [0, 1]
@@ -220,6 +248,7 @@ def test_train_predict_evaluate(make_data: Callable[..., Path], tmp_path: Path) 
     done = ran("evaluate", "-m checkpoints/checkpoint_epoch1.pth --amp", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "INFO: Validation Dice score: " in done.stderr
+    assert "of which 3 the model was trained on and 1 chose its weights" in done.stdout
 
     done = ran("train", "-e 1 -f data/imgs/p00.png", tmp_path)
     assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("train.py: error: ")

@@ -96,8 +96,8 @@ def test_a_run_folder_holds_all_that_it_should(make_data: DataMaker, capsys: pyt
     run = Path("run")
     printed = capsys.readouterr()
     assert sorted(path.name for path in run.iterdir()) == [
-        "checkpoints", "config.toml", "evaluation.json", "health.json", "metrics.csv", "model.safetensors", "pairs.csv",
-        "plan.md", "report.html", "run.json", "run.lock", "samples",
+        "checkpoints", "config.toml", "evaluation.json", "health.json", "metrics.csv", "model.safetensors",
+        "outcome.json", "pairs.csv", "plan.md", "report.html", "run.json", "run.lock", "samples",
     ]  # fmt: skip
     plan = [line for line in printed.err.splitlines() if not line.startswith(("step ", "health: ", "warning: "))]
     assert [line.partition(":")[0] for line in plan] == ["data", "length", "size", "network", "model", "report"]

@@ -127,10 +127,10 @@ def test_mask_window_and_calibration(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_model_keeps_what_was_found() -> None:
     write_model("model.safetensors")
-    before = unet.load("model.safetensors")
+    before = bundle.load("model.safetensors")
     assert before.shapes is None
     tuned("--dynamic 8 --area 2,20 --threshold 0 --model model.safetensors --workers 1")
-    after = unet.load("model.safetensors")
+    after = bundle.load("model.safetensors")
     assert after.shapes == ShapeSettings(dynamic=8, area=2)
     assert (after.spec, after.provenance, after.preprocessing) == (before.spec, before.provenance, before.preprocessing)
     assert all(torch.equal(after.state[name], tensor) for name, tensor in before.state.items())

@@ -28,7 +28,7 @@ def test_scores_drawn_by_hand() -> None:
     np.testing.assert_allclose(result.recall, [1 / 2, 1, 0])
     assert result.pixel_accuracy == 3 / 5
     assert result.mean_iou == pytest.approx(1 / 3)
-    assert result.mean_iou_foreground == pytest.approx(1 / 3)
+    assert result.mean_iou_without(0) == pytest.approx(1 / 3)
     assert result.mean_accuracy == pytest.approx((1 / 2 + 1 + 0) / 3)
     assert result.frequency_weighted_iou == pytest.approx((2 * 1 / 3 + 2 * 2 / 3 + 1 * 0) / 5)
 
@@ -38,7 +38,7 @@ def test_absent_classes_do_not_enter_the_mean() -> None:
     result = scores(np.array([[3, 0, 1], [0, 0, 0], [0, 0, 0]]))
     assert math.isnan(result.iou[1]) and math.isnan(result.iou[2])
     assert result.mean_iou == 0.75
-    assert math.isnan(result.mean_iou_foreground)
+    assert math.isnan(result.mean_iou_without(0)) and math.isnan(result.mean_iou_without(None))
     assert result.mean_accuracy == result.frequency_weighted_iou == 0.75
 
 

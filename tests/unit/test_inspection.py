@@ -64,6 +64,13 @@ def test_one_error_is_raised_as_it_is_and_several_as_one() -> None:
     )
 
 
+@pytest.mark.parametrize(("kind", "listed"), [("swapped", 3), ("unpaired", 10)])
+def test_faults_of_one_cause_list_three_files_and_a_count(kind: str, listed: int) -> None:
+    files = tuple(f"masks/{number}.png holds 300 values" for number in range(12))
+    faults = Finding(kind, "error", "12 files", files=files, count=12).error().faults
+    assert faults == (*files[:listed], f"and {12 - listed} more")
+
+
 @given(st.lists(st.text(max_size=3), max_size=30), st.integers(1, 12))
 def test_shortened_lists_count_the_rest(faults: list[str], most: int) -> None:
     short = shortened(faults, most)

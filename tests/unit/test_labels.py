@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
+from unet.data.class_counts import class_indices
 from unet.errors import DataError
 from unet.labels import IGNORED, MAX_CLASSES, Kind, Labels, Rule, Value, default_colors, default_names
 
@@ -182,3 +183,8 @@ def test_thickening_is_a_dilation_by_a_square(line: NDArray[np.bool_], radius: i
 def test_widths_that_are_none(dilated: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="thicken"):
         replace(table(0, 1), dilated=dilated)
+
+
+def test_classes_that_are_thickened_are_counted_by_their_values() -> None:
+    labels = Labels(("inside", "edge"), ((0, 0, 0), (9, 9, 9)), (0, 255), dilated=(0, 1))
+    assert class_indices((0, 255), labels) == (0, 1)

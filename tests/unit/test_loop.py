@@ -240,6 +240,17 @@ def test_time_ends_a_run_and_the_last_validation_is_part_of_it(pairs: list[Pair]
     assert training.state.validated_at == 1.0
 
 
+def test_a_run_that_came_to_its_end_by_the_clock_does_not_go_on_by_itself(pairs: list[Pair], tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"steps": None, "seconds": 60.0})
+    job = make(pairs, tmp_path / "run", settings, budget=TimeBudget(50.0))
+    job.state = LoopState(step=3, samples=6, seconds=20.0, validated_at=1.0, finished_seconds=60.0)
+    assert train_loop(job) and (job.state.step, job.state.rows) == (3, [])
+    job = make(pairs, tmp_path / "longer", settings, budget=TimeBudget(20.2))
+    job.state = LoopState(step=3, samples=6, seconds=20.0, validated_at=1.0, finished_seconds=30.0)
+    assert train_loop(job) and job.state.step > 3
+    assert job.state.added_from == pytest.approx(20 / 20.2) and job.state.finished_seconds == 60
+
+
 def test_a_step_without_a_finite_loss_is_left_out_and_many_end_the_run(pairs: list[Pair], tmp_path: Path) -> None:
     training = make(pairs, tmp_path, SETTINGS.model_copy(update={"steps": 50}))
     before = weights(training.engine.network)

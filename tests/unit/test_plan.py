@@ -308,6 +308,18 @@ def test_large_objects_get_large_crops() -> None:
     assert min(planned(CARS, GPU, **unlimited).data.crop or (0,)) >= 819
 
 
+@pytest.mark.parametrize("seconds", [5, 12, 20, 40, 600])
+def test_a_plan_never_promises_more_than_the_time_holds(seconds: float) -> None:
+    ready = 8.0
+    left = max(0.0, seconds - REPORT_SECONDS - ready)
+    decided = plan.decide(parse({"training": {"seconds": seconds}}), CARS, replace(CPU, ready=ready))
+    data, training = decided.config.data, decided.config.training
+    pixels = decided.steps * (training.batch_size or 0) * math.prod(data.crop or (0,))
+    assert pixels <= left * CPU.speed(decided.config.model.width or 0) + 1e-6
+    assert 1 <= (training.validations or 0) <= max(1, decided.steps)
+    assert f"{min(left, TRAINING_SHARE * seconds):.0f} s of training" in " ".join(decided.reasons)
+
+
 @pytest.mark.parametrize(("across", "depth"), [(3, 1), (8, 1), (16, 2), (32, 3), (63, 3), (64, 4), (2000, 4)])
 def test_depth_follows_the_crop(across: int, depth: int) -> None:
     settings = parse({"data": {"crop": (across, 2 * across), "scale": 1.0}, "model": {"width": 16}})

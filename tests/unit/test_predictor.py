@@ -165,9 +165,11 @@ def test_one_logit(precision: str) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("scale", [1.0, 0.1])
 def test_any_picture(shape: tuple[int, int, int], dtype: Any, scale: float, precision: str) -> None:
-    predictor = Predictor(make_bundle(ModelSpec(width=2, depth=2), scale=scale), device="cpu")
+    said: list[str] = []
+    predictor = Predictor(make_bundle(ModelSpec(width=2, depth=2), scale=scale), device="cpu", notify=said.append)
     picture = (np.random.default_rng(0).random(shape) * 200).astype(dtype)
-    assert predictor.predict(picture).indices.shape == shape[:2]
+    assert predictor.predict(picture).indices.shape == predictor.predict(picture).indices.shape == shape[:2]
+    assert len(said) == (shape[2] != 3), "once"
     assert str(predictor.dtype) == f"torch.{precision}"
 
 
@@ -333,13 +335,15 @@ def test_of_equal_logits_the_first_class_is_taken(classes: int) -> None:
 # --- pictures for people
 
 
-def test_overlay_tints_and_outlines() -> None:
-    labels = Labels(("sky", "car"), ((0, 0, 0), (255, 0, 0)), (0, 1))
+@pytest.mark.parametrize("first", ["background", "sky"])
+def test_overlay_tints_and_outlines(first: str) -> None:
+    labels = Labels((first, "car"), ((0, 0, 0), (255, 0, 0)), (0, 1))
     picture = np.full((6, 6, 3), 100, np.uint8)
     indices = np.zeros((6, 6), np.uint8)
     indices[1:6, 1:6] = 1
     drawn = overlay(picture, indices, labels)
-    assert (drawn[0] == 100).all()
+    assert drawn[0, 0].tolist() == [100 if first == "background" else 55] * 3
+    assert drawn[3, 0].tolist() == [100 if first == "background" else 0] * 3, "a class's border is in full colour"
     assert (drawn[1, 1:] == (255, 0, 0)).all()
     assert drawn[3, 3, 0] > 150 and drawn[3, 3, 1] < 100
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import unet
 FREE_OF_TORCH = (
     "unet",
     "unet.cli",
+    "unet.api.looking",
     "unet.commands.inspect",
     "unet.config",
     "unet.data.pairs",
@@ -29,7 +31,7 @@ FREE_OF_TORCH = (
 @pytest.mark.parametrize("name", unet.__all__)
 def test_every_public_name_is_there(name: str) -> None:
     value = getattr(unet, name)
-    if name not in ("__version__", "errors"):
+    if name != "__version__" and not inspect.ismodule(value):
         assert value.__name__ == name
 
 
@@ -55,3 +57,10 @@ def test_light_rooms_need_no_torch(module: str) -> None:
     program = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"torch", "lightning_fabric"} & set(json.loads(done.stdout))
+
+
+def test_importing_the_package_loads_nothing_and_says_nothing() -> None:
+    program = "import sys; before = set(sys.modules); import unet; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "" and len(done.stdout.splitlines()) == 1
+    assert not {"numpy", "pydantic", "rich", "torch", "unet.errors"} & set(ast.literal_eval(done.stdout))

@@ -26,6 +26,7 @@ from unet.models import ModelSpec
 from unet.preprocessing import Preprocessing
 from unet.report.charts import Series, axis_ticks, line_chart, short
 from unet.report.legend import legend, legend_entries, with_legend
+from unet.report.outcome import Outcome, write_outcome
 from unet.report.page import write_report
 from unet.report.panels import panels_of
 from unet.report.samples import PANEL_WIDTH, sample_panels, write_sample
@@ -150,6 +151,18 @@ def test_the_first_screen_says_what_was_reached_and_what_is_wrong(full_run: Path
     assert "2 pictures are few to score on" in words
 
 
+def test_the_first_screen_says_what_was_planned_reached_and_why(full_run: Path) -> None:
+    write_outcome(full_run, Outcome(9, 55.0, 61.0, estimated=True, finished=True, why="validations took 40 s of 60 s"))
+    head = page_of(full_run).text.partition("Pictures, from")[0]
+    told = "9 steps in 55 seconds, of about 61 planned: validations took 40 s of 60 s."
+    assert f"A short training: {told}" in head and f"It did {told}" in head
+    write_outcome(full_run, Outcome(60, 55.0, 61.0, estimated=True, finished=True))
+    head = page_of(full_run).text.partition("Pictures, from")[0]
+    assert "A short training" not in head and "It did 60 steps in 55 seconds, of about 61 planned." in head
+    (full_run / "outcome.json").write_text("[", encoding="utf-8")
+    assert "It did" not in page_of(full_run).text
+
+
 def test_a_score_that_is_not_defined_is_a_dash_with_an_explanation(full_run: Path) -> None:
     page = page_of(full_run)
 
@@ -231,13 +244,13 @@ def boxes(key: Any, color: tuple[int, int, int]) -> int:
 
 
 def test_a_legend_names_what_occurs_with_its_color() -> None:
-    labels = Labels(("ground", "road", "house"), ((0, 0, 0), (0, 90, 255), (255, 90, 0)), (0, 1, 2), ignored=(255,))
+    labels = Labels(("background", "road", "house"), ((0, 0, 0), (0, 90, 255), (255, 90, 0)), (0, 1, 2), ignored=(255,))
     whole = legend(labels, 400)
     assert whole.shape[1] == 400 and min(boxes(whole, color) for color in labels.colors) > 80
     of_picture = legend(labels, 400, shown=np.array([[0, 2]], np.uint8), overlaid=True)
     assert [boxes(of_picture, color) > 80 for color in labels.colors] == [False, False, True]
     assert legend_entries(labels, shown=np.array([[0, 255]], np.uint8), overlaid=True) == [
-        ("ground (left clear)", (225, 225, 225)), ("not counted", (255, 255, 255)),
+        ("background (left clear)", (225, 225, 225)), ("not counted", (255, 255, 255)),
     ]  # fmt: skip
 
 
@@ -472,7 +485,7 @@ def test_a_test_part_needs_neither_intervals_nor_pictures_nor_validation(full_ru
     words = page_of(full_run).words()
 
     assert "Mean IoU 0.487 on 3 pictures that neither" in words and "interval" not in words
-    assert "score test mean IoU 0.487 mean IoU without" in words
+    assert "score test mean IoU 0.487 mean Dice" in words, "no class is a background"
     assert "All 3 pictures, worst first" in words
 
 

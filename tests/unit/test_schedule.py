@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -70,6 +71,23 @@ def test_warm_up_of_one_cycle_is_settable() -> None:
     settings = TrainingConfig(warm_up=0.5)
     factors = [rate_factor(settings, share, 0) for share in (0.1, 0.3, 0.5, 0.7)]
     assert max(factors) == factors[2] == 1
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "poly"])
+def test_what_is_added_to_a_finished_run_rises_to_the_longer_course_and_falls(schedule: Any) -> None:
+    settings, half = TrainingConfig(schedule=schedule), 0.5
+    longer = [rate_factor(settings, share, 0) for share in np.linspace(half, 1, 101)]
+    added = [rate_factor(settings, share, 0, half) for share in np.linspace(half, 1, 101)]
+    assert added[0] < 0.05 * longer[0], "no jump from the end of the first part"
+    peak = int(np.argmax(added))
+    assert np.all(np.diff(added[: peak + 1]) > 0) and np.all(np.diff(added[peak:]) < 0)
+    assert added[10:] == longer[10:] and 5 < peak <= 10
+    little = max(rate_factor(settings, share, 0, 0.95) for share in np.linspace(0.95, 1, 101))
+    assert little < 0.2 * max(added), "a little more is a small correction"
+
+
+def test_a_constant_rate_stays_so_when_more_is_added() -> None:
+    assert rate_factor(TrainingConfig(schedule="constant"), 0.5, 0, 0.5) == 1
 
 
 @pytest.mark.parametrize(("by", "values"), [("score", [0.5, 0.4, 0.4]), ("loss", [0.5, 0.6, 0.6])])

@@ -542,6 +542,35 @@ def three_classes_spread_in_one_mask(root: Path) -> None:
     save(root / "masks/p03_mask.png", blocks([0, 127, 255], 3))
 
 
+def with_pixels(root: Path, value: int, values: tuple[int, int], masks: tuple[int, ...] = (3,), many: int = 4) -> None:
+    """Pairs with masks of two values, some of which have a few pixels of another."""
+    good(root, lambda n: blocks(values, n))
+    for number in masks:
+        mask = blocks(values, number)
+        mask[24, 2 : 2 + many] = value
+        save(root / f"masks/p{number:02}_mask.png", mask)
+
+
+@broken(stray_values="p03_mask.png")
+def a_few_pixels_of_128(root: Path) -> None:
+    with_pixels(root, 128, (0, 255))
+
+
+@broken(stray_values="p03_mask.png")
+def a_few_pixels_of_1_beside_0_and_255(root: Path) -> None:
+    with_pixels(root, 1, (0, 255))
+
+
+@broken(stray_values="p05_mask.png")
+def a_few_pixels_of_57_among_class_numbers(root: Path) -> None:
+    with_pixels(root, 57, (0, 1), masks=(3, 5))
+
+
+@broken("warning", rare_values="p05_mask.png")
+def a_few_pixels_of_128_in_most_masks(root: Path) -> None:
+    with_pixels(root, 128, (0, 255), masks=tuple(range(1, 8)), many=2)
+
+
 @broken("note", ignored="")
 def white_for_ignored(root: Path) -> None:
     good(root, lambda n: blocks([0, 1, 255], n))
@@ -676,6 +705,34 @@ def palettes_and_bands_and_an_empty_file(root: Path) -> None:
     (root / "masks/p06_mask.png").write_bytes(b"")
 
 
+@broken(mixed_ranges="p03.npy")
+def fractions_among_0_to_255(root: Path) -> None:
+    good(root, image=lambda n: (picture(n) / (255 if n == 3 else 1)).astype(np.float32), images="imgs/p{:02}.npy")
+
+
+@broken("warning", mixed_ranges="p03.npy")
+def eight_bits_saved_as_sixteen(root: Path) -> None:
+    good(root, image=lambda n: picture(n).astype(np.uint16) * (1 if n == 3 else 200), images="imgs/p{:02}.npy")
+
+
+@broken(one_value="", alpha_mask="p00_mask.png")
+def masks_drawn_in_alpha(root: Path) -> None:
+    good(root, lambda n: np.dstack([np.full((*SIZE, 3), 255, np.uint8), blocks([0, 255], n)]))
+
+
+@broken("warning", masks_differ="p05.png")
+def a_picture_twice_with_two_masks(root: Path) -> None:
+    good(root)
+    save(root / "imgs/p05.png", picture(2))
+
+
+@broken("note", duplicates="p05.png")
+def a_picture_twice_with_one_mask(root: Path) -> None:
+    good(root, lambda n: blocks([0, 1], n - n // 5 * 3), image=lambda n: picture(n - n // 5 * 3))
+    for number in (6, 7):
+        save(root / f"imgs/p0{number}.png", picture(number))
+
+
 # --- sets that only look odd
 
 
@@ -711,6 +768,11 @@ def borders_of_128(root: Path) -> None:
     good(root, bordered)
 
 
+def a_rare_class(root: Path) -> None:
+    """Few pixels, but many for one mask or in many of them."""
+    with_pixels(root, 1, (0, 2), masks=(1, 2, 3, 4, 5, 6), many=9)
+
+
 def organs(root: Path) -> None:
     """Three classes in one piece each are no objects."""
     good(root, lambda n: np.minimum(cells(3).astype(np.uint8), 3 - n % 2))
@@ -728,6 +790,7 @@ SOUND: list[Callable[[Path], None]] = [
     flat_pictures,
     thin_lines,
     borders_of_128,
+    a_rare_class,
     organs,
     json_beside_the_pictures,
 ]

@@ -43,6 +43,7 @@ REFUSED = {
     "names_for_colours": "name,r,g,b",
     "a_class_table_with_a_slip": "not a class table",
     "masks_of_one_value": "one value only",
+    "masks_drawn_in_alpha": "may be in their alpha",
     "objects_and_nan_and_a_slip": "--instances borders",
 }
 """Sets of which no copy is made, and a part of the word."""
@@ -68,6 +69,7 @@ LEFT_OUT = {
     "a_mask_on_its_side": {"p02.png"},  # of noise: no edge says which side is up
     "five_bands_among_three": {"p03.npy"},
     "one_photograph_among_the_masks": {"p03_mask.png"},
+    "fractions_among_0_to_255": {"p03.npy"},
     "a_colour_that_the_table_lacks": {"p03_mask.png"},
     "a_number_that_the_table_lacks": {"p03_mask.png"},
     "lossy_and_cut_and_small_and_lost": {"p00.jpg", "p01.jpg"},
@@ -95,6 +97,9 @@ TRUTH: dict[str, tuple[Callable[[int], np.ndarray], float]] = {
             "one_mask_of_0_and_255",
             "masks_with_alpha",
             "an_animated_mask",
+            "a_few_pixels_of_128",
+            "a_few_pixels_of_1_beside_0_and_255",
+            "a_few_pixels_of_57_among_class_numbers",
         ),
         (squares, 0.0),
     ),

@@ -17,10 +17,11 @@ def convert(source: StrPath, target: StrPath, *, overwrite: bool = False, scale:
     Parameters
     ----------
     source : str or path
-        A model file of either kind.
+        A model file of either kind, or the folder of a run.
     target : str or path
         MODEL.safetensors, or MODEL.pth for the original Carvana program. A .pth holds weights and mask
-        values: names, colours, scale and scores stay behind, a normalisation goes into the first convolution.
+        values, and which pictures the model has seen: names, colours, scale and scores stay behind, a normalisation
+        goes into the first convolution.
     overwrite : bool
         Allow `target` to exist already.
     scale : float, optional
@@ -42,7 +43,7 @@ def convert(source: StrPath, target: StrPath, *, overwrite: bool = False, scale:
     >>> unet.convert("model.safetensors", "model.pth").as_posix()
     'model.pth'
     """
-    source, target = Path(source), Path(target)
+    source, target = bundle.model_file(source), Path(target)
     suffix = target.suffix.lower()
     if suffix not in TARGETS:
         raise InputError(f"{target} ends in {suffix or 'nothing'}", " or ".join(TARGETS))

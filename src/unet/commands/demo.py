@@ -16,8 +16,8 @@ from unet.commands.train import train
 from unet.demo import make_sheets
 from unet.errors import InputError
 from unet.files import write_json
-from unet.terminal.console import open_console
 from unet.terminal.display import Display, open_display
+from unet.terminal.speech import open_console
 
 MARKER = "demo.json"
 """Says that a folder is a demo's own, which may be replaced, and with which settings its sheets were drawn."""

@@ -21,8 +21,8 @@ from unet.commands.vectorize import vectorize
 from unet.demo.atlas import make_edge_sheet
 from unet.files import write_json, write_text
 from unet.runs.recipes import recipe
-from unet.terminal.console import open_console
 from unet.terminal.display import Display, open_display
+from unet.terminal.speech import open_console
 
 SIZE, SECOND_SIZE = (1200, 1800), (900, 1200)
 """Height and width of the sheet to learn from, and of the one that is mapped."""

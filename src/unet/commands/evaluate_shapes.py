@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from unet import raster
 from unet.data.shape_files import WHOLE, Grid, Window, grid_of, is_polygons, read_content, read_labels
 from unet.errors import InputError
-from unet.files import StrPath, as_path, write_json, write_text
+from unet.files import StrPath, as_path, as_paths, write_json, write_text
 from unet.report.charts import Series
 from unet.report.figures import line_figure
 from unet.report.shape_pictures import COMPARISON_PALETTE, SCORE_PALETTE, comparison_picture, score_picture
@@ -23,14 +23,16 @@ from unet.runs.targets import check_folder, check_target
 from unet.shapes.scores import Curve, ShapeScores, check_iou, shape_scores
 from unet.terminal.display import open_display
 from unet.terminal.shape_tables import number, print_shape_scores
+from unet.terminal.speech import speaking
 
 FILES = ("curve.csv", "curve.svg", "scores.json", "summary.txt", "recall.png", "precision.png")
 """What is written of each contender, behind its name and a line."""
 
 
+@speaking
 def evaluate_shapes(
     truth: StrPath,
-    predictions: Sequence[StrPath],
+    predictions: StrPath | Sequence[StrPath],
     *,
     mask: StrPath | None = None,
     iou: float = 0.5,
@@ -41,6 +43,7 @@ def evaluate_shapes(
     out: StrPath | None = None,
     json: StrPath | None = None,
     overwrite: bool = False,
+    verbose: bool = True,
 ) -> dict[str, Any]:
     """Score shapes against the true ones.
 
@@ -48,7 +51,7 @@ def evaluate_shapes(
     ----------
     truth : str or path
         A label map, a picture of edges, or a file of polygons.
-    predictions : sequence of str or path
+    predictions : str or path, or a sequence of them
         One or more of the same kinds.
     mask : str or path, optional
         Where it is 0, nothing counts.
@@ -66,6 +69,8 @@ def evaluate_shapes(
         A file for the scores.
     overwrite : bool
         Allow what is written to exist already.
+    verbose : bool
+        Show what is said; `unet.evaluate_shapes` does only where this is True.
 
     Returns
     -------
@@ -82,14 +87,12 @@ def evaluate_shapes(
     --------
     >>> import unet
     >>> truth, other = "data/masks/p00_mask.png", "data/masks/p01_mask.png"
-    >>> scores = unet.evaluate_shapes(truth, [other], gt_kind="labels", pred_kind="labels")
-    1 true shapes; a match is IoU > 0.5
-    ...
+    >>> scores = unet.evaluate_shapes(truth, other, gt_kind="labels", pred_kind="labels")
     >>> scores["labels_gt"], scores["labels_pred"]
     (1, 1)
     """
     truth, out, json = Path(truth), as_path(out), as_path(json)
-    names = _names([Path(path) for path in predictions])
+    names = _names(as_paths(predictions))
     inputs = [truth, *names.values(), as_path(mask)]
     if json is not None:
         check_target(json, overwrite, inputs=inputs)

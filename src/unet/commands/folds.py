@@ -25,8 +25,8 @@ from unet.report.page import write_report
 from unet.runs.folder import CONFIG, FOLDS, choose_folder, clear_results, is_resumable, locked
 from unet.runs.settings import TrainFlags, check, from_flags, gather, refuse_beside_resume
 from unet.runs.train_run import train_new, train_on
-from unet.terminal.console import open_console
 from unet.terminal.display import open_display
+from unet.terminal.speech import open_console
 from unet.terminal.tables import print_scores
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def cross_validate(
     started = monotonic() if started is None else started
     given = from_flags(data, **flags)
     if resume is not None:
-        others = {"folds": folds, "out": out, "load": load, "config": config_file, **(settings or {})}
-        refuse_beside_resume(given, others)
+        refuse_beside_resume(given, {"folds": folds, "out": out, "load": load, "config": config_file}, settings or {})
         with locked(resume):
             return _train_folds(resume, config.load_toml(resume / CONFIG), started, moved_data=moved_data)
     wanted, count = gather(given, config_file, settings or {}), folds or 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from unet.config import TrainingConfig
+from unet.config import DataConfig, TrainingConfig
 from unet.data.inspection.summary import summarise_survey
 from unet.data.inspection.survey import Survey
 from unet.data.manifest import to_toml
@@ -16,7 +16,7 @@ from unet.report.contact_sheet import contact_sheet, sheet_labels, write_contact
 from unet.report.inspection_page import is_inspection_page, write_inspection_page
 from unet.runs.source import data_config, place, survey_of
 from unet.runs.targets import check_outside, check_target, inputs_of
-from unet.terminal.display import open_display
+from unet.terminal.display import Display, open_display
 from unet.terminal.inspection import print_inspection
 
 if TYPE_CHECKING:
@@ -58,35 +58,14 @@ def inspect(
     ------
     InputError
         There are no such folders, or the results cannot be written.
-
-    Examples
-    --------
-    >>> import unet
-    >>> survey = unet.inspect("data")
-    ┏...
-    0 errors, 0 warnings, 0 notes
-    >>> len(survey.train), len(survey.val), survey.findings
-    (3, 1, ())
     """
     json, out, init = as_path(json), as_path(out), as_path(init)
     settings = data_config(root=data, **flags)
-    where = place(settings)
-    folder = out or Path(f"inspect-{Path(where).resolve().name}")
+    folder = out or Path(f"inspect-{Path(place(settings)).resolve().name}")
     check_outside(folder, settings)
     _check_folder(folder, overwrite)
-    for target, flag in ((json, "--json"), (init, "--init")):
-        if target is not None:
-            check_target(target, overwrite, flag, [*inputs_of(settings), as_path(flags.get("classes"))])
     display = open_display()
-    survey = survey_of(settings, TrainingConfig().seed, display, patient=True)
-    summary = summarise_survey(survey, where)
-    print_inspection(summary)
-    if json is not None:
-        write_json(json, summary)
-        display.notify(f"facts: {json}")
-    if init is not None:
-        write_manifest(init, survey)
-        display.notify(f"data: {init}; train from it: unet train {init}")
+    survey, summary = look(settings, json, init, overwrite, display)
     labels = sheet_labels(survey)
     pictures = contact_sheet(survey, labels) if labels is not None else []
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,6 +75,32 @@ def inspect(
         write_contact_sheet(pictures, labels, folder / "contact.png")
         display.notify(f"sheet: {folder / 'contact.png'}")
     return survey
+
+
+def look(
+    settings: DataConfig, json: Path | None, init: Path | None, overwrite: bool, display: Display
+) -> tuple[Survey, dict[str, Any]]:
+    """Check a data set, print all that is found, write it where that is wanted, and return it twice: also in words.
+
+    Raises
+    ------
+    InputError
+        As `inspect`.
+    """
+    for target, flag in ((json, "--json"), (init, "--init")):
+        if target is not None:
+            check_target(target, overwrite, flag, inputs_of(settings))
+    where = place(settings)
+    survey = survey_of(settings, TrainingConfig().seed, display, patient=True)
+    summary = summarise_survey(survey, where)
+    print_inspection(summary)
+    if json is not None:
+        write_json(json, summary)
+        display.notify(f"facts: {json}")
+    if init is not None:
+        write_manifest(init, survey)
+        display.notify(f"data: {init}; train from it: unet train {init}")
+    return survey, summary
 
 
 def write_manifest(path: Path, survey: Survey) -> None:

@@ -17,7 +17,7 @@ from unet.data.content import read_content_mask
 from unet.data.hashing import content_hash
 from unet.data.sheet_shapes import AREA, DYNAMIC, ShapeOptions
 from unet.errors import InputError
-from unet.files import StrPath, as_path
+from unet.files import StrPath, as_path, as_paths
 from unet.inference.products import EDGE_NAMES
 from unet.raster.roi import POLYGON_SUFFIXES
 from unet.report.map_page import MapPage, Setting, write_map_page
@@ -26,6 +26,7 @@ from unet.runs.targets import check_target
 from unet.shapes.calibration import Calibration
 from unet.shapes.vector_files import DRIVERS
 from unet.terminal.display import open_display
+from unet.terminal.speech import speaking
 
 if TYPE_CHECKING:
     from unet.bundle import Bundle
@@ -52,10 +53,11 @@ class Mapped:
     record: Path
 
 
+@speaking
 def map_sheet(
     sheet: StrPath,
     model: StrPath,
-    outputs: Sequence[StrPath],
+    outputs: StrPath | Sequence[StrPath],
     *,
     labels: StrPath | None = None,
     roi: StrPath | None = None,
@@ -69,6 +71,7 @@ def map_sheet(
     device: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
+    verbose: bool = True,
 ) -> Mapped:
     """Predict a sheet, make shapes of it, and write them with a page that shows them.
 
@@ -78,7 +81,7 @@ def map_sheet(
         A picture of any size; a GeoTIFF keeps its place on the map.
     model : path
         A model file. One of edges gives an edge map, which is closed and flooded; any other a class mask.
-    outputs : sequence of path
+    outputs : path, or sequence of path
         Files of polygons by their ending (.gpkg, .geojson, .shp, .fgb), or drawings (.svg, .png). Beside the first,
         NAME_epm.tif or NAME_mask.tif, NAME_labels.tif, NAME_map.json and NAME_map.html are written.
     labels : path, optional
@@ -95,6 +98,8 @@ def map_sheet(
         Allow files that are written to exist already.
     resume : bool
         Use the edge map or mask of an earlier call, as far as it got, and replace that call's other files.
+    verbose : bool
+        Show what is said; `unet.map_sheet` does only where this is True.
 
     Returns
     -------
@@ -110,7 +115,7 @@ def map_sheet(
     Examples
     --------
     >>> import unet
-    >>> made = unet.map_sheet("data/imgs/p00.png", "model.safetensors", ["shapes.gpkg"])
+    >>> made = unet.map_sheet("data/imgs/p00.png", "model.safetensors", "shapes.gpkg")
     >>> made.labels.as_posix(), made.page.as_posix()
     ('shapes_labels.tif', 'shapes_map.html')
     """
@@ -118,7 +123,7 @@ def map_sheet(
 
     start = perf_counter()
     display = open_display()
-    sheet, model, roi = Path(sheet), Path(model), as_path(roi)
+    sheet, model, roi = Path(sheet), bundle.model_file(model), as_path(roi)
     known = bundle.load(model)
     kind = "epm" if shows_edges(known) else "mask"
     places = places_of(outputs, kind, as_path(labels))
@@ -174,7 +179,7 @@ class Places:
         return [*self.targets.all, self.predicted, self.page, self.record]
 
 
-def places_of(outputs: Sequence[StrPath], kind: str, labels: Path | None) -> Places:
+def places_of(outputs: StrPath | Sequence[StrPath], kind: str, labels: Path | None) -> Places:
     """Return where everything goes.
 
     Raises
@@ -182,7 +187,7 @@ def places_of(outputs: Sequence[StrPath], kind: str, labels: Path | None) -> Pla
     InputError
         No output is named.
     """
-    named = tuple(Path(path) for path in outputs)
+    named = as_paths(outputs)
     if not named:
         raise InputError("no output", "-o FILE, such as blocks.gpkg")
     stem = named[0].stem

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from unet.config import Config, DataConfig, to_toml
@@ -59,6 +60,7 @@ def plan(
     InputError
         Data, settings or files that cannot be used.
     """
+    started = monotonic()
     wanted = gather(from_flags(data, **flags), config_file, settings or {})
     folder = plan_folder(out, wanted.data, overwrite)
     check_not_read([folder / CONFIG, folder / PLAN], [as_path(config_file)], "--out")
@@ -66,7 +68,7 @@ def plan(
     display = open_display()
     with TemporaryDirectory() as prepared:  # only what the pictures are like is needed
         source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display, Path(prepared))
-    record = decide_run(wanted, source)
+    record = decide_run(wanted, source, started=started)
     for reason in record.reasons:
         display.notify(reason)
     write_text(folder / CONFIG, to_toml(record.config))

@@ -79,7 +79,8 @@ def predict(
     Parameters
     ----------
     model : str or path, or several of them
-        A model file, .safetensors or the Carvana system's .pth. Of several the probabilities are averaged.
+        A model file, .safetensors or the Carvana system's .pth, or the folder of a run. Of several
+        the probabilities are averaged.
     inputs : sequence of str
         Pictures, folders of pictures, patterns.
     outputs : sequence of str, optional
@@ -139,15 +140,8 @@ def predict(
         once, before anything is predicted; a picture that turns out damaged does not keep the others back.
     MissingExtraError
         `viz` without matplotlib.
-
-    Examples
-    --------
-    >>> import unet
-    >>> [path] = unet.predict("model.safetensors", ["data/imgs/p00.png"], outputs=["mask.png"])
-    >>> path.as_posix()
-    'mask.png'
     """
-    models = [Path(model)] if isinstance(model, (str, os.PathLike)) else [Path(each) for each in model]
+    models = [bundle.model_file(each) for each in ([model] if isinstance(model, (str, os.PathLike)) else model)]
     shard = shard or shard_of_environment()
     display = open_display()
     viewer = Viewer() if viz else None
@@ -227,7 +221,8 @@ def predict_one(
     """
     is_drawn = wanted.overlay or viewer is not None
     with raster.open(task.image) as source:
-        check_source(source, ensemble.first.bundle.preprocessing)
+        for words in check_source(source, ensemble.first.bundle.preprocessing):
+            ensemble.first.say_once(words, f"{task.image}: ")
         plan = plan_tiles(ensemble, source.height, source.width, tile=options.tile, join=options.join, pad=options.pad)
         if options.region is not None:
             with open_region(options.region, source) as region:

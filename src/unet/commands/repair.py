@@ -66,15 +66,6 @@ def repair(
     ------
     InputError
         There are no such folders, there is no telling what the masks mean, or `out` exists.
-
-    Examples
-    --------
-    >>> import unet
-    >>> plan = unet.repair("data", out="repaired")
-    4 pairs kept, 0 files left out
-    ...
-    >>> sorted(path.name for path in Path("repaired").iterdir())
-    ['classes.csv', 'dataset.toml', 'images', 'masks', 'repair.csv', 'repair.md']
     """
     out = Path(out)
     settings = data_config(

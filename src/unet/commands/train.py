@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from unet.errors import ConfigError
 from unet.files import StrPath, as_path
 from unet.runs.folder import choose_folder
-from unet.runs.settings import TrainFlags, from_flags, gather, refuse_beside_resume
+from unet.runs.settings import LENGTHS, TrainFlags, from_flags, gather, refuse_beside_resume
 from unet.runs.train_run import TrainResult, train_new, train_on
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def train(
     settings : mapping of str to str, optional
         Any setting of `unet.config`, by "key" or "section.key".
     resume : str or path, optional
-        A run folder to go on with; all other arguments but `moved_data` must be left out then.
+        A run folder to go on with; all other arguments but `moved_data` and one of `time`, `epochs` and `steps`, which
+        is added to what the run had, must be left out then.
     moved_data : str or path, optional
         With `resume`: where the folder of its data is now.
     load : str or path, optional
@@ -61,24 +62,13 @@ def train(
         Data, settings or files that cannot be used.
     TrainingError
         The training cannot go on.
-
-    Examples
-    --------
-    >>> import unet
-    >>> result = unet.train("data", out="run", steps=2)
-    Scores of the best weights on the validation pictures
-    ...
-    >>> result.model.as_posix(), result.finished
-    ('run/model.safetensors', True)
-    >>> sorted(result.scores)[:3]
-    ['classes', 'confusion', 'frequency_weighted_iou']
     """
     data, out, config_file = as_path(data), as_path(out), as_path(config_file)
     resume, moved_data, load = as_path(resume), as_path(moved_data), as_path(load)
     given = from_flags(data, **flags)
     if resume is not None:
-        refuse_beside_resume(given, {"out": out, "load": load, "config": config_file, **(settings or {})})
-        return train_on(resume, moved_data=moved_data, started=started)
+        refuse_beside_resume(given, {"out": out, "load": load, "config": config_file}, settings or {}, LENGTHS)
+        return train_on(resume, moved_data=moved_data, more=given["training"], started=started)
     if moved_data is not None:
         raise ConfigError("--data without --resume", "a run whose data were moved", "give the folder of the data alone")
     wanted = gather(given, config_file, settings or {})

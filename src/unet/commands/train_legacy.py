@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 from unet import bundle, devices
 from unet.bundle import Bundle, save_pth
+from unet.commands.checkpoints import CHECKPOINTS, INTERRUPTED, set_aside
 from unet.config import parse
 from unet.runs.folder import choose_folder
 from unet.runs.train_run import TrainResult, train_new
-
-CHECKPOINTS = Path("checkpoints")
-INTERRUPTED = "INTERRUPTED.pth"
 
 
 def train_legacy(
@@ -78,14 +75,3 @@ def train_legacy(
     if not result.finished:
         write(bundle.load(result.model), INTERRUPTED)
     return result
-
-
-def set_aside(folder: Path) -> None:
-    """Move the checkpoints of an earlier run into a folder of their own, so that none is overwritten."""
-    old = sorted([*folder.glob("checkpoint_epoch*.pth"), *folder.glob(INTERRUPTED)])
-    folder.mkdir(parents=True, exist_ok=True)
-    if old:
-        shelf = folder / f"before-{datetime.now():%Y%m%d-%H%M%S}"
-        shelf.mkdir()
-        for path in old:
-            path.rename(shelf / path.name)

@@ -30,6 +30,7 @@ from unet.shapes.settings import ShapeSettings
 from unet.shapes.tuning import CURVE_IOUS, Candidate, Sheet, grid, score_candidates
 from unet.terminal.display import Display, open_display
 from unet.terminal.shape_tables import number, print_shape_grid
+from unet.terminal.speech import open_console, speaking
 
 if TYPE_CHECKING:
     from unet.bundle import Bundle
@@ -50,6 +51,7 @@ OUTPUTS = (
 _COLUMNS = ("labels_pred", "tp", "fp", "fn", "precision", "recall", "f1", "pq", "sq", "rq", "f_auc", "seconds")
 
 
+@speaking
 def tune_shapes(
     epm: StrPath,
     truth: StrPath,
@@ -69,6 +71,7 @@ def tune_shapes(
     workers: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    verbose: bool = True,
 ) -> dict[str, Any]:
     """Score every setting of the filter on an edge map whose true shapes are known, and choose the best.
 
@@ -93,13 +96,15 @@ def tune_shapes(
     iou, count_background, gt_kind, window
         See `unet.commands.evaluate_shapes.evaluate_shapes`; the edge map is cut to the window before it is filtered.
     model : str or path, optional
-        A model file that the chosen setting is written into.
+        A model file, or the folder of a run, that the chosen setting is written into.
     workers : int, optional
         Processes; by default as many as there are processors and memory for.
     resume : bool
         Keep what an earlier search in `out` on the same files has scored.
     overwrite : bool
         Allow files in `out` to exist already.
+    verbose : bool
+        Show what is said; `unet.tune_shapes` does only where this is True.
 
     Returns
     -------
@@ -120,8 +125,6 @@ def tune_shapes(
     >>> found = unet.tune_shapes(
     ...     "edges.npy", "edges.npy", "tuned", gt_kind="edges", dynamics=[0], areas=[30], workers=1
     ... )
-    PQ by dynamic (down) and area (across)
-    ...
     >>> found["best"]["dynamic"], found["best"]["area"], found["best"]["tp"]
     (0, 30, 4)
     """
@@ -134,7 +137,7 @@ def tune_shapes(
     candidates = grid(dynamics, areas, thresholds)
     remedy = "go on with --resume, choose another --out, or allow --overwrite"
     check_folder(out, OUTPUTS, resume or overwrite, remedy, [epm, truth, mask, model])
-    loaded = None if model is None else _model(model)
+    chosen_model = None if model is None else _model(model)
     same_grid = common_grid([(epm, "labels"), (truth, gt_kind), *([] if mask is None else [(mask, None)])])
     inputs = _inputs(epm, truth, mask, window, calibration, gt_kind, iou, count_background)
     known = _known(out / GRID, inputs) if resume else {}
@@ -173,16 +176,18 @@ def tune_shapes(
     baseline = {c.threshold: scores[by] for c, scores in results.items() if c.threshold is not None}
     print_shape_grid(values, (best.dynamic, best.area), baseline, SCORES[by])
     chosen = results[best]
-    print(
+    open_console().print(
         f"{best}: {chosen['labels_pred']:,} shapes of {chosen['labels_gt']:,}, PQ {number(chosen['pq'])} = "
-        f"{number(chosen['sq'])} x {number(chosen['rq'])}, area under F {number(chosen['f_auc'])}"
+        f"{number(chosen['sq'])} x {number(chosen['rq'])}, area under F {number(chosen['f_auc'])}\n"
+        f"{vectorize_line(epm, mask, settings)}",
+        markup=False,
+        emoji=False,
     )
-    print(vectorize_line(epm, mask, settings))
     for hint in hints(candidates, best, baseline, chosen[by]):
         display.notify(hint)
-    if loaded is not None and model is not None:
-        _write_into(model, loaded, settings)
-        display.notify(f"{model} now says dynamic {settings.dynamic}, area {settings.area}")
+    if chosen_model is not None:
+        _write_into(*chosen_model, settings)
+        display.notify(f"{chosen_model[0]} now says dynamic {settings.dynamic}, area {settings.area}")
     display.notify(f"tables and figures: {out}")
     return found
 
@@ -264,12 +269,14 @@ def _edge_map(path: Path, window: Window, display: Display) -> tuple[NDArray[np.
     return np.ascontiguousarray(cut(edge_map, window, path)), None if valid is None else cut(valid, window, path)
 
 
-def _model(path: Path) -> Bundle:
+def _model(path: Path) -> tuple[Path, Bundle]:
+    """Return the file of a model, given by itself or by the folder of its run, and what it holds."""
     from unet import bundle  # torch, which the rest does without
 
+    path = bundle.model_file(path)
     if path.suffix.lower() == ".pth":
         raise InputError(f"{path} has no place for settings", "a .safetensors", "turn it into one: unet convert")
-    return bundle.load(path)
+    return path, bundle.load(path)
 
 
 def _write_into(path: Path, model: Bundle, settings: ShapeSettings) -> None:

@@ -17,12 +17,13 @@ from unet.data.content import read_content_mask
 from unet.data.sheet_shapes import ShapeOptions, shapes_of
 from unet.data.sheets import open_sheet
 from unet.errors import ConfigError, InputError
-from unet.files import StrPath, as_path
+from unet.files import StrPath, as_path, as_paths
 from unet.report.overlay import viewable
 from unet.report.shape_files import Place, Targets, write_shapes
 from unet.shapes.calibration import Calibration
 from unet.shapes.vector_files import known_crs
 from unet.terminal.display import open_display
+from unet.terminal.speech import speaking
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ class Vectorized:
     files: list[Path]
 
 
+@speaking
 def vectorize(
     source: StrPath,
-    outputs: Sequence[StrPath] = (),
+    outputs: StrPath | Sequence[StrPath] = (),
     *,
     kind: str | None = None,
     crs: str | None = None,
@@ -55,6 +57,7 @@ def vectorize(
     preview: StrPath | None = None,
     over: StrPath | None = None,
     overwrite: bool = False,
+    verbose: bool = True,
 ) -> Vectorized:
     """Write the shapes of a raster as polygons that share their edges.
 
@@ -62,7 +65,7 @@ def vectorize(
     ----------
     source : path
         An edge probability map, a class mask, probabilities, a label map, or a picture of lines.
-    outputs : sequence of path
+    outputs : path, or sequence of path
         Files of polygons by their ending (.gpkg, .geojson, .shp, .fgb), or drawings (.svg, .png).
     kind : {"epm", "mask", "probability", "labels", "edges"}, optional
         By default what the file says of itself.
@@ -86,6 +89,8 @@ def vectorize(
         A picture of the sheet, to lie under the colours of drawings.
     overwrite : bool
         Allow files that are written to exist already.
+    verbose : bool
+        Show what is said; `unet.vectorize` does only where this is True.
 
     Returns
     -------
@@ -101,14 +106,14 @@ def vectorize(
     Examples
     --------
     >>> import unet
-    >>> found = unet.vectorize("data/masks/p00_mask.png", ["square.geojson"], simplify=0.5)
+    >>> found = unet.vectorize("data/masks/p00_mask.png", "square.geojson", simplify=0.5)
     >>> found.shapes, [path.name for path in found.files]
     (1, ['square.geojson'])
     """
     start = perf_counter()
     display = open_display()
     source, roi, over, model = Path(source), as_path(roi), as_path(over), as_path(model)
-    targets = Targets(tuple(Path(path) for path in outputs), as_path(labels), as_path(preview))
+    targets = Targets(as_paths(outputs), as_path(labels), as_path(preview))
     targets.check([path for path in (source, roi, over, model) if path is not None], overwrite)
     if crs is not None:
         known_crs(crs, "--crs")

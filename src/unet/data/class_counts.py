@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -39,7 +40,8 @@ def class_indices(values: tuple[Value, ...], labels: Labels) -> tuple[int, ...]:
     """
     if not values:
         return ()
-    return tuple(labels.encode(np.array(values)[:, None])[:, 0].tolist())
+    by_value = replace(labels, dilated=())  # these are values side by side, not pixels
+    return tuple(by_value.encode(np.array(values)[:, None])[:, 0].tolist())
 
 
 def classes_shown(scan: Scan, labels: Labels) -> dict[Pair, frozenset[int]]:

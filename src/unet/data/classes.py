@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from unet.data.background import is_ground
 from unet.data.class_table import ClassTable, Row, find_table, read_table
 from unet.data.finding import Finding, errors_in
 from unet.data.folders import PARTS
@@ -14,7 +15,18 @@ from unet.data.mask_values import MaskValues, listed, option, order_of
 from unet.data.scan import Scan
 from unet.data.true_values import TrueValues, find_true_values, with_known
 from unet.errors import DataError
-from unet.labels import IGNORED, MAX_CLASSES, Color, Labels, Rule, Value, as_value, default_colors, default_names
+from unet.labels import (
+    IGNORED,
+    MAX_CLASSES,
+    Color,
+    Labels,
+    Rule,
+    Value,
+    as_value,
+    background_of,
+    default_colors,
+    default_names,
+)
 
 
 def resolve_labels(
@@ -84,7 +96,13 @@ def _labels_present(mask_values: MaskValues, skipped: tuple[Value, ...], table: 
         labels = _numbered(mask_values, skipped)
     if len(labels) < 2:
         only = ", ".join(str(value) for value in labels.values)
-        raise DataError(f"all masks hold one value only ({only})", "two or more, one for each class", kind="one-value")
+        in_alpha = any(mask.alpha for mask in mask_values.scan.masks)
+        raise DataError(
+            f"all masks hold one value only ({only})",
+            "two or more, one for each class",
+            "what is drawn may be in their alpha, which does not count: save that as the masks" if in_alpha else "",
+            kind="one-value",
+        )
     return labels
 
 
@@ -121,12 +139,18 @@ def value_findings(mask_values: MaskValues, skipped: Sequence[Value], table: Cla
     if stacked is not None:
         findings.append(stacked)
     elif mask_values.is_rgb:
-        findings += [_strange_colors(mask_values, skipped, table)] if table else _damage(mask_values, skipped, None)
+        findings += (
+            [_strange_colors(mask_values, skipped, table)]
+            if table
+            else _damage(mask_values, skipped, None) or checks.vanishing(mask_values, skipped)
+        )
     elif table is not None:
         findings += _strange_numbers(mask_values, skipped, table)
     else:
         numbered = checks.instances(mask_values)
-        findings += [numbered] if numbered else _damage(mask_values, skipped, None) or [checks.edge_values(mask_values)]
+        damaged = _damage(mask_values, skipped, None)
+        vanishing = [] if numbered or damaged else checks.vanishing(mask_values, skipped)
+        findings += [numbered] if numbered else damaged or [checks.edge_values(mask_values), *vanishing]
         if IGNORED not in skipped and mixed is None:
             findings.append(checks.two_scales(mask_values))
     return [finding for finding in findings if finding is not None]
@@ -335,10 +359,21 @@ def _labels(
         colors = tuple(row.color for row in rows if row.color)
     else:
         colors = mask_values.palette(numbers)
-    names = tuple(row.name for row in rows) if rows else default_names(len(values))
+    names = tuple(row.name for row in rows) if rows else _made_up_names(values, ignored, mask_values)
+    made_up = default_colors(len(values))
+    if background_of(names) is None:  # black is for what is left clear
+        made_up = default_colors(len(values) + 1)[1:]
     dilated = tuple(row.dilate for row in rows) if rows and any(row.dilate for row in rows) else ()
-    labels = Labels(names, colors or default_colors(len(values)), values, tuple(dict.fromkeys(ignored)), rule)
+    labels = Labels(names, colors or made_up, values, tuple(dict.fromkeys(ignored)), rule)
     return replace(labels, dilated=dilated)
+
+
+def _made_up_names(values: tuple[Value, ...], ignored: Sequence[Value], mask_values: MaskValues) -> tuple[str, ...]:
+    """Return names for classes that have none; the first is called background if it looks like one."""
+    names = default_names(len(values))
+    if len(values) > 2 and order_of(values[0]) in ((0,), (0, 0, 0)) and is_ground(mask_values, values[0], ignored):
+        return ("background", *names[1:])
+    return names
 
 
 def _commonest_color(mask_values: MaskValues) -> Value:

@@ -10,8 +10,23 @@ from unet.errors import DataError, UnetError
 MOST_FAULTS = 10
 """So many faults are spelled out; the rest is counted."""
 
+MOST_ALIKE = 3
+"""So many are where all files have one fault with one cause."""
+
 SEVERITIES = ("error", "warning", "note")
 """An error stops training; a warning is said when it starts; a note is for who asks."""
+
+_ONE_CAUSE = (
+    "swapped",
+    "instances",
+    "one-hot",
+    "lossy-mask",
+    "blended-mask",
+    "photo-mask",
+    "mask-bands",
+    "size-scaled",
+)
+"""Kinds of findings whose files are mended all at once, not one by one."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +69,18 @@ class Finding:
 
     def error(self) -> DataError:
         """Return the error to raise for this finding."""
-        return DataError(self.found, self.expected, self.remedy, shortened(self.files), kind=self.kind)
+        return DataError(
+            self.found,
+            self.expected,
+            self.remedy,
+            shortened(self.files, MOST_ALIKE if self.kind in _ONE_CAUSE else MOST_FAULTS),
+            kind=self.kind,
+        )
 
     def line(self) -> str:
         """Return the finding as one line, with the first files."""
         problem = "; ".join(part for part in (self.found, self.expected and f"expected {self.expected}") if part)
-        shown = ", ".join(shortened(self.files, 3))
+        shown = ", ".join(shortened(self.files, MOST_ALIKE))
         return "; ".join(part for part in (problem, self.remedy) if part) + (f": {shown}" if shown else "")
 
 

@@ -13,6 +13,7 @@ from unet.data.class_counts import class_counts, class_indices
 from unet.data.scan import Scan
 from unet.data.stats import MaskStats
 from unet.labels import IGNORED, Labels
+from unet.preprocessing import FRACTION_OVER
 from unet.shapes.measure import RegionProps, thickness
 
 SMALLEST, LARGEST = 0.05, 0.95
@@ -205,5 +206,10 @@ def _spread(values: tuple[float, ...], bands: int) -> tuple[float, ...]:
 
 def _data_range(scan: Scan) -> float:
     # 16-bit and float pictures rarely use their whole range: the brightest percentile stands for white.
-    deep = [max(picture.high) for picture in scan.pictures if picture.dtype != "uint8"]
-    return (float(max(deep)) or 1.0) if deep else 255.0
+    # Fractions are of 1, as 8-bit pictures are of 255.
+    deep = [picture for picture in scan.pictures if picture.dtype != "uint8"]
+    if not deep:
+        return 255.0
+    brightest = max(max(picture.high) for picture in deep)
+    is_fraction = all(picture.dtype == "float32" for picture in deep) and FRACTION_OVER < brightest <= 1 + FRACTION_OVER
+    return 1.0 if is_fraction else float(brightest) or 1.0

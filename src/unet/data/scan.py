@@ -283,8 +283,7 @@ def _size_fault(pair: Pair, picture: PictureStats, mask: MaskStats) -> Fault:
     if (mask.height, mask.width) == (picture.width, picture.height):
         if max(picture.orientation, mask.orientation) >= 5:
             return Fault("size-exif", pair, f"{sizes}: EXIF turns one of them and not the other")
-        return Fault("size-rotated", pair, f"{sizes}: one of them lies on its side; rotate it")
+        return Fault("size-rotated", pair, f"{sizes}: one of them lies on its side")
     if abs(factor - 1) > 0.1 and abs(mask.height - factor * picture.height) <= max(1.0, factor):
-        remedy = "resize the mask without blending values (nearest)"
-        return Fault("size-scaled", pair, f"{sizes}: {factor:.3g} times the size; {remedy}")
-    return Fault("size-differs", pair, f"{sizes}: cut or resize one of them, or pair the right files")
+        return Fault("size-scaled", pair, f"{sizes}: {factor:.3g} times the size")
+    return Fault("size-differs", pair, sizes)

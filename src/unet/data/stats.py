@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ MOST_VALUES = 1024
 
 _SAMPLE = 32768  # pixels of a picture that its statistics are taken from
 _HASHED = 32  # side of the small picture that the perceptual hash is taken from
+LOOK_CELLS = 64
+"""Numbers that a picture's look is made of: 8 x 8 cells."""
+
 _FLAT = 0.02  # contrast of that small picture, as a share of its brightness, below which a hash says nothing
 _MAX_GREYS = 8  # more values than so many between dark and white are no classes but blends of some
 _BLOB_PIXELS = 100_000  # pixels of a mask that are looked at for separate objects
@@ -58,6 +62,9 @@ class PictureStats:
         Of the file's bytes (`unet.data.hashing.content_hash`); empty where the pixels come from no file.
     void : float
         The share of the pixels that hold nothing, by the file's own word; the other numbers are without these.
+    look : str
+        The brightness of 8 x 8 cells, 0 to 255 from the darkest to the brightest, in base 64: nearly the same when a
+        picture is saved anew. Empty where there is hardly anything to see.
     """
 
     height: int
@@ -80,6 +87,7 @@ class PictureStats:
     lean: float = 0.0
     content_hash: str = ""
     void: float = 0.0
+    look: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,6 +160,8 @@ def picture_stats(
     sample = np.ascontiguousarray(points.T)
     upper, lower = np.array_split(sample, 2, axis=1)
     low, high = np.percentile(sample, (1, 99.9), axis=1)
+    small = raster.resize(picture, _HASHED, _HASHED, "area").astype(np.float64).mean(axis=2)
+    is_flat = bool(small.std() <= _FLAT * abs(small).mean())
     return PictureStats(
         height=height,
         width=width,
@@ -164,9 +174,10 @@ def picture_stats(
         n_values=len(_count(sample)[0]) if picture.dtype.kind == "u" else len(np.unique(sample)),
         constant=bool(np.ptp(sample, axis=1).max() == 0 and (picture == picture[0, 0]).all()),
         digest=zlib.crc32(sample.tobytes(), zlib.crc32(repr(picture.shape).encode())),
-        phash=_perceptual_hash(picture),
+        phash=None if is_flat else _perceptual_hash(small),
         lean=float(np.mean(lower) - np.mean(upper)) / max(float(np.std(sample)), 1e-6) if sample.shape[1] > 1 else 0.0,
         void=0.0 if valid is None else 1 - float(valid.mean()),
+        look="" if is_flat else _look(small),
         **_header(info),
     )
 
@@ -176,18 +187,35 @@ def _header(info: PictureInfo | None) -> dict[str, Any]:
     return {} if info is None else {name: getattr(info, name) for name in names}
 
 
-def _perceptual_hash(picture: NDArray[Any]) -> int | None:
+def _perceptual_hash(small: NDArray[np.float64]) -> int:
     """Return a perceptual hash: the signs of the lowest 64 frequencies, without the mean, about their median.
 
     As in C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010, section 3.2.1.
     """
-    small = raster.resize(picture, _HASHED, _HASHED, "area").astype(np.float64).mean(axis=2)
-    if small.std() <= _FLAT * abs(small).mean():
-        return None
     steps = np.arange(_HASHED)
     cosines = np.cos(np.pi / _HASHED * (steps + 0.5) * np.arange(1, 9)[:, None])
     waves = (cosines @ small @ cosines.T).ravel()
     return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), "big")
+
+
+def _look(small: NDArray[np.float64]) -> str:
+    cells = small.reshape(8, _HASHED // 8, 8, _HASHED // 8).mean(axis=(1, 3))
+    low, high = cells.min(), cells.max()
+    levels = np.rint((cells - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
+    return base64.b64encode(levels.tobytes()).decode("ascii")
+
+
+def look_of_text(text: str) -> NDArray[np.uint8] | None:
+    """Return the look of a picture as numbers (64,), None where it has none.
+
+    Raises
+    ------
+    ValueError
+        The text is none.
+    """
+    if not text:
+        return None
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype=np.uint8).reshape(LOOK_CELLS)
 
 
 def mask_stats(

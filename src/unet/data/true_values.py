@@ -5,6 +5,7 @@ The one answer that inspection and training suggest by `--mask-values`, and that
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,11 +16,15 @@ from unet.data.mask_values import MaskValues, listed, order_of
 from unet.data.pairs import Pair
 from unet.data.stats import MaskStats
 from unet.data.value_peaks import MOST_CLASSES, at_edges_only, distances, find_peaks
-from unet.labels import Value
+from unet.labels import IGNORED, Value
 
 _NEAR = 24  # grey levels that JPEG may change
 _DAMAGED = 0.5  # share of the pixels of a damaged mask that are near true values, at least
 _SOLID = 1e-3  # of all pixels: that a foreign value has among its like if it is no accident
+_VANISHING = 1e-4  # share of the pixels of the masks that hold a value, below which it may be an accident
+_SPECK = 16  # pixels: of small masks that are an accident too, unless they are ...
+_OF_SMALL = 0.01  # ... a larger share than this
+_FEW_MASKS = 5  # a value that more masks hold is no accident
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,53 @@ def edge_only_values(mask_values: MaskValues) -> list[Value]:
     """Return the values that lie between others and occur at edges only, where two others meet."""
     values = list(mask_values.counts)
     return [values[place] for place in np.flatnonzero(at_edges_only(*_arrays(mask_values)))]
+
+
+def vanishing_values(mask_values: MaskValues, skipped: Sequence[Value] = ()) -> tuple[list[Value], list[Value]]:
+    """Return the values that hardly a pixel has: those of a few masks only, which are accidents, and the others.
+
+    A value that a slip of the hand or of a program has left in a few pixels of a mask would become a class of its own,
+    and the rarest, which training looks for most (docs/decisions/022-data.md).
+
+    Parameters
+    ----------
+    mask_values : MaskValues
+    skipped : sequence of int or of (int, int, int)
+        Values that do not count.
+
+    Returns
+    -------
+    (accidents, rare)
+        Sorted. No accidents where fewer than two other values remain, and where the masks are drawn polygons.
+    """
+    scan = mask_values.scan
+    if any(pair.drawing is not None for pair in scan.pairs):
+        return [], []
+    around, holders = Counter[Value](), Counter[Value]()
+    for mask in scan.masks:
+        for value in {mask_values.in_common_form(value) for value, _ in mask.values}:
+            around[value] += mask.height * mask.width
+            holders[value] += 1
+    counted = {value: count for value, count in mask_values.counts.items() if value not in skipped}
+    special = {IGNORED, -1} if plain_numbers([value for value in counted if value not in (IGNORED, -1)]) else set()
+    rare = sorted(
+        (
+            value
+            for value, count in counted.items()
+            if count < max(_VANISHING * around[value], min(_SPECK, _OF_SMALL * around[value]) + 1)
+            and value not in special  # these stand for what does not count
+        ),
+        key=order_of,
+    )
+    accidents = [value for value in rare if holders[value] <= _FEW_MASKS]
+    if len(counted) - len(accidents) < 2:
+        accidents = []
+    return accidents, [value for value in rare if value not in accidents]
+
+
+def plain_numbers(values: Sequence[Value]) -> bool:
+    """Tell whether values are numbers of classes: how near two of them are then means nothing."""
+    return all(isinstance(value, int) and value < MOST_CLASSES for value in values)
 
 
 def foreign_reason(mask: MaskStats, values: Sequence[Value]) -> str:

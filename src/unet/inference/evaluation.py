@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
+from unet.data.windows import source_of
 from unet.errors import InputError
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.metrics.boundary import BoundaryCounts, Tolerance, count_boundaries
 from unet.metrics.confusion import Counts, confusion, report
 from unet.preprocessing import Preprocessing, normalise
-from unet.raster.network_input import rescale
+from unet.raster.network_input import picture_factor, rescale, source_factor
 
 CACHE_BYTES = 1 << 30
 """Memory for pictures and masks that are scored again and again: 350 pictures of 1918 x 1280 px at a scale of 0.25."""
@@ -55,14 +57,22 @@ class EvaluationSet:
         Of the networks that are scored.
     cache_bytes : int
         Memory to keep examples in; 0 where all are scored once.
+    as_trained : bool
+        The pictures are of the training's own data, and their values are not questioned.
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], labels: Labels, preprocessing: Preprocessing, cache_bytes: int = CACHE_BYTES
+        self,
+        pairs: Sequence[Pair],
+        labels: Labels,
+        preprocessing: Preprocessing,
+        cache_bytes: int = CACHE_BYTES,
+        as_trained: bool = True,
     ) -> None:
-        self.pairs, self.labels, self.preprocessing = pairs, labels, preprocessing
+        self.pairs, self.labels, self.preprocessing, self.as_trained = pairs, labels, preprocessing, as_trained
         self._cache: dict[int, Example] = {}
         self._free = cache_bytes
+        self._sheet: tuple[Path | None, float] = (None, 1.0)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -80,13 +90,22 @@ class EvaluationSet:
         pair = self.pairs[number]
         picture, target = read_pair(pair, self.labels, self.preprocessing)
         try:
-            example = Example(np.ascontiguousarray(rescale(picture, self.preprocessing).transpose(2, 0, 1)), target)
+            scaled = rescale(picture, self.preprocessing, None if self.as_trained else self._factor(pair, picture))
+            example = Example(np.ascontiguousarray(scaled.transpose(2, 0, 1)), target)
         except InputError as error:
             raise error.of(pair.image) from None
         if pair.window is None and example.nbytes <= self._free:  # a large sheet would fill the memory for little
             self._free -= example.nbytes
             self._cache[number] = example
         return example
+
+    def _factor(self, pair: Pair, picture: NDArray[Any]) -> float:
+        """Return what the values of a pair's picture are multiplied by: for all blocks of a sheet the same."""
+        if pair.window is None:
+            return picture_factor(picture, self.preprocessing)
+        if self._sheet[0] != pair.image:
+            self._sheet = pair.image, source_factor(source_of(pair.image), self.preprocessing)
+        return self._sheet[1]
 
 
 def count(

@@ -21,7 +21,8 @@ from unet.inference.folding import fold_norms
 from unet.inference.layouts import JOINS, default_join, lay_out, least_tile_side
 from unet.inference.tiled import blended, joined
 from unet.models import UNet, geometry_of
-from unet.raster.network_input import network_input
+from unet.preprocessing import conversions
+from unet.raster.network_input import network_input, picture_factor
 
 BAND_BYTES = 128 << 20
 """Memory for the rows of a big picture that are computed at a time. More makes it hardly faster."""
@@ -132,8 +133,8 @@ class Predictor:
 
     Examples
     --------
-    >>> import unet
-    >>> predictor = unet.Predictor(unet.load("model.safetensors"))
+    >>> from unet import bundle
+    >>> predictor = Predictor(bundle.load("model.safetensors"))
     >>> picture = np.zeros((24, 32, 3), dtype=np.uint8)
     >>> prediction = predictor.predict(picture, probabilities=True)
     >>> prediction.indices.shape, prediction.probabilities.shape
@@ -171,6 +172,7 @@ class Predictor:
         self.layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
         self.network = self._prepared(bundle, self.dtype)
         self.recomputed = 0
+        self._said: set[str] = set()
         self._weights = bundle if self.dtype != torch.float32 else self.bundle
         self._exact_network: nn.Module | None = None
 
@@ -198,15 +200,31 @@ class Predictor:
         more = f", {self.recomputed} in float32" if self.recomputed else ""
         return f"{len(self.bundle.labels)} classes, scale {scale:g}, {self.device.type} in {dtype}{more}"
 
-    def predict(self, picture: NDArray[Any], *, probabilities: bool = False) -> Prediction:
+    def say_once(self, words: str, before: str = "") -> None:
+        """Give `notify` a line, `before` in front of it, the first time that these words are said."""
+        if words not in self._said:
+            self._said.add(words)
+            self.notify(before + words)
+
+    def predict(self, picture: NDArray[Any], *, probabilities: bool = False, as_trained: bool = False) -> Prediction:
         """Return the classes of a picture (H, W, C) as read from its file, and on demand their probabilities.
+
+        Parameters
+        ----------
+        picture : uint8, uint16 or float32 array (H, W, C)
+            Of the bands and of the range of values that the network was trained on. What can be converted is, and
+            `notify` is told what and how, once: grey and RGB, 8 bits, fractions of 0 to 1 for 8 bits.
+        probabilities : bool
+        as_trained : bool
+            The picture is of the training's own data, and its values are not questioned.
 
         Raises
         ------
         InputError
-            The picture has another number of bands than the network takes.
+            The picture has another number of bands than the network takes, or its values another range.
         """
-        (logits,) = self._logits(network_input(picture, self.bundle.preprocessing)[None])
+        factor = None if as_trained else self._factor(picture)
+        (logits,) = self._logits(network_input(picture, self.bundle.preprocessing, factor)[None])
         return self._prediction(logits, picture.shape[0], picture.shape[1], probabilities)
 
     def classes(self, images: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
@@ -227,9 +245,17 @@ class Predictor:
 
     def logits(self, picture: NDArray[Any]) -> NDArray[np.float32]:
         """Return the logits (K, H, W) of a picture (H, W, C), at its own size."""
-        (small,) = self._logits(network_input(picture, self.bundle.preprocessing)[None])
+        (small,) = self._logits(network_input(picture, self.bundle.preprocessing, self._factor(picture))[None])
         bands = self._bands(small, *picture.shape[:2])
         return np.concatenate([logits.cpu().numpy() for _, logits in bands], axis=1)
+
+    def _factor(self, picture: NDArray[Any]) -> float:
+        """Return what the values of a picture are multiplied by, and say what is done to it."""
+        preprocessing = self.bundle.preprocessing
+        factor = picture_factor(picture, preprocessing)
+        for words in conversions(picture.shape[2], picture.dtype.name, factor, preprocessing):
+            self.say_once(words)
+        return factor
 
     def whole_logits(self, images: NDArray[np.float32]) -> Tensor:
         """Return the logits (N, K, h, w) of network inputs (N, C, h, w), as `predict` computes them, on the device.

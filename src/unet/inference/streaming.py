@@ -25,9 +25,10 @@ from unet.inference.layouts import check_join, default_join, spans_of
 from unet.inference.mosaic import Finished, Mosaic, axes
 from unet.inference.threads import Behind, ahead
 from unet.labels import IGNORED
-from unet.preprocessing import Preprocessing, match_bands, match_depth, scaled_size
+from unet.preprocessing import Preprocessing, conversions, match_bands, match_depth, scaled_size
 from unet.raster import Source, Window
 from unet.raster import open as open_source
+from unet.raster.network_input import source_factor
 from unet.raster.roi import Region, open_region
 from unet.raster.scaled_windows import resized_window
 from unet.tiling import Span, places
@@ -293,7 +294,8 @@ class _Pixels:
 
     def __init__(self, source: Source, preprocessing: Preprocessing, region: Region | None) -> None:
         self.source, self.preprocessing, self.region = source, preprocessing, region
-        self._fill = _fill(source, preprocessing) if source.has_invalid else None
+        self._factor = source_factor(source, preprocessing)
+        self._fill = _fill(source, self._factor, preprocessing) if source.has_invalid else None
         self._bands: dict[str, tuple[tuple[int, int], NDArray[Any]]] = {}
 
     def seen(self, plan: Plan, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
@@ -333,7 +335,7 @@ class _Pixels:
     def _matched(self, window: Window) -> NDArray[Any]:
         pixels = self._in_rows("pixels", lambda part: self.source.read(part, fill=self._fill), window)
         try:
-            return match_depth(match_bands(pixels, self.preprocessing.bands), self.preprocessing)
+            return match_depth(match_bands(pixels, self.preprocessing.bands), self.preprocessing, self._factor)
         except InputError as error:
             raise RasterError(f"{self.source.path}: {error.found}", error.expected, error.remedy) from None
 
@@ -350,24 +352,25 @@ class _Pixels:
         return known[1][:, col : col + width]
 
 
-def _fill(source: Source, preprocessing: Preprocessing) -> list[float]:
+def _fill(source: Source, factor: float, preprocessing: Preprocessing) -> list[float]:
     """Return the mean colour of the training pictures, in the values of a file."""
-    brightest = 255.0 if source.dtype == "uint8" else preprocessing.data_range
+    brightest = preprocessing.data_range / factor
     means: Sequence[float] = preprocessing.mean or (0.0,)
     if len(means) != source.bands:
         means = [float(np.mean(means))] * source.bands
     return [mean * brightest for mean in means]
 
 
-def check_source(source: Source, preprocessing: Preprocessing) -> None:
-    """Make sure that models can take a picture, before any of it is read.
+def check_source(source: Source, preprocessing: Preprocessing) -> list[str]:
+    """Make sure that models can take a picture, and return in words what it undergoes for it.
 
     Raises
     ------
     RasterError
-        It has other bands.
+        It has other bands, or another range of values.
     """
     try:
         match_bands(np.zeros((1, 1, source.bands), np.uint8), preprocessing.bands)
     except InputError as error:
         raise RasterError(f"{source.path}: {error.found}", error.expected, error.remedy) from None
+    return conversions(source.bands, source.dtype, source_factor(source, preprocessing), preprocessing)

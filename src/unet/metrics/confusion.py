@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.labels import IGNORED
+from unet.labels import IGNORED, background_of
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -79,15 +79,13 @@ class Scores:
         """Mean over the classes that occur."""
         return mean_present(self.dice)
 
-    @property
-    def mean_iou_foreground(self) -> float:
-        """Mean over the classes that occur, class 0 left out."""
-        return mean_present(self.iou[1:])
+    def mean_iou_without(self, index: int | None) -> float:
+        """Mean over the classes that occur, one left out; NaN where that is None."""
+        return math.nan if index is None else mean_present(np.delete(self.iou, index))
 
-    @property
-    def mean_dice_foreground(self) -> float:
-        """Mean over the classes that occur, class 0 left out."""
-        return mean_present(self.dice[1:])
+    def mean_dice_without(self, index: int | None) -> float:
+        """Mean over the classes that occur, one left out; NaN where that is None."""
+        return math.nan if index is None else mean_present(np.delete(self.dice, index))
 
     @property
     def mean_accuracy(self) -> float:
@@ -161,8 +159,9 @@ def report(counts: Sequence[Counts], names: Sequence[str], pictures: Sequence[di
     Returns
     -------
     dict
-        mean_iou, mean_dice, mean_iou_foreground, mean_dice_foreground, pixel_accuracy, mean_accuracy,
-        frequency_weighted_iou, classes, confusion, and images with the worst picture first.
+        mean_iou, mean_dice, mean_iou_foreground, mean_dice_foreground (without the class that is called background or
+        the like, None where none is), pixel_accuracy, mean_accuracy, frequency_weighted_iou, classes, confusion, and
+        images with the worst picture first.
 
     Examples
     --------
@@ -174,7 +173,7 @@ def report(counts: Sequence[Counts], names: Sequence[str], pictures: Sequence[di
     [('b', 0.3333), ('a', 1.0)]
     """
     total = np.sum(counts, axis=0)
-    overall = scores(total)
+    overall, background = scores(total), background_of(names)
     images = []
     for matrix, description in zip(counts, pictures, strict=True):
         images.append({**description, **_summary(scores(matrix))})
@@ -192,8 +191,8 @@ def report(counts: Sequence[Counts], names: Sequence[str], pictures: Sequence[di
     ]
     return {
         **_summary(overall),
-        "mean_iou_foreground": or_none(overall.mean_iou_foreground),
-        "mean_dice_foreground": or_none(overall.mean_dice_foreground),
+        "mean_iou_foreground": or_none(overall.mean_iou_without(background)),
+        "mean_dice_foreground": or_none(overall.mean_dice_without(background)),
         "mean_accuracy": or_none(overall.mean_accuracy),
         "frequency_weighted_iou": or_none(overall.frequency_weighted_iou),
         "classes": per_class,

@@ -19,10 +19,11 @@ __all__ = ["DEFAULT_SECONDS", "RATES", "Machine", "Plan", "class_weights", "deci
 
 @dataclass(frozen=True)
 class Plan:
-    """Settings without gaps, and a sentence for each choice."""
+    """Settings without gaps, a sentence for each choice, and how many steps there will be."""
 
     config: Config
     reasons: tuple[str, ...]
+    steps: float = 0.0
 
 
 def decide(config: Config, fingerprint: Fingerprint, machine: Machine) -> Plan:
@@ -34,7 +35,7 @@ def decide(config: Config, fingerprint: Fingerprint, machine: Machine) -> Plan:
             changes, reason = choice
             draft = replace(draft, config=draft.config.updated(changes))
             reasons.append(reason)
-    return Plan(draft.config, tuple(reasons))
+    return Plan(draft.config, tuple(reasons), draft.steps)
 
 
 def to_markdown(reasons: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from typing import cast
 from unet.config import Config
 from unet.data.fingerprint import Fingerprint
 from unet.models.spec import SETTINGS
-from unet.plan.timing import TRAINING_SHARE
+from unet.plan.timing import seconds_to_train
 from unet.preprocessing import scaled_size
 
 LEAST_SAMPLES = 1000
@@ -39,10 +39,13 @@ class Machine:
         Measured or modelled; asked for a few widths only.
     memory : float
         Bytes that a training step may take.
+    ready : float
+        Seconds of the time that are gone before the first step.
     """
 
     speed: Speed
     memory: float
+    ready: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Draft:
     def seconds(self) -> float | None:
         """Time for training steps, None where steps or epochs are given instead."""
         seconds = self.config.training.seconds
-        return None if seconds is None else TRAINING_SHARE * seconds
+        return None if seconds is None else seconds_to_train(seconds, self.machine.ready)
 
     @property
     def width(self) -> int:

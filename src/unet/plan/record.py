@@ -10,6 +10,7 @@ from pathlib import Path
 from unet.config import Config
 from unet.data.hashing import RecordedFile
 from unet.data.pairs import Drawing, Pair
+from unet.data.seen import TRAIN, VAL, Seen, SeenPart
 from unet.devices import Compute
 from unet.labels import Labels
 from unet.models import ModelSpec
@@ -34,6 +35,8 @@ class RecordedPair:
         Of a sheet that is read in windows: the block of its files that this is.
     drawing : Drawing or None
         How the polygons are drawn that are the mask.
+    look : str
+        Of the picture, as in `unet.data.stats.PictureStats`; empty in records of earlier versions.
     """
 
     part: str
@@ -43,6 +46,7 @@ class RecordedPair:
     roi: Path | None = None
     window: Window | None = None
     drawing: Drawing | None = None
+    look: str = ""
 
     @property
     def source_name(self) -> str:
@@ -88,6 +92,10 @@ class RunRecord:
         Of each class in the loss; empty: all count the same.
     rare_pictures : mapping of int to tuple of str
         The classes that balanced sampling looks for, and the training pictures that hold each.
+    expected_steps : float
+        So many steps the plan took the time for; 0 where it is not known.
+    seen_before : Seen or None
+        The pictures of the model that the training started from.
     """
 
     config: Config
@@ -104,7 +112,19 @@ class RunRecord:
     class_shares: tuple[float, ...] = ()
     class_weights: tuple[float, ...] = ()
     rare_pictures: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    expected_steps: float = 0.0
+    seen_before: Seen | None = None
 
     def part(self, name: str) -> tuple[RecordedPair, ...]:
         """Return the pairs of a part."""
         return tuple(pair for pair in self.pairs if pair.part == name)
+
+    @property
+    def seen(self) -> Seen:
+        """The pictures that the model has seen, its training's and those that chose its weights."""
+        train, val = (
+            SeenPart.of((pair.image.content_hash, pair.window, pair.look) for pair in self.part(part))
+            for part in (TRAIN, VAL)
+        )
+        seen = Seen(train, val)
+        return seen if self.seen_before is None else seen.joined(self.seen_before)

@@ -311,6 +311,7 @@ def validations(draft: Draft) -> Choice | None:
     if training.validations or training.validations_per_epoch or training.validate_every:
         return None
     count = int(min(MOST_VALIDATIONS, max(LEAST_VALIDATIONS, draft.steps // VALIDATION_STEPS)))
+    count = max(1, min(count, int(draft.steps)))
     return {"training": {"validations": count}}, (
         f"{count} validations, after about {draft.steps / count:.0f} steps each; "
         "fewer if they take more than a tenth of the time."

@@ -20,6 +20,24 @@ MARGIN = 1.1
 """The validation that ends a run is taken to last so many times as long as the one before."""
 
 
+def seconds_to_train(total: float, ready: float = 0.0) -> float:
+    """Return how much of a time can be planned for training steps: never more than it holds.
+
+    Parameters
+    ----------
+    total : float
+        From start to report.
+    ready : float
+        Seconds until the first step.
+
+    Examples
+    --------
+    >>> seconds_to_train(600, ready=20), seconds_to_train(20, ready=8), seconds_to_train(5, ready=8)
+    (480.0, 6.0, 0.0)
+    """
+    return max(0.0, min(TRAINING_SHARE * total, total - REPORT_SECONDS - ready))
+
+
 @dataclass(frozen=True)
 class TimeBudget:
     """The time of a run from its first step on.

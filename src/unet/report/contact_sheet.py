@@ -82,9 +82,13 @@ def choose_pairs(survey: Survey) -> dict[Pair, str]:
                 break
             path = next((path for path in _starts(line) if path in by_path), "")
             twin = next((path for path in _ends(line) if path in by_path), "")  # of a duplicate
-            for match in (by_path[path] for path in (path, twin) if path):
-                shown += match not in chosen and match == by_path[path]
-                chosen.setdefault(match, finding.kind + _short(line.removeprefix(path)))
+            if path:
+                shown += by_path[path] not in chosen
+                chosen.setdefault(by_path[path], finding.kind + _short(line.removeprefix(path)))
+            if path and twin:
+                chosen.setdefault(
+                    by_path[twin], finding.kind + _short(line.removeprefix(path).removesuffix(twin) + path)
+                )
     if survey.labels is not None and pairs:
         counts = np.array([class_counts(mask, survey.labels)[: len(survey.labels)] for mask in survey.scan.masks])
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -107,7 +111,10 @@ def colors_for(mask_values: MaskValues) -> Labels:
     colors: tuple[Color, ...] = default_colors(len(values))
     if mask_values.is_rgb:
         colors = tuple(value for value in values if isinstance(value, tuple))
-    return Labels(tuple(f"value {value}" for value in values), colors, tuple(values), rule="nearest")
+    names = [f"value {value}" for value in values]
+    if not any(order_of(values[0])):  # whatever it is, most can be seen if it is left clear
+        names[0] = "background"
+    return Labels(tuple(names), colors, tuple(values), rule="nearest")
 
 
 def write_contact_sheet(shown: Sequence[SheetPicture], labels: Labels, path: Path) -> None:

@@ -68,13 +68,16 @@ def legend_entries(
     Examples
     --------
     >>> from unet.labels import Labels
-    >>> legend_entries(Labels(("road", "car"), ((0, 0, 0), (0, 90, 255)), (0, 1)), overlaid=True)
-    [('road (left clear)', (225, 225, 225)), ('car', (0, 90, 255))]
+    >>> legend_entries(Labels(("background", "car"), ((0, 0, 0), (0, 90, 255)), (0, 1)), overlaid=True)
+    [('background (left clear)', (225, 225, 225)), ('car', (0, 90, 255))]
     """
     places = range(len(labels)) if shown is None else [place for place in np.unique(shown) if place < len(labels)]
-    entries = [(labels.names[place], labels.colors[place]) for place in places]
-    if overlaid:
-        entries = [(name, color) if any(color) else (f"{name} (left clear)", _CLEAR) for name, color in entries]
+    entries = [
+        (f"{labels.names[place]} (left clear)", _CLEAR)
+        if overlaid and place == labels.background
+        else (labels.names[place], labels.colors[place])
+        for place in places
+    ]
     if labels.ignored if shown is None else (shown == IGNORED).any():
         entries.append((NOT_COUNTED, (255, 255, 255)))
     return entries

@@ -31,10 +31,10 @@ def viewable(picture: NDArray[Any], data_range: float) -> NDArray[np.uint8]:
 def overlay(picture: NDArray[np.uint8], indices: NDArray[np.uint8], labels: Labels) -> NDArray[np.uint8]:
     """Return a picture (H, W, 3) tinted with the colours of the classes, and in full colour at their borders.
 
-    Black classes, the background as a rule, are left clear.
+    The background is left clear, where a class is one (`Labels.background`).
     """
     colors = labels.colorize(indices)
-    shown = (colors != 0).any(axis=2, keepdims=True)
+    shown = (indices != labels.background)[..., None] if labels.background is not None else np.True_
     border = np.zeros(indices.shape, dtype=bool)
     across, down = indices[:, 1:] != indices[:, :-1], indices[1:] != indices[:-1]
     border[:, 1:] |= across

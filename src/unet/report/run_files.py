@@ -17,6 +17,7 @@ from unet.errors import ConfigError, InputError, ModelFileError
 from unet.labels import Color, default_colors
 from unet.metrics.stored import checked_folds, checked_scores
 from unet.parsing import as_dataclass, read_json
+from unet.report.outcome import Outcome, read_outcome
 
 MOST = 1e30
 """Larger numbers, of a loss that explodes, are in no chart."""
@@ -62,6 +63,8 @@ class RunFiles:
         The mean scores of each part, where the run is a cross-validation.
     part_sizes : dict of str to int
         The pictures of each part, as pairs.csv says.
+    outcome : Outcome or None
+        How the training ended.
     """
 
     run: Path
@@ -77,6 +80,7 @@ class RunFiles:
     test: dict[str, Any] | None = None
     test_samples: tuple[Path, ...] = ()
     part_sizes: dict[str, int] = field(default_factory=dict)
+    outcome: Outcome | None = None
 
     @property
     def main_scores(self) -> dict[str, Any] | None:
@@ -119,6 +123,7 @@ def read_run(run: Path) -> RunFiles:
         test=_scores(run / "test.json"),
         test_samples=tuple(sorted((run / "samples" / "test").glob("*.png"))),
         part_sizes=_part_sizes(run / "pairs.csv"),
+        outcome=read_outcome(run),
     )
 
 

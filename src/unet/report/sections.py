@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from unet.labels import Color
+from unet.labels import Color, background_of
 from unet.report import words
 from unet.report.charts import Series, line_chart
 from unet.report.panels import Panels, panels_of
@@ -143,9 +143,9 @@ def confusions(run_files: RunFiles, most: int = 6) -> list[Confusion]:
 
 MEANS = {
     "mean_iou": "mean IoU",
-    "mean_iou_foreground": "mean IoU without {first}",
+    "mean_iou_foreground": "mean IoU without {background}",
     "mean_dice": "mean Dice",
-    "mean_dice_foreground": "mean Dice without {first}",
+    "mean_dice_foreground": "mean Dice without {background}",
     "pixel_accuracy": "pixel accuracy",
 }
 """Scores of a set of pictures, and what they are called."""
@@ -178,11 +178,12 @@ def scores_of_test(run_files: RunFiles) -> TestScores | None:
     if scores is None:
         return None
     intervals = scores.get("confidence") or {}
-    first = scores["classes"][0]["name"]
+    names = [of_class["name"] for of_class in scores["classes"]]
+    background = background_of(names)
     means = [
-        Mean(name.format(first=first), scores[key], intervals.get(key), validation.get(key))
+        Mean(name.format(background=names[background or 0]), scores[key], intervals.get(key), validation.get(key))
         for key, name in MEANS.items()
-        if key in scores
+        if key in scores and (background is not None or not key.endswith("_foreground"))
     ]
     return TestScores(
         level=f"{intervals['level']:.0%}" if any(mean.interval for mean in means) else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from unet.labels import background_of
 from unet.report import words
 from unet.report.run_files import RunFiles
 
@@ -29,9 +30,13 @@ def headline(run_files: RunFiles) -> str:
 
 
 def main_score(scores: dict[str, Any]) -> tuple[str, float | None]:
-    """Return the name and the value of the score that matters: of two classes the second's Dice, else mean IoU."""
+    """Return the name and the value of the score that matters: of two classes the Dice of the one that is no
+    background, the second if both are none; else mean IoU.
+    """
     if len(scores["classes"]) == 2:
-        return f"Dice of {scores['classes'][1]['name']}", scores["classes"][1]["dice"]
+        background = background_of([of_class["name"] for of_class in scores["classes"]])
+        other = scores["classes"][1 - (background or 0)]
+        return f"Dice of {other['name']}", other["dice"]
     return "Mean IoU", scores["mean_iou"]
 
 
@@ -58,7 +63,9 @@ def story(run_files: RunFiles) -> str:
     if data:
         sentences[0] += f"{' of' if provenance.get('train_pictures') else ' on'} {data}"
     seconds = _last(run_files, "seconds")
-    if seconds:
+    if run_files.outcome:
+        sentences.append(f"It did {run_files.outcome.sentence()}")
+    elif seconds:
         sentences[0] += f", for {words.duration(seconds)}"
     if run_files.test is None and validation:
         sentences.append("The pictures scored here were not trained on, but chose which weights were kept")
@@ -92,9 +99,12 @@ def key_figures(run_files: RunFiles) -> list[KeyFigure]:
     figures = []
     if scores := run_files.main_scores:
         intervals = scores.get("confidence") or {}
-        first = scores["classes"][0]["name"]
+        names = [of_class["name"] for of_class in scores["classes"]]
+        background = background_of(names)
         for key, name in (("mean_iou", "mean IoU"), ("mean_dice", "mean Dice")):
-            without = f"{words.score(scores.get(f'{key}_foreground'))} without {first}"
+            without = f"mean of {words.counted(len(names), 'class', 'classes')}"
+            if background is not None:
+                without = f"{words.score(scores.get(f'{key}_foreground'))} without {names[background]}"
             figures.append(KeyFigure(name, words.score(scores[key]), _interval(intervals, key) or without))
         accuracy = words.percent(scores["pixel_accuracy"])
         detail = _interval(intervals, "pixel_accuracy") or "of all pixels right"
@@ -120,7 +130,8 @@ def notes(run_files: RunFiles) -> list[str]:
     scores = run_files.main_scores
     if scores is None:
         return ["Scores appear here once the run has been validated."]
-    sentences = []
+    outcome = run_files.outcome
+    sentences = [f"A short training: {outcome.sentence()}."] if outcome and outcome.is_short else []
     rows = scores["confusion"]
     predicted = [sum(row[index] for row in rows) for index in range(len(rows))]
     named = list(zip(scores["classes"], predicted, strict=True))

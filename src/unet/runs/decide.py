@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from time import monotonic
 
 from unet import devices, plan
 from unet.bundle import Bundle
 from unet.config import Config
+from unet.data.seen import Seen
 from unet.errors import ConfigError
 from unet.models import SETTINGS, ModelSpec
 from unet.models.backbones import description
@@ -25,7 +28,7 @@ PROBE_WIDTH = 32
 """Width of the network that stands for those of all widths where there is none yet."""
 
 
-def decide_run(wanted: Config, source: Source, loaded: Bundle | None = None) -> RunRecord:
+def decide_run(wanted: Config, source: Source, loaded: Bundle | None = None, started: float | None = None) -> RunRecord:
     """Decide what the user left open.
 
     Parameters
@@ -34,6 +37,8 @@ def decide_run(wanted: Config, source: Source, loaded: Bundle | None = None) -> 
     source : Source
     loaded : Bundle, optional
         The model to start from.
+    started : float, optional
+        The `time.monotonic()` from which the time of the run counts; now as a rule.
 
     Returns
     -------
@@ -50,8 +55,12 @@ def decide_run(wanted: Config, source: Source, loaded: Bundle | None = None) -> 
     _check_keep(wanted, source)
     device = devices.pick(wanted.training.device)
     compute = devices.choose(device, wanted.training.precision, wanted.training.channels_last)
+    begun = monotonic() if started is None else started
     outline = spec_of(wanted, source).of_width(PROBE_WIDTH)
     machine = Machine(probe.speed_model(outline, compute, wanted.training), probe.free_memory(device))
+    if wanted.training.steps is None and wanted.training.epochs is None:
+        machine.speed(PROBE_WIDTH)  # measured now, so that its time counts too
+        machine = replace(machine, ready=monotonic() - begun)
     decided = plan.decide(wanted, source.fingerprint, machine)
     workers = wanted.training.workers
     if workers is None:
@@ -82,6 +91,8 @@ def decide_run(wanted: Config, source: Source, loaded: Bundle | None = None) -> 
         compute=compute,
         class_shares=fingerprint.class_shares,
         class_weights=plan.class_weights(fingerprint.class_shares) if weighted else (),
+        expected_steps=max(1.0, decided.steps),  # so many are done in any case
+        seen_before=None if loaded is None else Seen.from_dict(loaded.provenance.get("seen")),
         rare_pictures={index: tuple(source.train[place].name for place in places) for index, places in rare.items()},
     )
 
@@ -123,6 +134,7 @@ def _recorded(source: Source) -> list[RecordedPair]:
             origin.roi,
             origin.window,
             origin.drawing,
+            source.looks.get(origin, ""),
         )
         for part, pairs in parts.items()
         for pair in pairs

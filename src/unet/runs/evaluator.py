@@ -23,6 +23,7 @@ from unet.errors import ConfigError
 from unet.files import write_json
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
+from unet.labels import background_of
 from unet.metrics.stored import checked_scores
 from unet.parsing import read_json
 from unet.plan.record import RunRecord
@@ -79,7 +80,7 @@ class Evaluator:
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
         pictures = {"validation": draw_sample(predictor, self.val[0], labels)} if training.trackers else {}
         total = np.sum(counts, axis=0)
-        return Validation(scores[training.best_by] or 0.0, values, pictures, total, tuple(_ious(scores)))
+        return Validation(_deciding(scores, training.best_by), values, pictures, total, tuple(_ious(scores)))
 
     def score_trained(self, network: nn.Module) -> list[float]:
         """Return the mean IoU of some training pictures."""
@@ -117,6 +118,11 @@ class Evaluator:
     def _validated(self) -> evaluation.EvaluationSet:
         return evaluation.EvaluationSet(self.val, self.record.labels, self.record.preprocessing)
 
+    @cached_property
+    def seen(self) -> dict[str, Any]:
+        """What a model file remembers of the run's pictures."""
+        return self.record.seen.to_dict()
+
     def _provenance(self, state: LoopState) -> dict[str, Any]:
         """Return where a model comes from: settings, data, versions, date."""
         return {
@@ -128,6 +134,7 @@ class Evaluator:
             "seconds": round(state.seconds, 1),
             "train_pictures": len(self.train),
             "val_pictures": len(self.val),
+            "seen": self.seen,
             "config": self.record.config.model_dump(mode="json", exclude_none=True),
         }
 
@@ -149,7 +156,14 @@ def kept_model(folder: Path, record: RunRecord) -> tuple[float, int]:
     if not (folder / MODEL).exists():
         return -1.0, 0
     model = bundle.load(folder / MODEL)
-    return float(model.scores.get(record.config.training.best_by) or 0.0), int(model.provenance.get("step", 0))
+    return _deciding(model.scores, record.config.training.best_by), int(model.provenance.get("step", 0))
+
+
+def _deciding(scores: dict[str, Any], best_by: str) -> float:
+    """Return the score by which weights are kept; where no class is a background, none is left out of the mean."""
+    if background_of([row["name"] for row in scores.get("classes", ())]) is None:
+        best_by = best_by.removesuffix("_foreground")
+    return float(scores.get(best_by) or 0.0)
 
 
 def read_evaluation(folder: Path, model: Bundle) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,70 @@ from unet.inference import evaluation
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.metrics.resampling import confidence
+from unet.plan.record import RunRecord
+from unet.plan.timing import seconds_to_train
+from unet.report.outcome import SHORT, Outcome
 from unet.report.samples import sample_panels, write_sample
 from unet.runs.folder import DRAWN
+from unet.runs.longer import total_steps
+from unet.training.diagnosis import Remark
+from unet.training.state import LoopState
 
 MAX_SAMPLES = 6
 """Pictures shown in the report, from the worst to the best."""
 
 TEST = "test.json"
+
+
+HEALTH = "health.json"
+
+MUCH = 0.3
+"""A share of the time that explains why so little was trained."""
+
+
+def outcome_of(record: RunRecord, state: LoopState, ready: float, finished: bool, why: str = "") -> Outcome:
+    """Return how a training ended.
+
+    Parameters
+    ----------
+    record : RunRecord
+    state : LoopState
+    ready : float
+        Seconds that were gone before the first step of this session.
+    finished : bool
+    why : str
+        It ended before its time, if not because it was stopped.
+    """
+    time = record.config.training.seconds
+    planned = record.expected_steps if time is not None else float(total_steps(record) or 0)
+    outcome = Outcome(state.step, state.seconds, planned, time is not None, finished, why)
+    if why:
+        return outcome
+    if not finished:
+        return replace(outcome, why="stopped before its end")
+    if time is not None and outcome.is_short and planned:
+        return replace(outcome, why=_what_took_long(state, time, ready, planned))
+    return replace(outcome, why="too few to learn from") if outcome.is_short else outcome
+
+
+def _what_took_long(state: LoopState, time: float, ready: float, planned: float) -> str:
+    validated = state.validation_seconds * len(state.rows)
+    if ready > MUCH * time:
+        return f"getting ready took {ready:.0f} s of {time:.0f} s"
+    if validated > MUCH * state.seconds:
+        return f"validations took {validated:.0f} s of {time:.0f} s"
+    if state.step >= SHORT * planned:
+        return "too few to learn from"
+    step, wanted = (state.seconds - validated) / max(1, state.step), seconds_to_train(time, ready) / planned
+    return f"a step took {step:.2g} s, not {wanted:.2g} s as was measured before"
+
+
+def short_remark(folder: Path, outcome: Outcome) -> Remark | None:
+    """Return what is to be said of a training that did far less than planned, or hardly anything."""
+    if not outcome.is_short:
+        return None
+    more = " --time 10m" if outcome.finished else ""
+    return Remark("short", outcome.sentence(), f"train longer: unet train --resume {folder}{more}", outcome.steps)
 
 
 def score_test_part(
@@ -61,5 +119,5 @@ def draw_samples(
 def draw_sample(predictor: Predictor, pair: Pair, labels: Labels) -> NDArray[np.uint8]:
     """Return picture, truth, prediction and mistakes side by side, as `sample_panels` draws them."""
     picture, target = read_pair(pair, labels)
-    predicted = predictor.predict(picture).indices
+    predicted = predictor.predict(picture, as_trained=True).indices
     return sample_panels(picture, target, predicted, labels, predictor.bundle.preprocessing.data_range)

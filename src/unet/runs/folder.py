@@ -37,7 +37,7 @@ DRAWN = "[0-9][0-9]_*.png"
 """What the pictures of samples are called."""
 
 RESULTS = (
-    MODEL, "evaluation.json", "test.json", "metrics.csv", "health.json", "report.html", FOLDS,
+    MODEL, "evaluation.json", "test.json", "metrics.csv", "health.json", "outcome.json", "report.html", FOLDS,
     "checkpoints/*.safetensors", "checkpoints/evaluation-*.json", f"samples/{DRAWN}", f"samples/test/{DRAWN}",
     "tensorboard/events.*",
 )  # fmt: skip

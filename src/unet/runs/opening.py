@@ -47,8 +47,10 @@ class Run:
     parts: Mapping[str, tuple[Pair, ...]]
 
 
-def begin_run(wanted: Config, folder: Path, display: Display, loaded: Bundle | None = None) -> Run:
-    """Read and check the data, decide the run and write that down.
+def begin_run(
+    wanted: Config, folder: Path, display: Display, loaded: Bundle | None = None, started: float | None = None
+) -> Run:
+    """Read and check the data, decide the run and write that down; its time counts from `started`.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def begin_run(wanted: Config, folder: Path, display: Display, loaded: Bundle | N
         Data or settings that cannot be used.
     """
     source = read_source(wanted.data, wanted.model.outputs, wanted.training.seed, display, folder / PREPARED)
-    record = decide_run(wanted, source, loaded)
+    record = decide_run(wanted, source, loaded, started)
     write_record(folder, record)
     for line in brief(record.config, source.fingerprint):
         display.notify(line)

@@ -18,6 +18,7 @@ from unet import config, files
 from unet.config import Config, DataConfig, ModelConfig
 from unet.data.hashing import RecordedFile, Stamp
 from unet.data.pairs import Drawing
+from unet.data.seen import Seen
 from unet.devices import Compute, describe
 from unet.errors import ConfigError, InputError
 from unet.labels import Labels
@@ -35,7 +36,19 @@ FIXED = (
 )  # fmt: skip
 """Settings of training that a run keeps to: the state, the model file or the record hold what follows from them."""
 
-COLUMNS = ("part", "name", "image", "mask", "roi", "image_hash", "mask_hash", "image_stamp", "mask_stamp", "window")
+COLUMNS = (
+    "part",
+    "name",
+    "image",
+    "mask",
+    "roi",
+    "image_hash",
+    "mask_hash",
+    "image_stamp",
+    "mask_stamp",
+    "window",
+    "look",
+)
 
 T = TypeVar("T")
 
@@ -194,6 +207,8 @@ def _plain(record: RunRecord) -> dict[str, Any]:
         "class_weights": record.class_weights,
         "rare_pictures": {str(index): names for index, names in record.rare_pictures.items()},
         "reasons": record.reasons,
+        "expected_steps": record.expected_steps,
+        "seen_before": None if record.seen_before is None else record.seen_before.to_dict(),
     }
 
 
@@ -221,6 +236,8 @@ def _record(settings: Config, plain: Mapping[str, Any], pairs: tuple[RecordedPai
         class_shares=tuple(float(share) for share in plain["class_shares"]),
         class_weights=tuple(float(weight) for weight in plain["class_weights"]),
         rare_pictures={int(index): tuple(names) for index, names in plain["rare_pictures"].items()},
+        expected_steps=float(plain.get("expected_steps") or 0.0),
+        seen_before=Seen.from_dict(plain.get("seen_before")),
     )
 
 
@@ -233,7 +250,7 @@ def _pairs_table(record: RunRecord) -> str:
         paths = (_relative(path, record.root) for path in (image.path, mask.path, pair.roi))
         hashes, stamps = (image.content_hash, mask.content_hash), (_stamp_text(image.stamp), _stamp_text(mask.stamp))
         window = "" if pair.window is None else " ".join(map(str, pair.window))
-        writer.writerow((pair.part, pair.name, *paths, *hashes, *stamps, window))
+        writer.writerow((pair.part, pair.name, *paths, *hashes, *stamps, window, pair.look))
     return text.getvalue()
 
 
@@ -247,7 +264,8 @@ def _read_pairs(path: Path, root: Path | None, drawing: Drawing | None) -> Itera
             if row["part"] not in PARTS:
                 raise ValueError(f"part {row['part']!r}")
             roi = _absolute(row["roi"], root) if row["roi"] else None
-            yield RecordedPair(row["part"], row["name"], image, mask, roi, _window_of(row.get("window") or ""), drawing)
+            window, look = _window_of(row.get("window") or ""), row.get("look") or ""  # earlier versions had none
+            yield RecordedPair(row["part"], row["name"], image, mask, roi, window, drawing, look)
 
 
 def _relative(path: Path | None, root: Path | None) -> str:
@@ -275,7 +293,7 @@ def _drawing(plain: Mapping[str, Any] | None) -> Drawing | None:
 
 
 def _window_of(text: str) -> Window | None:
-    """Return the window that a table names; earlier versions had none."""
+    """Return the window that a table names, if one."""
     if not text:
         return None
     row, column, height, width = map(int, text.split())

@@ -16,7 +16,9 @@ from unet.models.spec import ENCODERS, require
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-RIVALS = (("training", {"seconds", "epochs", "steps"}), ("data", {"root", "images", "masks"}))
+LENGTHS = ("seconds", "epochs", "steps")
+
+RIVALS = (("training", {*LENGTHS}), ("data", {"root", "images", "masks"}))
 """Settings of which one leaves no room for the others: how long, and where the data are."""
 
 
@@ -131,19 +133,43 @@ def gather(given: Mapping[str, Mapping[str, Any]], config_file: Path | None, ass
     return settings.updated(changes)
 
 
-def refuse_beside_resume(given: Mapping[str, Mapping[str, Any]], others: Mapping[str, Any]) -> None:
-    """Make sure that nothing is said beside --resume: the run was decided when it began.
+TYPED = {"seconds": "--time", "root": "DATA", "keep": "--keep", "trackers": "--track"}
+"""What is typed for a setting, where that is not its name."""
+
+
+def refuse_beside_resume(
+    given: Mapping[str, Mapping[str, Any]],
+    flags: Mapping[str, Any],
+    settings: Mapping[str, str],
+    allowed: Sequence[str] = (),
+) -> None:
+    """Make sure that nothing is said beside --resume but what is allowed: the run was decided when it began.
+
+    Parameters
+    ----------
+    given : mapping
+        As `from_flags` returns it.
+    flags : mapping
+        Other arguments, by the names of their flags.
+    settings : mapping
+        Single ones.
+    allowed : sequence of str
+        Names of settings.
 
     Raises
     ------
     ConfigError
         Something is.
     """
-    values = {key: value for section in given.values() for key, value in section.items()} | dict(others)
-    more = [key for key, value in values.items() if value is not None]
-    if more:
+    values = {key: value for section in given.values() for key, value in section.items()} | dict(flags)
+    more = [key for key, value in values.items() if value is not None and key not in allowed]
+    typed = [TYPED.get(key, f"--{key.replace('_', '-')}") for key in more] + [f"--set {key}" for key in settings]
+    if typed:
+        beside = ", or with more --time, --epochs or --steps" if allowed else ""
         raise ConfigError(
-            f"--resume together with {', '.join(more)}", "--resume RUN alone", "change config.toml in the run instead"
+            f"--resume together with {', '.join(typed)}",
+            f"--resume RUN alone{beside}",
+            "change config.toml in the run instead",
         )
 
 

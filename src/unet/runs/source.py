@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class Source:
     prepared : {"", "parts", "all"}
         As in `unet.plan.record.RunRecord`.
     tile : (int, int) or None
+    looks : mapping of Pair to str
+        Of the user's pictures, or of the blocks of them, as in `unet.data.stats.PictureStats`.
     """
 
     train: tuple[Pair, ...]
@@ -71,6 +73,7 @@ class Source:
     origins: Mapping[Pair, Pair]
     prepared: str = ""
     tile: tuple[int, int] | None = None
+    looks: Mapping[Pair, str] = field(default_factory=dict)
 
 
 def read_source(
@@ -105,6 +108,7 @@ def read_source(
     description, scanned = surveyed.description, surveyed.scan
     held = Split(surveyed.train, surveyed.val, surveyed.test)
     files = {**_recorded_files(scanned)}
+    looks = {pair: picture.look for pair, picture in zip(scanned.pairs, scanned.pictures, strict=True)}
     origins: dict[Pair, Pair] = {}
     prepared = ""
     is_rgb_by_table = description.file is not None and labels.is_rgb
@@ -139,8 +143,9 @@ def read_source(
         f"{len(labels)} classes: {', '.join(shares[:MOST_NAMED])}{more}"
     )
     return Source(
-        held.train, held.val, held.test, labels, file_labels, figures, files, origins, prepared, description.tile
-    )
+        held.train, held.val, held.test, labels, file_labels, figures, files, origins, prepared,
+        description.tile, looks,
+    )  # fmt: skip
 
 
 def _enough_blocks(count: int, val: Path | float | None) -> Path | float | None:

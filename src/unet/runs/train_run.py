@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,10 +21,13 @@ from unet.inference.predictor import Predictor
 from unet.models.backbones import load_weights
 from unet.plan.record import RunRecord
 from unet.plan.timing import TimeBudget
+from unet.report.outcome import FILE as OUTCOME
+from unet.report.outcome import Outcome, write_outcome
 from unet.report.page import write_report
 from unet.runs.evaluator import EVALUATION, Evaluator, kept_model, read_evaluation
-from unet.runs.finish import clear_test_part, draw_samples, score_test_part
+from unet.runs.finish import HEALTH, clear_test_part, draw_samples, outcome_of, score_test_part, short_remark
 from unet.runs.folder import MODEL, clear_results, is_resumable, locked
+from unet.runs.longer import has_nothing_left, lengthened, reached
 from unet.runs.opening import Run, begin_run, open_run
 from unet.runs.record_files import update_record
 from unet.runs.settings import check, of_model
@@ -35,6 +38,7 @@ from unet.trackers import Tracker, open_trackers, read_rows
 from unet.training.checkpoint import GOOD, LAST, find_state, link, load_state, save_state
 from unet.training.diagnosis import TrainingContext
 from unet.training.engine import Engine
+from unet.training.health import write_remarks
 from unet.training.job import TrainingJob
 from unet.training.loop import train_loop
 from unet.training.state import LoopState
@@ -106,20 +110,27 @@ def train_new(
     check(wanted)
     with locked(folder):
         clear_results(folder)
-        run = begin_run(wanted, folder, display, loaded)
+        run = begin_run(wanted, folder, display, loaded, started)
         return train_run(run, display, started, loaded, epoch_ended)
 
 
 def train_on(
-    folder: Path, *, moved_data: Path | None = None, started: float | None = None, epoch_ended: EpochEnded | None = None
+    folder: Path,
+    *,
+    moved_data: Path | None = None,
+    more: Mapping[str, Any] | None = None,
+    started: float | None = None,
+    epoch_ended: EpochEnded | None = None,
 ) -> TrainResult:
-    """Go on with a run. Parameters, result and what is raised are otherwise those of `train_new`.
+    """Go on with a run, if there is anything left to do. Otherwise as `train_new`.
 
     Parameters
     ----------
     folder : Path
     moved_data : Path, optional
         Where the folder of its data is now.
+    more : mapping, optional
+        "steps", "epochs" or "seconds" in addition to those that the run had.
     """
     started = monotonic() if started is None else started
     if not is_resumable(folder):
@@ -129,6 +140,16 @@ def train_on(
     with locked(folder):
         run = open_run(folder, display, moved_data)
         check(run.record.config)
+        state = reached(folder)
+        if more:
+            run = replace(run, record=lengthened(run.record, more, state))
+        elif has_nothing_left(folder, run.record, state):
+            display.notify(
+                f"{folder} is finished, at step {state.step}; nothing to do. To add to it: "
+                f"unet train --resume {folder} with --steps N or --time T"
+            )
+            scores = read_evaluation(folder, bundle.load(folder / MODEL)) or {}
+            return TrainResult(folder, folder / MODEL, folder / "report.html", scores, True)
         update_record(folder, run.record)
         return train_run(run, display, started, None, epoch_ended)
 
@@ -161,6 +182,7 @@ def train_run(
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     clear_test_part(folder)  # of another model from now on
+    (folder / OUTCOME).unlink(missing_ok=True)
     saved = find_state(checkpoints, display.notify)
     state = LoopState() if saved is None else load_state(saved, engine)
     if saved is not None and not state.rows:  # version 0.1 kept them in the table alone
@@ -171,11 +193,15 @@ def train_run(
     if saved is None and loaded is not None:  # whose file may be gone when the run is gone on with
         save_state(checkpoints, engine, state)
         link(checkpoints / LAST, checkpoints / GOOD)
-    budget = _budget(run, evaluator, started)
+    ready = monotonic() - started
+    budget = _budget(run, evaluator, ready)
     if budget.seconds is not None and budget.seconds <= state.seconds:
-        display.notify(
-            f"{settings.seconds:.0f} s do not suffice: one more step, a validation and the report follow all the same"
+        rest = (
+            "only the report follows"
+            if state.step
+            else "one more step, a validation and the report follow all the same"
         )
+        display.notify(f"{settings.seconds:.0f} s do not suffice: {rest}")
     trackers = open_trackers(folder, settings.trackers, record.config.model_dump(mode="json"), state.rows)
     try:
         with display, sample_store(folder / "cache") as store:
@@ -186,7 +212,7 @@ def train_run(
                 trackers=trackers,
                 display=display,
                 checkpoints=checkpoints,
-                remarks=folder / "health.json",
+                remarks=folder / HEALTH,
                 restart=lambda: engine.network.load_state_dict(initial_weights().state_dict()) and None,
                 budget=budget,
                 context=_context(record, run),
@@ -194,9 +220,9 @@ def train_run(
                 epoch_ended=_with_bundle(epoch_ended, evaluator),
             )
             finished = train_loop(job)
-    except TrainingError:
+    except TrainingError as error:
         if (folder / MODEL).exists():
-            finish_run(run, display, finished=False)
+            finish_run(run, display, state, outcome_of(record, state, ready, finished=False, why=error.found))
         raise
     finally:
         _close(trackers)
@@ -204,7 +230,7 @@ def train_run(
         with engine.evaluating() as trained:
             evaluator.validate(trained)
             evaluator.keep(trained, state)
-    page, scores = finish_run(run, display, finished)
+    page, scores = finish_run(run, display, state, outcome_of(record, state, ready, finished))
     for what, path in {"model": folder / MODEL, "report": page}.items():
         display.notify(f"{what}: {path}")
     if not finished:
@@ -212,8 +238,8 @@ def train_run(
     return TrainResult(folder, folder / MODEL, page, scores, finished)
 
 
-def finish_run(run: Run, display: Display, finished: bool) -> tuple[Path, dict[str, Any]]:
-    """Score the test part where the run is at its end, draw pictures, write the report.
+def finish_run(run: Run, display: Display, state: LoopState, outcome: Outcome) -> tuple[Path, dict[str, Any]]:
+    """Score the test part where the run is at its end, draw pictures, write the report, say what was reached.
 
     Returns
     -------
@@ -231,12 +257,16 @@ def finish_run(run: Run, display: Display, finished: bool) -> tuple[Path, dict[s
         scores = evaluator.scores
     write_json(folder / EVALUATION, scores)
     draw_samples(folder / "samples", predictor, run.parts["val"], labels, scores)
-    if finished and record.config.data.test is not None and run.parts["test"]:
+    if outcome.finished and record.config.data.test is not None and run.parts["test"]:
         with display:
             tested = score_test_part(folder, predictor, run.parts["test"], labels, display.validating)
         print_scores(tested, "Scores on the test pictures, which neither trained nor chose the weights")
+    remark = short_remark(folder, outcome)
+    write_remarks(folder / HEALTH, [*state.health.remarks, *([remark] if remark else [])])
+    write_outcome(folder, outcome)
     page = write_report(folder)
     print_scores(scores, "Scores of the best weights on the validation pictures")
+    display.notify(str(remark) if remark and outcome.finished else f"trained: {outcome.sentence()}")
     return page, scores
 
 
@@ -245,12 +275,12 @@ def _loss_weights(record: RunRecord) -> tuple[float, ...]:
     return () if record.config.training.border_weight else record.class_weights
 
 
-def _budget(run: Run, evaluator: Evaluator, started: float) -> TimeBudget:
+def _budget(run: Run, evaluator: Evaluator, ready: float) -> TimeBudget:
     training, parts = run.record.config.training, run.parts
     tested = len(parts["test"]) if run.record.config.data.test is not None else 0
     return TimeBudget.of_run(
         training.seconds,
-        monotonic() - started,
+        ready,
         comparison_share=len(evaluator.compared) / len(parts["val"]),
         test_share=tested / len(parts["val"]),
     )
@@ -272,7 +302,7 @@ def _context(record: RunRecord, run: Run) -> TrainingContext:
 def _with_bundle(epoch_ended: EpochEnded | None, evaluator: Evaluator) -> Callable[[nn.Module, int], None] | None:
     if epoch_ended is None:
         return None
-    return lambda network, epoch: epoch_ended(evaluator.as_bundle(network), epoch)
+    return lambda network, epoch: epoch_ended(evaluator.as_bundle(network, provenance={"seen": evaluator.seen}), epoch)
 
 
 def _close(trackers: list[Tracker]) -> None:

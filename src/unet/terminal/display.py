@@ -1,4 +1,4 @@
-"""What a person sees while a command works: a progress bar on a terminal, plain lines elsewhere."""
+"""What a person sees while a command works: a bar on a terminal and in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from unet.terminal.console import open_console
+from unet.terminal.bars import bars_for
+from unet.terminal.speech import current_speech, open_console
 
 if TYPE_CHECKING:
     from unet.training.job import Tick  # Lightning is slow to import, and prediction does without it
@@ -33,26 +34,26 @@ class Display:
     Parameters
     ----------
     console : rich.console.Console
-        Bars are drawn only where it is a terminal; lines always.
+        Bars are drawn only where it is a terminal or a notebook; lines always, unless it is quiet.
     """
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._speech = current_speech()
         self._bars: Progress | None = None
         self._training: TaskID | None = None
         self._checking: TaskID | None = None
 
     def __enter__(self) -> Display:
-        if self.console.is_terminal:
-            self._bars = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=None),
-                TextColumn("{task.fields[detail]}"),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[left]}"),
-                console=self.console,
-                transient=True,
-            )
+        self._bars = bars_for(
+            self.console,
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
+        if self._bars is not None:
             self._bars.start()
         return self
 
@@ -65,6 +66,7 @@ class Display:
 
     def notify(self, text: str) -> None:
         """Show a line that stays."""
+        self._speech.note(text)
         self.console.print(text, markup=False)
 
     def tick(self, tick: Tick) -> None:
@@ -95,24 +97,25 @@ class Counting:
     """A bar for one counted piece of work."""
 
     def __init__(self, console: Console, what: str) -> None:
-        self._bars = Progress(
-            TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            console=console, transient=True, disable=not console.is_terminal,
-        )  # fmt: skip
-        self._task = self._bars.add_task(what, total=None)
+        self._bars = bars_for(console, TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._task = TaskID(0)
 
     def __enter__(self) -> Counting:
-        self._bars.start()
+        if self._bars is not None:
+            self._bars.start()
+            self._task = self._bars.add_task("", total=None)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self._bars is not None:
+            self._bars.stop()
 
     def __call__(self, done: int, total: int) -> None:
         """Show how many are done."""
-        self._bars.update(self._task, completed=done, total=total)
+        if self._bars is not None:
+            self._bars.update(self._task, completed=done, total=total)
 
 
 def _clock(seconds: float) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from unet.data.finding import SEVERITIES, shortened
 from unet.data.inspection.summary import percentage
-from unet.terminal.console import open_console
+from unet.terminal.speech import open_console
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 

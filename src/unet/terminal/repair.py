@@ -13,7 +13,7 @@ from unet.data.finding import counted, shortened
 from unet.data.repairing.carry_out import remarks, rewritten
 from unet.data.repairing.repair_plan import RepairPlan
 from unet.labels import IGNORED, Labels
-from unet.terminal.console import open_console
+from unet.terminal.speech import open_console
 
 MOST_LISTED = 50
 """Lines of a kind that are printed."""

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from unet.terminal.console import open_console
+from unet.terminal.speech import open_console
 
 _SHARES = (
     ("precision", "precision"),

@@ -7,7 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from unet.terminal.console import open_console
+from unet.labels import background_of
+from unet.terminal.speech import open_console
 
 
 def print_scores(scores: dict[str, Any], title: str) -> None:
@@ -25,8 +26,10 @@ def print_scores(scores: dict[str, Any], title: str) -> None:
     means = (_number(scores["mean_iou"]), _number(scores["mean_dice"]))
     near = _near(boundary, "mean_f", "mean_hausdorff95") if boundary else ()
     table.add_row("mean", *means, "", _number(scores.get("mean_accuracy")), "", *near)
-    without = (_number(scores["mean_iou_foreground"]), _number(scores["mean_dice_foreground"]))
-    table.add_row(Text(f"mean without {scores['classes'][0]['name']}"), *without, "", "", "")
+    classes = [row["name"] for row in scores["classes"]]
+    if (background := background_of(classes)) is not None:
+        without = (_number(scores["mean_iou_foreground"]), _number(scores["mean_dice_foreground"]))
+        table.add_row(Text(f"mean without {classes[background]}"), *without, "", "", "")
     console = open_console()
     console.print(title, markup=False)
     console.print(table)

@@ -140,7 +140,7 @@ class Engine:
 
     # ---- a step ----
 
-    def step(self, batch: Batch, share: float = 0.0, epochs: float = 0.0) -> float | None:
+    def step(self, batch: Batch, share: float = 0.0, epochs: float = 0.0, added_from: float = 0.0) -> float | None:
         """Update the weights by a batch.
 
         Parameters
@@ -150,6 +150,8 @@ class Engine:
             How much of the training is done, 0..1: the schedule follows it.
         epochs : float
             Passes over the data so far.
+        added_from : float
+            As in `unet.training.schedule.rate_factor`.
 
         Returns
         -------
@@ -164,7 +166,7 @@ class Engine:
             Memory does not suffice.
         """
         if self.settings.schedule != "plateau":  # which lowers the rate itself
-            set_rate(self.optimizer, self.highest_rate * rate_factor(self.settings, share, epochs))
+            set_rate(self.optimizer, self.highest_rate * rate_factor(self.settings, share, epochs, added_from))
         self._freeze(share)
         try:
             return self._update(batch)

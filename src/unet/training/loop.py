@@ -54,7 +54,10 @@ def train_loop(job: TrainingJob) -> bool:
         A picture cannot be read, or the disk is full.
     """
     engine, state, settings = job.engine, job.state, job.engine.settings
-    state.validated_at = min(state.validated_at, job.share_done)  # a finished run may have been given more time since
+    over = state.is_finished(job.total_steps, settings.seconds)
+    if state.validated_at >= 1 and not over:  # finished, and given more since
+        state.added_from = job.share_done
+    state.validated_at = 1.0 if over else min(state.validated_at, job.share_done)
     clock, saver = _Clock(state.seconds), _Saver(job)
     report_remarks(job, [])
     batches = sample_batches(
@@ -67,10 +70,10 @@ def train_loop(job: TrainingJob) -> bool:
     with graceful_stop(job.display.notify) as stop, closing(batches):
         for batch, waited in timed(batches):
             share = job.share_done
-            if share >= 1 and state.step > 0:
+            if over or (share >= 1 and state.step > 0):
                 break
             begin = time.monotonic()
-            loss = engine.step(batch, share, job.epochs)
+            loss = engine.step(batch, share, job.epochs, state.added_from)
             state.count(len(batch.names), loss)
             state.seconds = clock.seconds()
             watch_step(job, batch, loss)
@@ -89,7 +92,7 @@ def train_loop(job: TrainingJob) -> bool:
                 saver.save()
         if state.validated_at < 1:
             validate(job, clock, saver, last=True)
-        state.validated_at = 1.0
+        state.validated_at, state.finished_seconds = 1.0, settings.seconds or state.seconds
         saver.save()
         (job.checkpoints / GOOD).unlink(missing_ok=True)
     return True

@@ -19,7 +19,11 @@ STEPS_DOWN = 3
 """Into so many equal parts the schedule `step` divides a run where nothing is said."""
 
 
-def rate_factor(settings: TrainingConfig, share: float, epochs: float) -> float:
+ADDED_RISE = 0.1
+"""Share of what is added to a finished run in which the learning rate rises again."""
+
+
+def rate_factor(settings: TrainingConfig, share: float, epochs: float, added_from: float = 0.0) -> float:
     """Return the factor on the learning rate; 1 for `constant`, and for `plateau`, which lowers the rate itself.
 
     Parameters
@@ -29,8 +33,19 @@ def rate_factor(settings: TrainingConfig, share: float, epochs: float) -> float:
         How much of the training is done, 0..1.
     epochs : float
         Passes over the data so far.
+    added_from : float
+        The share at which more was added to a run that was finished, whose rate had fallen to nearly nothing: it rises
+        to where the longer run has it, and follows that. So little rises little, and much is a second training.
     """
     share = min(max(share, 0.0), 1.0)
+    factor = _factor(settings, share, epochs)
+    rise = ADDED_RISE * (1 - added_from)
+    if not 0 < added_from <= share < added_from + rise or settings.schedule in ("constant", "plateau"):
+        return factor
+    return factor * _risen((share - added_from) / rise)
+
+
+def _factor(settings: TrainingConfig, share: float, epochs: float) -> float:
     if settings.schedule == "onecycle":
         return one_cycle(share, WARM_UP if settings.warm_up is None else settings.warm_up)
     rise = min(1.0, share / settings.warm_up) if settings.warm_up else 1.0
@@ -53,8 +68,13 @@ def one_cycle(share: float, warm_up: float = WARM_UP) -> float:
     """
     share = min(max(share, 0.0), 1.0)
     if share < warm_up:
-        return 0.04 + 0.96 * (1 - math.cos(math.pi * share / warm_up)) / 2
+        return _risen(share / warm_up)
     return 1e-4 + (1 - 1e-4) * (1 + math.cos(math.pi * (share - warm_up) / (1 - warm_up))) / 2
+
+
+def _risen(share: float) -> float:
+    """Return the factor at a share of 0..1 of a rise: a cosine from 1/25 to 1."""
+    return 0.04 + 0.96 * (1 - math.cos(math.pi * share)) / 2
 
 
 def plateau(optimizer: Optimizer, settings: TrainingConfig) -> ReduceLROnPlateau:

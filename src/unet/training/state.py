@@ -34,6 +34,10 @@ class LoopState:
         Losses since the last validation, and how many.
     returns : int
         How often the run went back to its last good state.
+    finished_seconds : float
+        The time that a training had, or took, that has come to its end; 0: it has not.
+    added_from : float
+        Share of the training that was done when more was added to a finished one.
     rows : list of dict
         What was logged at each validation, its step included.
     health : Health
@@ -49,6 +53,8 @@ class LoopState:
     loss_sum: float = 0.0
     loss_count: int = 0
     returns: int = 0
+    finished_seconds: float = 0.0
+    added_from: float = 0.0
     rows: list[dict[str, float]] = field(default_factory=list)
     health: Health = field(default_factory=Health)
 
@@ -56,6 +62,14 @@ class LoopState:
     def mean_loss(self) -> float:
         """Mean loss of the steps since the last validation, NaN where no step had a finite one."""
         return self.loss_sum / self.loss_count if self.loss_count else math.nan
+
+    def is_finished(self, steps: int | None, seconds: float | None) -> bool:
+        """Tell whether a training of so many steps, or of such a time, has come to its end."""
+        if self.validated_at < 1:
+            return False
+        if steps is not None:
+            return self.step >= steps
+        return seconds is None or not self.finished_seconds or seconds <= self.finished_seconds
 
     def count(self, samples: int, loss: float | None) -> None:
         """Take note of a step."""

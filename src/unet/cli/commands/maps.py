@@ -27,7 +27,9 @@ def add_map(commands: Any) -> Added:
         "  unet map sheet.tif -m model.safetensors --dynamic 10 --area 200 -o blocks.gpkg --resume",
     )
     parser.add_argument("sheet", type=Path, metavar="SHEET", help="a picture of any size; a GeoTIFF keeps its place")
-    parser.add_argument("--model", "-m", type=Path, required=True, metavar="MODEL", help="a model.safetensors")
+    parser.add_argument(
+        "--model", "-m", type=Path, required=True, metavar="MODEL", help="a run, or a model.safetensors"
+    )
     parser.add_argument(
         "--roi", type=Path, metavar="FILE", help="what counts: a picture, 0 outside, or polygons in any CRS"
     )
@@ -102,7 +104,9 @@ def add_vectorize(commands: Any) -> Added:
         metavar="T",
         help="instead: 4-connected components up to T; for a probability above which is the class (0.5)",
     )
-    edges.add_argument("--model", "-m", type=Path, metavar="MODEL", help="a model file that unet tune-shapes has tuned")
+    edges.add_argument(
+        "--model", "-m", type=Path, metavar="MODEL", help="a run or a model that unet tune-shapes has tuned"
+    )
     masks = parser.add_argument_group("masks and probabilities")
     masks.add_argument(
         "--leave-out",

@@ -9,7 +9,7 @@ from typing import Any
 from unet.cli import values
 from unet.cli.commands.arguments import Added, add_data, add_device, add_polygons, given_in, new_command, require_data
 
-MODEL_HELP = "a model.safetensors, or a .pth of the Carvana U-Net"
+MODEL_HELP = "a run, a model.safetensors, or a .pth of the Carvana U-Net"
 
 
 def add_evaluate(commands: Any) -> Added:
@@ -27,7 +27,7 @@ def add_evaluate(commands: Any) -> Added:
         "  unet evaluate model.safetensors data --split test --json scores.json\n"
         "  unet evaluate model.safetensors data --boundary --tolerance 2",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help=f"{MODEL_HELP}, or the folder of a run")
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
     add_data(parser)
     add_polygons(parser, default=None)
     parser.add_argument(
@@ -75,7 +75,7 @@ def add_predict(commands: Any) -> Added:
         "model file knows its classes, its scale and everything else. A sheet that is\n"
         "larger than the memory is read, predicted and written tile by tile; a GeoTIFF\n"
         "keeps its place on the map.",
-        "  unet predict -m runs/cars/model.safetensors -i car.jpg\n"
+        "  unet predict -m runs/cars -i car.jpg\n"
         "  unet predict -m model.safetensors -i photos -o masks --overlay\n"
         "  unet predict -m model.safetensors -i 'photos/*.jpg' --probabilities\n"
         "  unet predict -m model.safetensors -i town.tif -o blocks.tif --csv areas.csv\n"
@@ -196,7 +196,7 @@ def add_convert(commands: Any) -> Added:
         "The suffix of TARGET says what is written.",
         "  unet convert MODEL.pth model.safetensors\n  unet convert model.safetensors MODEL.pth",
     )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="the model to read")
+    parser.add_argument("source", type=Path, metavar="SOURCE", help=MODEL_HELP)
     parser.add_argument("target", type=Path, metavar="TARGET", help="the file to write: .safetensors or .pth")
     parser.add_argument(
         "--scale", "-s", type=values.scale, metavar="S", help="the scale that a .pth was trained at (0.5)"

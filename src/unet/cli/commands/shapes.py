@@ -96,7 +96,7 @@ def add_tune_shapes(commands: Any) -> Added:
     results = parser.add_argument_group("the results")
     results.add_argument("--by", choices=("pq", "f_auc"), default="pq", help="what the best is chosen by (default: pq)")
     results.add_argument("--out", "-o", type=Path, required=True, metavar="DIR", help="for tables and figures")
-    results.add_argument("--model", type=Path, metavar="MODEL", help="a model.safetensors that is to keep the best")
+    results.add_argument("--model", type=Path, metavar="MODEL", help="a run, or a model file, that is to keep the best")
     results.add_argument("--resume", action="store_true", help="keep what an earlier search in DIR has scored")
     results.add_argument("--overwrite", action="store_true", help="replace files that are already there")
     results.add_argument(

@@ -174,7 +174,7 @@ def add_train(commands: Any) -> Added:
         default=argparse.SUPPRESS,
         help="with --resume: where its data are now, if they were moved",
     )
-    run_group.add_argument("--load", type=Path, metavar="MODEL", help="start from the weights of a model")
+    run_group.add_argument("--load", type=Path, metavar="MODEL", help="start from the weights of a run or a model")
     run_group.add_argument(
         "--track",
         dest="trackers",

@@ -24,9 +24,21 @@ _FAULTS = {
     "one-hot": ("{} with a band for each class", "one band of class numbers", REPAIR),
     "mask-bands": ("{} with bands that are no colours", "1 band (values) or 3 (colours)", "save one band"),
     "size-exif": ("{} drawn on a picture that EXIF turns", "the size of the picture", REPAIR),
-    "size-rotated": ("{} turned by 90 degrees against the picture", "the size of the picture", REPAIR),
-    "size-scaled": ("{} of another scale than the picture", "the size of the picture", REPAIR),
-    "size-differs": ("{} of another size than the picture", "the size of the picture", "pair the right files"),
+    "size-rotated": (
+        "{} turned by 90 degrees against the picture",
+        "the size of the picture",
+        f"rotate it, or {REPAIR}",
+    ),
+    "size-scaled": (
+        "{} of another scale than the picture",
+        "the size of the picture",
+        f"resize it without blending values (nearest), or {REPAIR}",
+    ),
+    "size-differs": (
+        "{} of another size than the picture",
+        "the size of the picture",
+        "cut or resize one of them, or pair the right files",
+    ),
 }
 """By kind: what is found (with the count of files or masks in place of the braces), expected, and the remedy."""
 

@@ -9,11 +9,12 @@ from unet.data.finding import Finding, counted
 from unet.data.pairs import Pair
 from unet.data.scan import Scan
 from unet.data.stats import PictureStats
+from unet.preprocessing import DARKER, FRACTION_OVER
 
 
 def picture_findings(scan: Scan) -> list[Finding]:
     """Return all that is to be said about the pictures."""
-    checks = (bands, mixed_bands, mixed_depth, deep, constant, frames, alpha, turned)
+    checks = (bands, mixed_bands, mixed_depth, mixed_ranges, deep, constant, frames, alpha, turned)
     return [finding for check in checks if (finding := check(scan)) is not None] if scan.pairs else []
 
 
@@ -71,6 +72,39 @@ def mixed_depth(scan: Scan) -> Finding | None:
         "each kind is stretched to its own white; save them alike if that is wrong",
         lambda picture: f"is {picture.dtype}",
     )
+
+
+def mixed_ranges(scan: Scan) -> Finding | None:
+    """Pictures of one kind of number of which some look black beside the others: 8 bits saved as 16, or fractions."""
+    dark, of = dark_pictures(scan), dict(_rows(scan))
+    files = [f"{pair.image} has values up to {max(of[pair].high):.4g}" for pair in dark]
+    brightest = max((max(picture.high) for picture in scan.pictures if picture.dtype != "uint8"), default=0.0)
+    return Finding.of_files(
+        "mixed-ranges",
+        "error" if any(dark.values()) else "warning",
+        files,
+        f"{counted(len(files), 'picture')} that would be black beside the brightest, of values up to {brightest:.4g}",
+        "one range for all pictures",
+        "convert them alike",
+    )
+
+
+def dark_pictures(scan: Scan) -> dict[Pair, bool]:
+    """Return the pictures that are many times darker than others of their kind, and whether they hold fractions of 1.
+
+    A sheet may have such blocks.
+    """
+    brightest: dict[str, float] = {}
+    for picture in scan.pictures:
+        brightest[picture.dtype] = max(brightest.get(picture.dtype, 0.0), *picture.high)
+    return {
+        pair: picture.dtype == "float32" and max(picture.high) <= 1 + FRACTION_OVER
+        for pair, picture in _rows(scan)
+        if picture.dtype != "uint8"
+        and pair.window is None
+        and not picture.constant
+        and 0 < max(picture.high) < brightest[picture.dtype] / DARKER
+    }
 
 
 def deep(scan: Scan) -> Finding | None:

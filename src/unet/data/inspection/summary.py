@@ -85,7 +85,7 @@ def _classes(survey: Survey, labels: Labels) -> list[dict[str, Any]]:
             "name": name,
             "value": value,
             "color": color,
-            "pixels": counts[:, index].sum() / counts.sum(),
+            "pixels": float(counts[:, index].sum() / counts.sum()),
             "pictures": float((counts[:, index] > 0).mean()),
             **{part: int((counts[places, index] > 0).sum()) for part, places in parts.items()},
         }

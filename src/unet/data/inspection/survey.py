@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from unet.config import DataConfig
 from unet.data.classes import resolve_labels
 from unet.data.finding import SEVERITIES, Finding, stop_on_errors
+from unet.data.inspection.copies import copy_findings
 from unet.data.inspection.files import faulty
 from unet.data.inspection.masks import mask_findings
 from unet.data.inspection.pictures import picture_findings
@@ -95,6 +96,7 @@ def survey(
         )
         findings += strange
         findings += mask_findings(scan, labels)
+        findings += copy_findings(scan, labels)
     elif not findings:
         findings.append(Finding("no-pairs", "error", "no pair of picture and mask", "at least two"))
     parts, faults = hold_out(labels)

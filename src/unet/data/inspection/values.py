@@ -10,7 +10,7 @@ import numpy as np
 from unet.data.finding import Finding, counted
 from unet.data.mask_values import MaskValues, listed, option, order_of
 from unet.data.stats import MaskStats, PictureStats
-from unet.data.true_values import TrueValues, edge_only_values
+from unet.data.true_values import TrueValues, edge_only_values, plain_numbers, vanishing_values
 from unet.data.value_peaks import MOST_CLASSES
 from unet.labels import IGNORED, Color, Value
 
@@ -20,6 +20,7 @@ _NEAR = 8  # grey levels (of 255) within which a rare value beside a frequent on
 _RARE = 20  # times fewer pixels
 _SOLID = 0.5  # share of the pixels of a mask of areas that lie among their like, at least: photographs have fewer
 _EDGES = 0.25  # share of all pixels that are edges, at most
+_LISTED = 8  # values that a remedy names, at most
 _FEW = 32  # values of a mask that was given as a picture, at most
 
 
@@ -276,6 +277,42 @@ def edge_values(mask_values: MaskValues) -> Finding | None:
         f"the values {listed(edges)} ({share:.2%} of the pixels) occur only at edges between others",
         "classes with an inside",
         "if blending made them, name the true values with --mask-values",
+    )
+
+
+def vanishing(mask_values: MaskValues, skipped: Sequence[Value]) -> list[Finding | None]:
+    """Values that hardly a pixel has: accidents that would become classes, and classes too rare to be learned."""
+    accidents, rare = vanishing_values(mask_values, skipped)
+    if not accidents and not rare:
+        return []
+    every = sorted((value for value in mask_values.counts if value not in skipped), key=order_of)
+    true = [value for value in every if value not in accidents]
+    drop = f"--ignore {listed(accidents)}".replace(", ", ",") if plain_numbers(true) else option(true)
+    way = "leave these pixels out by" if plain_numbers(true) else "take every pixel as the nearest true value by"
+    keep = f"by {option(every)}" if len(every) <= _LISTED else "by naming all classes in a class file"
+    return [
+        Finding.of_files(
+            "stray-values",
+            "error",
+            mask_values.files_with(accidents),
+            f"{_pixels(mask_values, accidents)} a value that hardly occurs: {listed(accidents)}",
+            f"{listed(true)} only",
+            f"{REPAIR}, or {way} {drop}; if it is a class, keep it {keep}",
+        ),
+        Finding.of_files(
+            "rare-values",
+            "warning",
+            mask_values.files_with(rare),
+            f"{_pixels(mask_values, rare)} a value that hardly occurs: {listed(rare)}",
+            "enough of a class to learn it",
+            f"if these are accidents, name the true values by {option([v for v in every if v not in rare])}",
+        ),
+    ]
+
+
+def _pixels(mask_values: MaskValues, values: Sequence[Value]) -> str:
+    return counted(
+        sum(mask_values.counts[value] for value in values), "pixel of the masks has", "pixels of the masks have"
     )
 
 

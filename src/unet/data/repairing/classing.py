@@ -17,9 +17,9 @@ from unet.data.repairing.file_repair import FileRepair, LeftOut, Step, scan_of
 from unet.data.repairing.gathering import Gathered
 from unet.data.repairing.objects import BORDER_RADIUS, objects, objects_and_borders
 from unet.data.repairing.palettes import common_palette, translated, translation
-from unet.data.repairing.snapping import nearest, snap
+from unet.data.repairing.snapping import nearest, snap, without_accidents
 from unet.data.repairing.stacks import indices_of
-from unet.data.true_values import TrueValues, unexplained, with_known
+from unet.data.true_values import TrueValues, unexplained, vanishing_values, with_known
 from unet.errors import DataError
 from unet.labels import IGNORED, Labels, Value, default_colors
 
@@ -125,6 +125,8 @@ def _mended(jobs: list[FileRepair], settings: DataConfig) -> tuple[list[FileRepa
     if labels is not None:
         return jobs, [], []
     errors = errors_in(findings)
+    if [error.kind for error in errors] == ["stray-values"]:
+        return _without_accidents(jobs, settings), [], []
     truth = _truth(jobs, settings, errors)
     true, foreign = truth.values, truth.foreign
     if truth.doubt or len(foreign) == len(jobs):
@@ -163,6 +165,19 @@ def _truth(jobs: list[FileRepair], settings: DataConfig, errors: Sequence[Findin
 
 def _snapped(jobs: list[FileRepair], true: Sequence[Value]) -> list[FileRepair]:
     step = Step(f"snapped to {listed(true)}", partial(snap, values=true), bends=True)
+    return [job.then(step, partial(nearest, values=true)) for job in jobs]
+
+
+def _without_accidents(jobs: list[FileRepair], settings: DataConfig) -> list[FileRepair]:
+    """Give the few pixels of values that are no classes the value beside them."""
+    present = MaskValues(scan_of(jobs))
+    accidents, _ = vanishing_values(present, ignored_values(settings.ignore or (), present.is_rgb, present.scan))
+    step = Step(
+        f"stray values ({listed(accidents)}) replaced by those beside them",
+        partial(without_accidents, accidents=accidents),
+        bends=True,
+    )
+    true = [value for value in present.counts if value not in accidents]
     return [job.then(step, partial(nearest, values=true)) for job in jobs]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unet import raster
-from unet.data.inspection.pictures import common_bands
+from unet.data.inspection.pictures import common_bands, dark_pictures
 from unet.data.inspection.values import seems_swapped, swapped
 from unet.data.mask_values import MaskValues
 from unet.data.pairs import Pair, Pairing
@@ -102,13 +102,16 @@ def _same(first: Path, second: Path, *, is_mask: bool) -> bool:
 
 
 def usable(jobs: list[FileRepair]) -> Gathered:
-    """Leave out pictures that cannot be given the others' number of bands."""
+    """Leave out pictures that cannot be given the others' number of bands, and fractions among larger numbers."""
     most_common, good = common_bands(scan_of(jobs))
     strange = [job for job in jobs if job.picture.bands not in good]
     left_out = [
         LeftOut(str(job.pair.image), f"has {job.picture.bands} bands, most have {most_common}") for job in strange
     ]
-    return [job for job in jobs if job.picture.bands in good], left_out
+    fractions = {pair for pair, is_fraction in dark_pictures(scan_of(jobs)).items() if is_fraction}
+    odd = [job for job in jobs if job.picture.bands in good and job.pair in fractions]
+    left_out += [LeftOut(str(job.pair.image), "holds fractions of 1, others larger numbers") for job in odd]
+    return [job for job in jobs if job.picture.bands in good and job.pair not in fractions], left_out
 
 
 def unswapped(jobs: list[FileRepair]) -> Gathered:

@@ -49,6 +49,30 @@ def snap(mask: NDArray[Any], values: Sequence[Value]) -> NDArray[Any]:
     return _filled(mask, true, _without_blends(mask, true, chosen, astray, between))
 
 
+def without_accidents(mask: NDArray[Any], accidents: Sequence[Value]) -> NDArray[Any]:
+    """Return a mask in which pixels of these values have that of the nearest other pixel.
+
+    Parameters
+    ----------
+    mask : integer array (H, W), or uint8 array (H, W, 3)
+    accidents : sequence of int or of (int, int, int)
+        As in `unet.data.true_values.vanishing_values`: few pixels have them.
+    """
+    from scipy import ndimage  # slow to import
+
+    astray = np.zeros(mask.shape[:2], np.bool_)
+    for value in accidents:
+        if mask.ndim == 3:
+            astray |= (mask == np.array(value)).all(axis=2)
+        elif isinstance(value, int) or len(set(value)) == 1:  # a mask of greys among those of colours
+            astray |= mask == (value if isinstance(value, int) else value[0])
+    if not astray.any() or astray.all():
+        return mask
+    rows, columns = ndimage.distance_transform_edt(astray, return_distances=False, return_indices=True)
+    mended: NDArray[Any] = mask[rows, columns]
+    return mended
+
+
 def nearest(mask: NDArray[Any], values: Sequence[Value]) -> NDArray[Any]:
     """Return a mask in which every pixel has the nearest of the values; parameters as in `snap`."""
     true, mask = _points(values, mask)
