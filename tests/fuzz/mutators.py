@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import pickle
 import random
 import re
 import struct
@@ -26,10 +29,35 @@ WORDS = (
 SIDES = (0, 1, 7, 255, 60_000, 65_535, 1 << 20, (1 << 31) - 1, (1 << 32) - 1)
 
 
+class Harmful:
+    """A pickle that leaves a file behind when it is loaded carelessly."""
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return os.mkdir, ("harmed",)
+
+
+def harmful(suffix: str, rng: random.Random) -> bytes:
+    """Return a file of arrays, tensors or weights in which Python objects hide."""
+    import numpy as np
+    import torch
+
+    file = io.BytesIO()
+    if suffix == ".npy":
+        np.save(file, np.array([Harmful()], dtype=object), allow_pickle=True)
+    elif rng.random() < 0.5:
+        torch.save({"a": torch.zeros(3), "mask_values": Harmful()}, file)
+    else:
+        pickle.dump(Harmful(), file)
+    return file.getvalue()
+
+
 def mutated(path: Path, rng: random.Random) -> None:
     """Break a file in a way that suits what it holds."""
     data = path.read_bytes()
     if not data:
+        return
+    if path.suffix in (".npy", ".pt", ".pth") and rng.random() < 0.2:
+        path.write_bytes(harmful(path.suffix, rng))
         return
     for _ in range(10):
         changed = rng.choice(_ways(path.suffix.lower(), data))(data, rng)
