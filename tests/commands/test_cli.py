@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from unet import cli
-from unet.errors import ConfigError, DataError, InputError, MissingExtraError, TrainingError
+from unet.errors import ConfigError, DataError, InputError, MissingExtraError, Terminated, TrainingError
 
 
 class Calls(list[tuple[str, tuple[Any, ...], dict[str, Any]]]):
@@ -402,7 +402,12 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
          "unet: error: the package torch is not installed; run: make setup, or pip install -e ."),
         (ValueError("two\nlines"), 1, "unet: unexpected ValueError: two lines (--debug shows where)"),
         (OSError("odd"), 1, "unet: unexpected OSError: odd (--debug shows where)"),
+        (OSError(28, "No space left on device"), 2,
+         "unet: error: a file cannot be read or written (No space left on device)"),
+        (MemoryError(), 2, "unet: error: the memory does not suffice (--debug shows where)"),
+        (InputError("\x1b[31mred\u202e.png"), 2, r"unet: error: \x1b[31mred\u202e.png"),
         (KeyboardInterrupt(), 130, "unet: stopped by ctrl-C"),
+        (Terminated(), 143, "unet: stopped by SIGTERM"),
     ],
 )  # fmt: skip
 def test_an_error_is_one_line(error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:

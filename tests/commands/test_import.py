@@ -771,3 +771,44 @@ def test_a_labelme_file_that_names_itself_carries_its_picture() -> None:
     square = shape("a", "polygon", (2, 2), (20, 2), (20, 20))
     make_labelme(square, with_picture=False, imagePath="a.json", imageData=base64.b64encode(png(noise(1))).decode())
     assert np.array_equal(raster.read(imported() / "images/a.png"), noise(1))
+
+
+# --- pictures outside of the source
+
+
+@pytest.mark.parametrize("train", ["/", "../..", "../elsewhere", "list.txt", "images/../../elsewhere"])
+def test_yolo_pictures_outside_of_the_source(train: str, capsys: pytest.CaptureFixture[str]) -> None:
+    make_yolo()
+    picture("elsewhere/images/1.png")
+    Path("source/list.txt").write_text(f"{Path('elsewhere/images/1.png').resolve()}\n")
+    Path("source/data.yaml").write_text(f"train: {train}\nval: images/val\nnames: [road, house]\n")
+    assert cli.main("import source --out out".split()) == 2
+    printed = capsys.readouterr().err
+    assert "outside of source" in printed and "allow it by --outside" in printed and not Path("out").exists()
+    code = cli.main("import source --out out --outside --skip-faulty --format yolo".split())
+    printed = capsys.readouterr().err
+    assert code == 0
+    assert ("the whole disk" in Path("out/left_out.txt").read_text()) if train == "/" else Path("out/train").exists()
+
+
+def test_labelme_pictures_outside_of_the_source(capsys: pytest.CaptureFixture[str]) -> None:
+    picture("secret.png")
+    picture("source/a.png")
+    shape = {"label": "house", "points": [[2, 2], [20, 2], [20, 20]], "shape_type": "polygon"}
+    for name in ("../secret.png", str(Path("secret.png").resolve())):
+        write_json("source/a.json", {"version": "5", "shapes": [shape], "imagePath": name})
+        assert cli.main("import source --out out".split()) == 2
+        printed = capsys.readouterr().err
+        assert "secret.png, outside of source" in printed and "--outside" in printed and not Path("out").exists()
+        assert cli.main("import source --out out --outside".split()) == 0
+        assert Path("out/images/a.png").read_bytes() == Path("secret.png").read_bytes()
+        shutil.rmtree("out")
+    write_json("source/a.json", {"version": "5", "shapes": [shape], "imagePath": "../else/a.png"})  # of another machine
+    assert cli.main("import source --out out".split()) == 0
+    assert Path("out/images/a.png").read_bytes() == Path("source/a.png").read_bytes()
+
+
+def test_outside_says_nothing_about_coco(capsys: pytest.CaptureFixture[str]) -> None:
+    make_coco()
+    assert cli.main("import source --out out --outside".split()) == 2
+    assert "--outside says nothing about the format coco" in capsys.readouterr().err

@@ -133,8 +133,9 @@ def test_a_stop_leaves_a_usable_model(workers: int, number: signal.Signals) -> N
     wait_for(process, lambda: Path("run/checkpoints/last.safetensors").exists())
     os.killpg(process.pid, number)  # as a terminal does: the processes that prepare samples get it too
     printed, messages = process.communicate(timeout=120)
-    assert process.returncode == 130, messages
-    assert "Traceback" not in messages and messages.splitlines()[-1] == "unet: stopped by ctrl-C"
+    code, name = {signal.SIGINT: (130, "ctrl-C"), signal.SIGTERM: (143, "SIGTERM")}[number]
+    assert process.returncode == code, messages
+    assert "Traceback" not in messages and messages.splitlines()[-1] == f"unet: stopped by {name}"
     assert messages.count("stopping after this step") == 1
     assert "foreground" in printed, "the scores of what was reached"
     model = bundle.load(Path("run/model.safetensors"))

@@ -49,7 +49,9 @@ def _broken(folder: Path, rng: random.Random, patterns: tuple[str, ...], most: i
 
 
 def picture(folder: Path, rng: random.Random) -> Case:
-    """A broken picture of any format, in every command that opens pictures."""
+    """A broken picture of any format, in every command that opens pictures; edges and labels in those of shapes."""
+    if rng.random() < 0.4:
+        return _shapes(folder, rng)
     name = rng.choice(sorted(path.name for path in (folder / "kinds").iterdir() if path.suffix != ".geojson"))
     mutators.mutated(folder / "kinds" / name, rng)
     path = f"kinds/{name}"
@@ -59,12 +61,25 @@ def picture(folder: Path, rng: random.Random) -> Case:
         f"predict -m {MODEL} -i {path} -o out/x.tif --overlay --probabilities --epm",
         f"predict -m {MODEL} -i data/imgs/p0.png -o out --roi {path}",
         f"tile {path} -o out --window 10 --step 7",
-        f"vectorize {path} --kind mask -o out.geojson --labels out_l.tif",
-        f"vectorize {path} -o out.svg --preview out.png",
-        f"vectorize kinds/edges.png --kind epm --roi {path} -o out.gpkg",
-        f"evaluate-shapes {path} kinds/edges.png --json out.json",
-        f"evaluate-shapes kinds/edges.png {path} --mask kinds/mask.png --out out",
         f"map {path} -m {MODEL} -o out.geojson",
+        f"map kinds/a.png -m {MODEL} -o out.gpkg --roi {path}",
+    )
+    return Case(argv)
+
+
+def _shapes(folder: Path, rng: random.Random) -> Case:
+    name = rng.choice(["edges.png", "labels.tif", "mask.png"])
+    mutators.mutated(folder / "kinds" / name, rng)
+    kinds = {"edges.png": "edges", "labels.tif": "labels", "mask.png": "mask"}
+    path, kind = f"kinds/{name}", kinds[name]
+    shapes = "labels" if kind == "mask" else kind
+    argv = _one_of(
+        rng,
+        f"vectorize {path} --kind {kind} -o out.geojson --labels out_l.tif",
+        f"vectorize {path} --kind {kind} -o out.svg --preview out.png --over kinds/a.png",
+        f"vectorize kinds/edges.png --kind edges --roi {path} -o out.gpkg",
+        f"evaluate-shapes {path} kinds/edges.png --gt-kind {shapes} --json out.json",
+        f"evaluate-shapes kinds/edges.png {path} --pred-kind {shapes} --mask kinds/bits.png --out out",
     )
     return Case(argv)
 
@@ -72,7 +87,8 @@ def picture(folder: Path, rng: random.Random) -> Case:
 def mask(folder: Path, rng: random.Random) -> Case:
     """A data set with broken pictures and masks of any format among the sound ones."""
     for place in (f"imgs/p{rng.randrange(4)}", f"masks/p{rng.randrange(4)}")[rng.randint(0, 1) :]:
-        other = rng.choice(sorted(path for path in (folder / "kinds").iterdir() if path.suffix != ".geojson"))
+        others = (folder / "kinds").iterdir() if place.startswith("imgs") else (folder / "masks").iterdir()
+        other = rng.choice(sorted(path for path in others if path.suffix != ".geojson"))
         (folder / "data" / f"{place}.png").unlink()
         shutil.copy(other, folder / "data" / f"{place}{other.suffix}")
         if rng.random() < 0.8:
@@ -150,14 +166,16 @@ def annotations(folder: Path, rng: random.Random) -> Case:
 
 def polygons(folder: Path, rng: random.Random) -> Case:
     """Broken polygons."""
-    mutators.mutated(folder / "kinds" / "roi.geojson", rng)
+    mutators.mutated(folder / "sheet" / "roi.geojson", rng)
     argv = _one_of(
         rng,
-        f"predict -m {MODEL} -i kinds/geo.tif -o out.tif --roi kinds/roi.geojson",
-        "vectorize kinds/geo.tif --kind mask -o out.gpkg --roi kinds/roi.geojson",
-        "evaluate-shapes kinds/labels.tif kinds/roi.geojson --json out.json",
-        "inspect --images kinds --masks kinds/roi.geojson --out out",
-        f"evaluate {MODEL} data --roi kinds/roi.geojson --json out.json",
+        f"predict -m {MODEL} -i sheet/imgs/geo.tif -o out.tif --roi sheet/roi.geojson",
+        f"map sheet/imgs/geo.tif -m {MODEL} -o out.gpkg --roi sheet/roi.geojson",
+        "vectorize sheet/labels.tif --kind labels -o out.gpkg --roi sheet/roi.geojson",
+        "evaluate-shapes sheet/labels.tif sheet/roi.geojson --json out.json",
+        "inspect --images sheet/imgs --masks sheet/roi.geojson --out out",
+        "inspect --images sheet/imgs --masks sheet/roi.geojson --outline 1 --out out",
+        f"evaluate {MODEL} data --roi sheet/flat.geojson --json out.json",
     )
     return Case(argv)
 
@@ -201,23 +219,24 @@ def model(folder: Path, rng: random.Random) -> Case:
 
 _FLAGS = (
     "--out --json --init --overwrite --split --roi --scale --exact --boundary --tolerance --device --classes "
-    "--mask-values --ignore --val --test --group --steps --epochs --time --set --loss --config --recipe --keep --images --masks "
-    "--mask-suffix --threshold --tile --join --pad --tta --shard --epm --class --probabilities --min-area --simplify "
-    "--window --step --border --labels --preview --over --kind --dynamic --area --calibrate --resume --precision "
-    "--folds --load --instances --class-field --outline --debugg --version"
+    "--mask-values --ignore --val --test --group --steps --epochs --time --set --loss --config --recipe "
+    "--keep --images --masks --mask-suffix --threshold --tile --join --pad --tta --shard --epm --class --probabilities "
+    "--min-area --simplify --window --step --border --labels --preview --over --kind --dynamic --area --calibrate "
+    "--resume --precision --folds --load --instances --class-field --outline --debugg --version"
 ).split()
 _VALUES = (
     "0", "1", "-1", "2", "0.5", "1e9", "nan", "inf", "", " ", "a", "data", "data/imgs/p0.png", "data/masks",
-    "kinds/mask.png", "kinds/roi.geojson", MODEL, "model.pth", "out", "out/x.png", "out.json", "out.tif", "out.gpkg",
+    "kinds/mask.png", "kinds/a.npy", MODEL, "model.pth", "out", "out/x.png", "out.json", "out.tif", "out.gpkg",
     "nowhere", "out/nowhere/x.json", "*", "[", "(", "^p", "0,255", "0,0,0;1,1,1", "1/4", "9/4", "all",
-    "train", "val", "mask", "epm", "auto", "cpu", "cuda", "fp16", "width=2", "scale=0", "x=y", "=", "ce", "ce+dice", "dice(",
-    "background", "10s", "1m", ":,3:", "99999999999999999999", "é", "\x1b[31m", "--", "-", "a" * 300, "\udce4",
+    "train", "val", "mask", "epm", "auto", "cpu", "cuda", "fp16", "width=2", "scale=0", "x=y", "=", "ce", "ce+dice",
+    "dice(", "background", "10s", "1m", ":,3:", "99999999999999999999", "é", "\x1b[31m", "--", "-", "a" * 300, "\udce4",
 )  # fmt: skip
 _STARTS = (
-    "inspect data --out out", f"evaluate {MODEL} data", f"predict -m {MODEL} -i data/imgs -o out", "repair data --out out",
-    f"convert {MODEL} out.pth", "tile data/imgs -o out", "stitch data/imgs -o out", "vectorize kinds/mask.png -o out.svg",
-    "evaluate-shapes kinds/edges.png kinds/edges.png", "import coco --out out", "augment-preview data --out out.png --steps 1",
-    f"map kinds/geo.tif -m {MODEL} -o out.gpkg", "plan data --out out --steps 1", "train --resume", "import data --out out",
+    "inspect data --out out", f"evaluate {MODEL} data", f"predict -m {MODEL} -i data/imgs -o out", "repair data -o out",
+    f"convert {MODEL} out.pth", "tile data/imgs -o out", "stitch data/imgs -o out", "import coco --out out",
+    "vectorize kinds/mask.png -o out.svg", "evaluate-shapes kinds/edges.png kinds/edges.png", "import data --out out",
+    "augment-preview data -o out.png --steps 1", f"map kinds/a.tif -m {MODEL} -o out.gpkg", "train --resume",
+    "plan data --out out --steps 1",
 )  # fmt: skip
 
 
@@ -226,11 +245,11 @@ def arguments(folder: Path, rng: random.Random) -> Case:
     argv = rng.choice(_STARTS).split()
     if rng.random() < 0.1:
         argv = ["train", "data", "--out", OUT, *TINY]
-    for _ in range(rng.randint(1, 3)):
+    for _ in range(rng.choice([1, 1, 2, 3])):
         match rng.randint(0, 3):
-            case 0:
+            case 0 if argv:
                 argv[rng.randrange(len(argv))] = rng.choice(_VALUES)
-            case 1:
+            case 1 if argv:
                 del argv[rng.randrange(len(argv))]
             case _:
                 argv += [rng.choice(_FLAGS), rng.choice(_VALUES)][: rng.randint(1, 2)]
@@ -239,11 +258,11 @@ def arguments(folder: Path, rng: random.Random) -> Case:
 
 KINDS: dict[str, tuple[Callable[[Path, random.Random], Case], list[str]]] = {
     "picture": (picture, ["kinds", "data", MODEL]),
-    "mask": (mask, ["data", "kinds", MODEL]),
+    "mask": (mask, ["data", "kinds", "masks", MODEL]),
     "data-set": (data_set, ["data", MODEL]),
     "dataset.toml": (described, ["described", MODEL]),
     "annotations": (annotations, ["coco", "labelme", "yolo", "objects"]),
-    "polygons": (polygons, ["kinds", "data", MODEL]),
+    "polygons": (polygons, ["sheet", "data", MODEL]),
     "run": (run, ["run", "data"]),
     "model": (model, ["data", MODEL, "model.pth"]),
     "arguments": (arguments, ["data", "kinds", "coco", MODEL, "model.pth"]),

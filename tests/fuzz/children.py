@@ -34,7 +34,7 @@ class Ended:
 
 
 def warm_up() -> None:
-    """Import what commands import, so that a case costs no more than a fork; nothing is computed in threads before it."""
+    """Import what commands import, so that a case costs no more than a fork; no thread is started."""
     import pyogrio.raw
     import rasterio
     import shapely

@@ -56,8 +56,8 @@ def faults_of(case: Case, ended: Ended, before: Listing, after: Listing) -> list
     faults += [
         f"changed an input: {name}" for name in before if _is_held(case, name) and after.get(name) != before[name]
     ]
-    written = {name.split(os.sep)[1]: name for name in after if name not in before and _is_held(case, name)}
-    faults += [f"wrote {name}" for first, name in written.items() if not _is_named(case, first, before)]
+    new = [name for name in after if name not in before and _is_held(case, name)]
+    faults += [f"wrote {name}" for name in new if not _is_named(case, name, before)][:3]
     return faults
 
 
@@ -69,8 +69,11 @@ def _is_held(case: Case, name: str) -> bool:
     return not (first.startswith((OUT, *DEFAULTS)) or first in case.may_change)
 
 
-def _is_named(case: Case, first: str, before: Listing) -> bool:
+def _is_named(case: Case, name: str, before: Listing) -> bool:
     """Tell whether a new file or folder is what an argument names, or is called after that."""
+    if not name.startswith("case" + os.sep):
+        return False
+    first = name.split(os.sep)[1]
     stems = {Path(word).parts[0].partition(".")[0] for word in case.argv if Path(word).parts}
     return os.path.join("case", first) not in before and any(stem and first.startswith(stem) for stem in stems)
 

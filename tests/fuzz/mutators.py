@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import pickle
 import random
 import re
 import struct
@@ -17,18 +20,44 @@ Mutator = Callable[[bytes, random.Random], bytes]
 
 NUMBERS = ("0", "-1", "1", "2", "255", "256", "65536", "2147483648", "1e9", "1e400", "nan", "inf", "-0.5", "0.5", "")
 WORDS = (
-    "..", "../..", "/etc", "", "a", "\x1b[31mred\x1b[0m", "\u202eabc", "é", "家", "x" * 3000, "true", "null", "[]", "{}",
-    "[[", "'", '"', "\n", "\0", "p0", "imgs", "masks", "con", "%s", "{0}", "NaN", "nowhere.txt", "background", "house",
+    "..", "../..", "/etc", "", "a", "\x1b[31mred\x1b[0m", "\u202eabc", "é", "家", "x" * 3000, "true", "null",
+    "[]", "{}", "[[", "'", '"', "\n", "\0", "p0", "imgs", "masks", "con", "%s", "{0}", "NaN", "nowhere.txt",
+    "background", "house",
 )  # fmt: skip
 """What a number or a word is replaced by."""
 
 SIDES = (0, 1, 7, 255, 60_000, 65_535, 1 << 20, (1 << 31) - 1, (1 << 32) - 1)
 
 
+class Harmful:
+    """A pickle that leaves a file behind when it is loaded carelessly."""
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return os.mkdir, ("harmed",)
+
+
+def harmful(suffix: str, rng: random.Random) -> bytes:
+    """Return a file of arrays, tensors or weights in which Python objects hide."""
+    import numpy as np
+    import torch
+
+    file = io.BytesIO()
+    if suffix == ".npy":
+        np.save(file, np.array([Harmful()], dtype=object), allow_pickle=True)
+    elif rng.random() < 0.5:
+        torch.save({"a": torch.zeros(3), "mask_values": Harmful()}, file)
+    else:
+        pickle.dump(Harmful(), file)
+    return file.getvalue()
+
+
 def mutated(path: Path, rng: random.Random) -> None:
     """Break a file in a way that suits what it holds."""
     data = path.read_bytes()
     if not data:
+        return
+    if path.suffix in (".npy", ".pt", ".pth") and rng.random() < 0.2:
+        path.write_bytes(harmful(path.suffix, rng))
         return
     for _ in range(10):
         changed = rng.choice(_ways(path.suffix.lower(), data))(data, rng)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,7 @@ def make_world(folder: Path) -> None:
     rng = np.random.default_rng(0)
     make_data(folder / "data", rng)
     make_pictures(folder / "kinds", rng)
+    make_sheet(folder / "sheet", rng)
     make_annotations(folder, rng)
     make_described(folder / "described", rng)
     run = folder / "run"
@@ -68,16 +70,32 @@ def make_pictures(folder: Path, rng: np.random.Generator) -> None:
     np.save(folder / "a.npy", picture)
     np.save(folder / "float.npy", picture[..., 0] / np.float32(255))
     torch.save(torch.from_numpy(picture), folder / "a.pt")
-    with raster.create(folder / "geo.tif", height=SIZE[0], width=SIZE[1], bands=3, crs="EPSG:3857",
-                       transform=(2.0, 0.0, 100.0, 0.0, -2.0, 200.0), nodata=0) as sink:  # fmt: skip
-        sink.write((0, 0, *SIZE), picture)
     with raster.create(folder / "labels.tif", height=SIZE[0], width=SIZE[1], dtype="int32", kind="labels") as sink:
         sink.write((0, 0, *SIZE), mask.astype(np.int32))
     raster.write_mask(folder / "mask.png", mask, [0, 0, 0, 200, 30, 30])
     raster.write_grey(folder / "edges.png", (1 - mask) * np.uint8(255))
-    square = [[[2, 2], [20, 2], [20, 15], [2, 15], [2, 2]]]
-    shape = {"type": "Feature", "properties": {"class": 1}, "geometry": {"type": "Polygon", "coordinates": square}}
-    (folder / "roi.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [shape]}))
+    for ending in ("png", "bmp", "gif", "tif", "npy", "pgm"):
+        (folder.parent / "masks").mkdir(exist_ok=True)
+        path = folder.parent / "masks" / f"m.{ending}"
+        np.save(path, mask) if ending == "npy" else Image.fromarray(mask).save(path)
+
+
+def make_sheet(folder: Path, rng: np.random.Generator) -> None:
+    """Write a sheet that lies somewhere, its labels, and polygons on it."""
+    picture, mask = picture_and_mask(rng)
+    place: dict[str, Any] = {"height": SIZE[0], "width": SIZE[1], "crs": "EPSG:4326", "transform": (1, 0, 0, 0, -1, 24)}
+    with raster.create(folder / "imgs" / "geo.tif", bands=3, nodata=0, **place) as sink:
+        sink.write((0, 0, *SIZE), picture)
+    with raster.create(folder / "labels.tif", dtype="int32", kind="labels", **place) as sink:
+        sink.write((0, 0, *SIZE), mask.astype(np.int32))
+    for name, sign in (("roi", 1), ("flat", -1)):
+        rings = [[[[x, sign * y] for x, y in ((2, 2), (20, 2), (20, 15), (2, 15), (2, 2))]]]
+        rings += [[[[x, sign * y] for x, y in ((22, 5), (30, 5), (25, 20), (22, 5))]]]
+        features = [
+            {"type": "Feature", "properties": {"class": number}, "geometry": {"type": "Polygon", "coordinates": ring}}
+            for number, ring in enumerate(rings, start=1)
+        ]
+        (folder / f"{name}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
 
 
 def make_annotations(folder: Path, rng: np.random.Generator) -> None:
@@ -85,12 +103,13 @@ def make_annotations(folder: Path, rng: np.random.Generator) -> None:
     picture, mask = picture_and_mask(rng)
     coco, labelme, yolo, objects = (folder / name for name in ("coco", "labelme", "yolo", "objects"))
     outline = [[3, 3], [20, 3], [20, 15], [3, 15]]
+    flat = [side for point in outline for side in point]
     raster.write_picture(coco / "imgs" / "a.png", picture)
     about = {
         "images": [{"id": 1, "file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}],
         "categories": [{"id": 1, "name": "house"}, {"id": 2, "name": "road"}],
         "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "segmentation": [[side for point in outline for side in point]]},
+            {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "segmentation": [flat]},
             {"id": 2, "image_id": 1, "category_id": 2, "iscrowd": 1,
              "segmentation": {"counts": [100, 20, SIZE[0] * SIZE[1] - 120], "size": list(SIZE)}},
         ],
@@ -121,5 +140,5 @@ def make_described(folder: Path, rng: np.random.Generator) -> None:
     (folder / "classes.csv").write_text(table.getvalue())
     (folder / "val.txt").write_text("p0\n")
     (folder / "dataset.toml").write_text(
-        'images = "imgs"\nmasks = "masks"\nval = "val.txt"\nignore = [7]\ntile = [16, 16]\nclasses = "classes.csv"\n'
+        'images = "imgs"\nmasks = "masks"\nignore = [7]\nclasses = "classes.csv"\n[split]\nval = "val.txt"\n'
     )
