@@ -332,6 +332,10 @@ def test_few_pictures_get_fewer_parameters() -> None:
     assert planned(CARS).model.bilinear is False
 
 
+def test_short_trainings_learn_no_upsampling() -> None:
+    assert planned(CARS, minutes=0.5).model.bilinear is True
+
+
 @pytest.mark.parametrize(
     ("steps_of_two", "batch"), [(100, 2), (1599, 2), (1601, 4), (6500, 8), (33_000, 16), (65_000, 32), (1e6, 64)]
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Callable
+from typing import cast
 
 from unet import losses
 from unet.models.spec import ENCODERS, SETTINGS
-from unet.plan.draft import ENCODER_WIDTH, USUAL_BATCH, Draft
+from unet.plan.draft import ENCODER_WIDTH, LEAST_SAMPLES, USUAL_BATCH, Draft
 from unet.plan.rare import SAMPLED, WEIGHTED, listed, rarer_than, share_of_crops_with
 from unet.plan.sizes import (
     BATCHES,
@@ -166,13 +167,17 @@ def depth(draft: Draft) -> Choice | None:
 
 
 def upsampling(draft: Draft) -> Choice | None:
-    """Fewer parameters for few pictures."""
+    """Fewer parameters for few pictures, and nothing that has to be learned first where there is no time for that."""
     if draft.config.model.bilinear is not None or not draft.has("bilinear"):
         return None
     few = draft.fingerprint.pictures < FEW_PICTURES
-    return {"model": {"bilinear": few}}, (
+    width = cast(int, draft.config.model.width)
+    short = draft.seconds is not None and draft.samples_in_time(width, draft.crop) < LEAST_SAMPLES
+    return {"model": {"bilinear": few or short}}, (
         f"Up-sampling by interpolation: half the parameters, for {draft.fingerprint.pictures} pictures only."
         if few
+        else "Up-sampling by interpolation: transposed convolutions, not yet learned, leave checkerboards."
+        if short
         else "Up-sampling by transposed convolution: it learns to sharpen edges, and there are pictures enough."
     )
 
