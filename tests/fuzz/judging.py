@@ -66,7 +66,7 @@ def _is_held(case: Case, name: str) -> bool:
     first = name.split(os.sep)[1] if name.startswith("case" + os.sep) else name
     if name in ("case", "cache") or name.startswith("cache" + os.sep):
         return False
-    return not (first.startswith((OUT, *DEFAULTS)) or first in case.may_change)
+    return not (first.removeprefix(".").startswith((OUT, *DEFAULTS)) or first in case.may_change)
 
 
 def _is_named(case: Case, name: str, before: Listing) -> bool:
