@@ -724,7 +724,7 @@ def test_outlines_of_a_real_mask_give_it_back(shared_data: Path) -> None:
     name = pair.image.stem
     make_labelme(*car, *holes, name=name, with_picture=False, imageHeight=height, imageWidth=width,
                  imagePath=str(pair.image.resolve()))  # fmt: skip
-    imported()
+    imported("source --out out --outside")
     assert np.array_equal(mask(name), drawn)
 
 

@@ -588,8 +588,7 @@ def test_the_old_command_goes_on_from_its_own_checkpoint(make_data: DataMaker) -
 def test_resume_stands_alone(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     make_data()
     trained("data")
-    assert "together with seconds" in refusal("train --resume run --time 5m", capsys)
-    assert "root, width" in refusal("train data --resume run --set width=9", capsys)
+    assert "DATA, --set width" in refusal("train data --resume run --set width=9", capsys)
     assert "is no folder" in refusal("train --resume nowhere", capsys)
     assert "data holds no run to go on with" in refusal("train --resume data", capsys)
     for name in ("last", "before"):

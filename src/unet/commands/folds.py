@@ -111,7 +111,7 @@ def cross_validate(
             raise ConfigError(f"--folds together with {flag}", "one of them: folds hold each picture out once")
     if not {"seconds", "epochs", "steps"} & wanted.training.model_dump(exclude_none=True).keys():
         wanted = wanted.updated({"training": {"seconds": DEFAULT_SECONDS}})
-    run = choose_folder(out, wanted, overwrite, (config_file, load))
+    run = choose_folder(out, wanted, overwrite, (load,))
     check(wanted)
     lists = _lists(wanted, count)
     with locked(run):

@@ -72,4 +72,4 @@ def train(
     if moved_data is not None:
         raise ConfigError("--data without --resume", "a run whose data were moved", "give the folder of the data alone")
     wanted = gather(given, config_file, settings or {})
-    return train_new(wanted, choose_folder(out, wanted, overwrite, (config_file, load)), load=load, started=started)
+    return train_new(wanted, choose_folder(out, wanted, overwrite, (load,)), load=load, started=started)
