@@ -34,6 +34,7 @@ def unet(line: str) -> int:
     return cli.main(line.split())
 
 
+@pytest.mark.slow
 def test_a_sheet_of_samples(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     make_data(count=4)
     assert unet(f"augment-preview data {QUICK} --set augment=strong --set rotate=90") == 0

@@ -127,6 +127,7 @@ def test_a_sheet_in_blocks_with_a_region_of_interest(capsys: pytest.CaptureFixtu
     assert np.sum(whole["confusion"]) == 96 * 90, "what lies outside does not count here either"
 
 
+@pytest.mark.slow
 def test_lines_are_thickened_before_they_are_cut_into_blocks(capsys: pytest.CaptureFixture[str]) -> None:
     sheet()
     Path("map/dataset.toml").write_text(SHEET.replace("color = [200, 0, 0]", "color = [200, 0, 0], dilate = 1"))

@@ -80,6 +80,7 @@ def test_the_best_threshold_is_the_lower_of_equal_ones() -> None:
     assert best_threshold({"settings": [{"threshold": threshold, "pq": pq} for threshold, pq in rows]}) == 10
 
 
+@pytest.mark.slow
 def test_sheets_are_drawn_once(tmp_path: Path) -> None:
     display = open_display()
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")

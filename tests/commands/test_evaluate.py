@@ -131,6 +131,7 @@ def test_scores_are_those_of_the_masks_that_predict_writes(make_data: DataMaker,
     assert ranks == sorted(ranks) and ranks[-1] == 2.0, "the worst first, those without a score last"
 
 
+@pytest.mark.slow
 def test_the_file_has_the_promised_keys_and_is_not_lost_unasked(
     make_data: DataMaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -280,6 +281,7 @@ def test_a_model_scores_as_it_did_at_the_end_of_its_training(make_data: DataMake
     assert after["confusion"] == before["confusion"] and after["mean_iou"] == before["mean_iou"]
 
 
+@pytest.mark.slow
 def test_pictures_known_from_training_are_counted_and_said(
     make_data: DataMaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -316,6 +318,7 @@ def test_pictures_known_from_training_are_counted_and_said(
     assert "does not say which pictures it was trained on" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_classes_of_other_data_are_matched_by_name(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_data()
     model = untrained()
@@ -330,6 +333,7 @@ def test_classes_of_other_data_are_matched_by_name(make_data: DataMaker, capsys:
     assert last.startswith("unet: error: no class of the data (cat, dog) is one of the model (sky, land, sea)")
 
 
+@pytest.mark.slow
 def test_a_pth_of_the_carvana_unet(make_data: DataMaker) -> None:
     data = make_data()
     torch.manual_seed(0)
@@ -361,6 +365,7 @@ def test_one_logit_is_two_classes(make_data: DataMaker) -> None:
     assert np.sum(scores["confusion"], axis=0)[1] == foreground
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mask", "polygons"])
 def test_only_a_region_counts(kind: str, make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     data, model = three_classes(make_data(count=3)), untrained()
@@ -385,6 +390,7 @@ def test_only_a_region_counts(kind: str, make_data: DataMaker, capsys: pytest.Ca
     assert "rio.png" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "words"),
     [

@@ -776,6 +776,7 @@ def test_a_labelme_file_that_names_itself_carries_its_picture() -> None:
 # --- pictures outside of the source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", ["/", "../..", "../elsewhere", "list.txt", "images/../../elsewhere"])
 def test_yolo_pictures_outside_of_the_source(train: str, capsys: pytest.CaptureFixture[str]) -> None:
     make_yolo()

@@ -50,6 +50,7 @@ def test_a_sound_set(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -
     assert shares == pytest.approx([1 - truth, truth])
 
 
+@pytest.mark.slow
 def test_each_part_is_counted(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     make_data(count=10)
     assert cli.main(["inspect", "data", "--val", "0.2", "--test", "0.3", "--json", "facts.json"]) == 0
@@ -161,6 +162,7 @@ def test_real_street_scenes(shared_data: Path) -> None:
     assert [finding.kind for finding in survey.findings] == ["ignored"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["data", "data/train and data/val"])
 def test_what_was_found_as_a_dataset_toml(
     make_data: DataMaker, layout: str, capsys: pytest.CaptureFixture[str]

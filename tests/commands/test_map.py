@@ -158,6 +158,7 @@ def test_the_page_tells_all_and_needs_no_network(tmp_path: Path) -> None:
     assert (held["height"], held["width"]) == (70, 90) and list(held["levels"][-1]["sheet"]) == ["0/0"]
 
 
+@pytest.mark.slow
 def test_a_second_call_goes_on_from_the_first(capsys: pytest.CaptureFixture[str]) -> None:
     model = make_model("m.safetensors", EDGES)
     sheet = make_sheet("sheet.png")

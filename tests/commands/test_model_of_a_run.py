@@ -31,6 +31,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_data: DataMaker) -
     bundle.save(model, "run/model.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

@@ -168,6 +168,7 @@ def test_viz_without_a_display(model: Path, pictures: Path, capsys: pytest.Captu
     assert "a_viz.png" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_viz_with_a_display(model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib import pyplot
 

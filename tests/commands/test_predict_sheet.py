@@ -92,6 +92,7 @@ def test_a_sheet_keeps_its_place(model: Path, tmp_path: Path, capsys: pytest.Cap
     assert names(tmp_path) == ["model.safetensors", "sheet.tif", "tiled.tif", "whole.tif"]
 
 
+@pytest.mark.slow
 def test_a_sheet_and_a_picture_give_the_same(model: Path, tmp_path: Path) -> None:
     sheet = make_sheet(tmp_path / "sheet.tif")
     Image.fromarray(raster.read(sheet)).save(tmp_path / "picture.png")
@@ -103,6 +104,7 @@ def test_a_sheet_and_a_picture_give_the_same(model: Path, tmp_path: Path) -> Non
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [{}, {"tiled": False, "blockysize": 3, "interleave": "pixel"}])
 def test_four_bands_of_sixteen_bits(tmp_path: Path, layout: dict[str, Any]) -> None:
     model = make_model(tmp_path / "four.safetensors", bands=4)
@@ -133,6 +135,7 @@ def test_pixels_without_anything_are_ignored(model: Path, tmp_path: Path, tile: 
     assert (epm[0][nothing] == 0).all()
 
 
+@pytest.mark.slow
 def test_probabilities_and_edge_maps(model: Path, tmp_path: Path) -> None:
     sheet = make_sheet(tmp_path / "sheet.tif")
     expected = None
@@ -161,6 +164,7 @@ def test_probabilities_and_edge_maps(model: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(values(path)[0] / 255, expected[1], atol=1 / 200)
 
 
+@pytest.mark.slow
 def test_several_models_and_views(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sheet, other = make_sheet(tmp_path / "sheet.tif"), make_model(tmp_path / "other.safetensors", seed=1)
     each = [
@@ -310,6 +314,7 @@ def test_killed_and_resumed_gives_the_same_bytes(
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_what_is_left_belongs_to_the_same_run(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from unet.inference.averaging import Ensemble
 

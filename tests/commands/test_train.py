@@ -90,6 +90,7 @@ def rewrite_pictures(folder: Path, change: Callable[[NDArray[np.uint8]], NDArray
 # --- the run folder
 
 
+@pytest.mark.slow
 def test_a_run_folder_holds_all_that_it_should(make_data: DataMaker, capsys: pytest.CaptureFixture[str]) -> None:
     make_data(count=8)
     model = trained("data --val 0.25")
@@ -172,6 +173,7 @@ def test_a_loss_that_cannot_be_saved_ends_in_one_line(make_data: DataMaker, caps
     assert "No finite loss in 10 steps in a row" in Path("run/report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_what_is_not_said_is_measured_and_planned(make_data: DataMaker) -> None:
     make_data()
     unet("train data --out run --steps 1 --set width=4")
@@ -180,6 +182,7 @@ def test_what_is_not_said_is_measured_and_planned(make_data: DataMaker) -> None:
     assert settings.data.scale == 1.0 and settings.data.crop == (24, 32) and settings.training.workers == 0
 
 
+@pytest.mark.slow
 def test_a_run_without_a_name_gets_one(make_data: DataMaker) -> None:
     make_data("streets")
     unet(f"train streets --steps 1 {TINY}")
@@ -680,6 +683,7 @@ def test_weights_and_biases_offline(make_data: DataMaker, tmp_path: Path) -> Non
     assert list(Path("run/wandb").glob("offline-run-*/files/media/images/validation_*.png"))
 
 
+@pytest.mark.slow
 def test_a_tracker_that_cannot_log_in_is_one_line(
     make_data: DataMaker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -320,6 +320,7 @@ def test_nothing_but_background_makes_an_empty_file() -> None:
     assert made.shapes == 0 and all(path.exists() for path in made.files)
 
 
+@pytest.mark.slow
 def test_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     raster.write_grey("e.png", rooms())
     raster.write_grey("small.png", rooms(20, 30))

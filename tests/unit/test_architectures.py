@@ -71,6 +71,7 @@ def test_every_architecture_is_tested() -> None:
     assert {spec.architecture for spec in VARIANTS.values()} == set(ARCHITECTURES) == set(SETTINGS)
 
 
+@pytest.mark.slow
 @every
 def test_forward_backward_and_odd_sizes(spec: ModelSpec) -> None:
     network, geometry = network_of(spec), geometry_of(spec)

@@ -56,6 +56,7 @@ def test_weights_come_from_a_folder(name: str, tmp_path: Path) -> None:
             assert_same_but_for_rounding(left, right)
 
 
+@pytest.mark.slow
 def test_segformer_takes_all_but_another_number_of_classes(tmp_path: Path) -> None:
     source = saved("segformer", tmp_path).state_dict()
     spec = ModelSpec("segformer", classes=5, encoder=backbones.description(str(tmp_path), "segformer"))

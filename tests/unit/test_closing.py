@@ -44,6 +44,7 @@ def closing_of_level_sets(epm: NDArray[Any], dynamic: int, area: int) -> NDArray
     return filtered
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(epm=edge_maps(), dynamic=st.integers(0, 12), area=st.integers(0, 30))
 def test_the_closing_is_that_of_the_definition(epm: NDArray[Any], dynamic: int, area: int) -> None:
@@ -52,6 +53,7 @@ def test_the_closing_is_that_of_the_definition(epm: NDArray[Any], dynamic: int, 
     np.testing.assert_array_equal(filtered, closing_of_level_sets(epm, dynamic, area))
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(epm=edge_maps(smallest=3), area=st.integers(1, 30))  # scikit-image's takes no smaller ones
 def test_without_a_dynamic_it_is_the_area_closing(epm: NDArray[Any], area: int) -> None:
@@ -59,6 +61,7 @@ def test_without_a_dynamic_it_is_the_area_closing(epm: NDArray[Any], area: int) 
     np.testing.assert_array_equal(filtered, area_closing(epm, min(area, epm.size), connectivity=2))
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(epm=edge_maps(), dynamic=st.integers(0, 12), area=st.integers(0, 30))
 def test_a_closing_raises_and_closes_once(epm: NDArray[Any], dynamic: int, area: int) -> None:
@@ -70,6 +73,7 @@ def test_a_closing_raises_and_closes_once(epm: NDArray[Any], dynamic: int, area:
     np.testing.assert_array_equal(joint_closing(filtered, 0, area), filtered)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(epm=edge_maps(), dynamic=st.integers(0, 12), area=st.integers(0, 30))
 def test_minima_are_those_of_the_filtered_map(epm: NDArray[Any], dynamic: int, area: int) -> None:

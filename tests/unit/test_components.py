@@ -138,6 +138,7 @@ def test_negative_areas() -> None:
             function(np.zeros((2, 2), np.int32), -1)
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 10_000),
     size=st.tuples(st.integers(1, 14), st.integers(1, 12)),

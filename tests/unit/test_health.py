@@ -54,6 +54,7 @@ def test_a_healthy_training_gets_no_remark() -> None:
     assert remarks == health.remarks == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0.01, 1.4), min_size=60, max_size=60))
 def test_no_loss_below_the_untrained_networks_is_an_explosion(losses: list[float]) -> None:
     health = Health()

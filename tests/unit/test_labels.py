@@ -50,11 +50,13 @@ def test_decoding_undoes_encoding(labels: Labels, data: st.DataObject) -> None:
     assert (labels.encode(mask) == target).all()
 
 
+@pytest.mark.slow
 @given(tables())
 def test_plain_data_and_back(labels: Labels) -> None:
     assert Labels.from_dict(json.loads(json.dumps(labels.to_dict()))) == labels
 
 
+@pytest.mark.slow
 @given(tables(), st.data())
 def test_unknown_values_are_named(labels: Labels, data: st.DataObject) -> None:
     known = {*labels.values, *labels.ignored}
@@ -100,6 +102,7 @@ def test_drawn_by_hand() -> None:
     assert labels.encode(np.array([[0, 9]], dtype=np.uint8)).tolist() == [[0, IGNORED]]  # greys among colours
 
 
+@pytest.mark.slow
 @given(arrays(np.uint8, (5, 6)))
 def test_nearest_takes_the_nearest(mask: np.ndarray) -> None:
     assert (table(0, 255, rule="nearest").encode(mask) == (mask > 127)).all()
@@ -172,6 +175,7 @@ def test_thin_classes_are_thickened() -> None:
     assert Labels.from_dict(json.loads(json.dumps(labels.to_dict()))) == labels
 
 
+@pytest.mark.slow
 @given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=9)), st.integers(1, 4))
 def test_thickening_is_a_dilation_by_a_square(line: NDArray[np.bool_], radius: int) -> None:
     labels = replace(table(0, 1), dilated=(0, radius))

@@ -59,6 +59,7 @@ def test_exact_tiles_give_the_whole_picture(
     np.testing.assert_allclose(tiled, whole, rtol=1e-4, atol=rounding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", BLENDED)
 def test_networks_that_see_all_at_once_are_blended(overrides: dict[str, object], precision: str) -> None:
     model = bundle(**overrides)

@@ -152,6 +152,7 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("borders", [None, Borders(10, 5)])
 def test_equals_a_plain_loop(pairs: list[Pair], tmp_path: Path, borders: Borders | None) -> None:
     training, plain = make(pairs, tmp_path), make(pairs, tmp_path)

@@ -37,6 +37,7 @@ def test_the_meta_device_refuses_to_give_values() -> None:
             asks()
 
 
+@pytest.mark.slow
 @every_term
 @one_or_three
 def test_where_the_host_does_not_ask_the_result_is_the_same(

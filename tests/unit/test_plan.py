@@ -149,6 +149,7 @@ def test_more_time_never_means_less_detail_or_a_narrower_network(
     assert much.model.width != little.model.width or (much.data.scale or 0) >= (little.data.scale or 0)
 
 
+@pytest.mark.slow
 @given(st.sampled_from([CARS, VESSELS, SKETCHES]), st.floats(20, 1e6), st.floats(1e7, 1e11))
 def test_a_plan_can_run(data: Fingerprint, seconds: float, memory: float) -> None:
     chosen = planned(data, Machine(slow, memory), seconds / 60)
@@ -231,6 +232,7 @@ def test_a_thin_class_is_not_lost_where_time_is_plenty() -> None:
     assert len(brief(long.config, MAP)) == 2
 
 
+@pytest.mark.slow
 @given(st.floats(20, 1e5))
 def test_a_class_to_keep_keeps_its_finest_detail(seconds: float) -> None:
     keep = parse({"training": {"seconds": seconds}, "data": {"keep": ["line"]}})

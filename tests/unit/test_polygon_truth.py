@@ -154,6 +154,7 @@ def test_polygons_beside_the_picture_are_an_error(tmp_path: Path) -> None:
     assert without_polygons(scan([ready(picture(tmp_path / "s.tif"), polygons(tmp_path / "c.gpkg"))])) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outline", [0, 1, 2, 3])
 def test_blocks_are_drawn_as_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outline: int) -> None:
     monkeypatch.setattr(windows, "MAX_PIXELS", 1000)

@@ -67,6 +67,7 @@ def test_bands_equal_the_whole(spec: ModelSpec, height: int, width: int, band: i
         torch.testing.assert_close(logits_in_bands(network, image, band), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(sizes=st.tuples(*[st.integers(1, 50)] * 4), cuts=st.tuples(*[st.floats(0, 1)] * 2), align_corners=st.booleans())
 def test_rows_of_an_interpolation(

@@ -123,6 +123,7 @@ def test_settings_go_on_as_they_were_given() -> None:
 # Silence, and results
 
 
+@pytest.mark.slow
 def test_nothing_is_shown_unless_asked_for(
     make_data: Callable[..., Path], model_path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,

@@ -131,6 +131,7 @@ def test_runs_by_hand() -> None:
     assert np.array_equal(paint([region], 2, 3).target, [[0, 7, 0], [7, 0, 7]])
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.text(max_size=30) | st.text(st.characters(min_codepoint=48, max_codepoint=111), max_size=30))
 def test_damaged_runs_are_refused(text: str) -> None:

@@ -81,6 +81,7 @@ def bent(draw: st.DrawFn) -> tuple[np.ndarray, list[Value]]:
     return mask.clip(0, 255).astype(np.uint8), values
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(bent())
 def test_snapping_gives_true_values_and_leaves_these_alone(example: tuple[np.ndarray, list[Value]]) -> None:

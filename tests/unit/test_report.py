@@ -151,6 +151,7 @@ def test_the_first_screen_says_what_was_reached_and_what_is_wrong(full_run: Path
     assert "2 pictures are few to score on" in words
 
 
+@pytest.mark.slow
 def test_the_first_screen_says_what_was_planned_reached_and_why(full_run: Path) -> None:
     write_outcome(full_run, Outcome(9, 55.0, 61.0, estimated=True, finished=True, why="validations took 40 s of 60 s"))
     head = page_of(full_run).text.partition("Pictures, from")[0]
@@ -380,6 +381,7 @@ def test_an_axis_holds_its_data_and_has_few_ticks(first: float, second: float) -
     assert 2 <= len(ticks) <= 7
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(-1e3, 1e3)), min_size=1, max_size=60))
 def test_a_chart_is_well_formed_and_stays_in_its_frame(points: list[tuple[int, float]]) -> None:
     svg = ElementTree.fromstring(line_chart([Series("a < b", tuple(points))], mark=points[0][0], what='"x" & y'))
@@ -495,6 +497,7 @@ def test_broken_scores_of_a_test_part_are_named(full_run: Path) -> None:
         write_report(full_run)
 
 
+@pytest.mark.slow
 def test_the_best_of_swinging_validations_is_said_to_be_optimistic(full_run: Path) -> None:
     remark = {"kind": "swings", "text": "validations swing", "remedy": "train on", "step": 20, "over": None}
     (full_run / "health.json").write_text(json.dumps([remark]), encoding="utf-8")

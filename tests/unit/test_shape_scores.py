@@ -224,6 +224,7 @@ def test_bands_of_rows_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> No
     assert numbers(shape_scores(truth, prediction, mask)) == expected
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_shapes() -> None:
     """Squares of 4 x 4 against the same moved by one pixel: 12 of 20 pixels are shared."""
     side = 320

@@ -170,6 +170,7 @@ except RasterError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "resumable"), [(100_000, True), (361_000, True), (200_000, False)])
 def test_a_full_disk(tmp_path: Path, limit: int, resumable: bool) -> None:
     def run(limit: int) -> str:

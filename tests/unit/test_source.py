@@ -54,6 +54,7 @@ def put_together(source: raster.Source, step: int) -> NDArray[Any]:
 # --- scaled windows
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.data())
 def test_a_scaled_window_is_that_of_the_scaled_whole(data: st.DataObject) -> None:

@@ -20,6 +20,7 @@ def pairs_of(names: list[str]) -> list[Pair]:
 groups_of_names = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 99)), min_size=2, max_size=40, unique=True)
 
 
+@pytest.mark.slow
 @given(groups_of_names, st.floats(0.01, 0.99), st.integers(0, 5), st.randoms())
 def test_shares_and_groups(ids: list[tuple[int, int]], share: float, seed: int, order: object) -> None:
     pairs = pairs_of([f"{car}_{view}" for car, view in ids])

@@ -74,6 +74,7 @@ def predicted(ensemble: Ensemble, path: Path, plan: Plan, **options: Any) -> tup
 # --- the mosaic
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(st.data())
 def test_a_mosaic_is_the_whole(data: st.DataObject) -> None:
@@ -148,6 +149,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 @pytest.mark.parametrize("kind", KINDS)
 def test_exact_tiles_are_the_whole(tmp_path: Path, kind: str, scale: float) -> None:
@@ -162,6 +164,7 @@ def test_exact_tiles_are_the_whole(tmp_path: Path, kind: str, scale: float) -> N
         assert (classes != whole[0]).mean() < 1e-4
 
 
+@pytest.mark.slow
 def test_blended_tiles_hardly_depend_on_their_size(tmp_path: Path) -> None:
     raster.write_picture(tmp_path / "a.png", noise(331, 283, 3))
     ensemble = make_ensemble(make_bundle(bilinear=True))

@@ -50,6 +50,7 @@ def flood_pixel_by_pixel(heights: NDArray[Any], minima: NDArray[np.integer]) -> 
     return labels
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(epm=edge_maps(), dynamic=st.integers(0, 9), area=st.integers(0, 9))
 def test_the_waves_give_what_the_queue_gives(epm: NDArray[Any], dynamic: int, area: int) -> None:
@@ -73,6 +74,7 @@ def test_wide_plateaus_are_shared_in_the_order_of_the_queue(seed: int, size: tup
     np.testing.assert_array_equal(flood(heights, minima), flood_pixel_by_pixel(heights, minima))
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(epm=edge_maps(), dynamic=st.integers(0, 9), area=st.integers(0, 9))
 def test_shapes_are_connected_and_lines_part_them(epm: NDArray[Any], dynamic: int, area: int) -> None:

@@ -119,6 +119,7 @@ def test_a_scan_of_blocks_is_that_of_their_pixels(sheet: Pair) -> None:
     assert set(pairs) - set(left) == {pair for pair in pairs if pair.window and sum(pair.window[1::2]) <= 70}
 
 
+@pytest.mark.slow
 def test_a_mask_of_another_size_is_said_once(sheet: Pair, tmp_path: Path) -> None:
     geotiff(sheet.mask, np.zeros((90, 150, 1), np.uint8))
     scanned = scan(cut_sheets([sheet], (16, 16)))

@@ -123,6 +123,7 @@ def repaired(root: Path, folder: Path) -> set[str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_all_say_the_same(tmp_path: Path, name: str) -> None:
     SETS[name](tmp_path / "data")

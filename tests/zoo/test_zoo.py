@@ -26,6 +26,7 @@ def findings_in(root: Path, **settings: object) -> list[Finding]:
         return [Finding.of(error)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ZOO, ids=lambda case: case.name)
 def test_each_fault_is_found_and_named(tmp_path: Path, case: Broken, capsys: pytest.CaptureFixture[str]) -> None:
     case.build(tmp_path / "data")
