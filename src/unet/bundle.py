@@ -202,7 +202,7 @@ def model_file(path: StrPath) -> Path:
         return inside
     folds = sorted(str(fold) for fold in path.glob("fold-*") if (fold / MODEL_NAME).is_file())
     remedy = f"give one of {', '.join(folds[:3])}{', ...' if len(folds) > 3 else ''}" if folds else ""
-    raise ModelFileError(f"{path} is a folder without {MODEL_NAME}", f"{EXPECTED}, or the folder of a run", remedy)
+    raise ModelFileError(f"{path} is a folder without {MODEL_NAME}", EXPECTED, remedy)
 
 
 def save_pth(bundle: Bundle, path: Path) -> None:

@@ -202,6 +202,12 @@ def test_arrays_of_every_kind_are_taken(model_path: Path, tmp_path: Path) -> Non
     assert model.to("cpu") is model and model.device == torch.device("cpu")
 
 
+def test_what_a_file_undergoes_is_said(model_path: Path, tmp_path: Path) -> None:
+    raster.write_grey(tmp_path / "grey.png", picture_of(20, 28))
+    with pytest.warns(UserWarning, match=r"grey\.png: a grey picture, but the model takes 3 bands"):
+        unet.load(model_path, device="cpu").predict(tmp_path / "grey.png")
+
+
 @pytest.mark.parametrize(
     ("picture", "said"),
     [

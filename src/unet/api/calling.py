@@ -12,8 +12,6 @@ from typing import Any, ParamSpec, TypeVar
 import tomli_w
 
 from unet.errors import ConfigError
-from unet.files import StrPath
-from unet.terminal.speech import listening
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,13 +51,12 @@ def unknown_keywords(function: str, unknown: Sequence[str], known: set[str]) -> 
 
 
 def quiet(function: Callable[P, R]) -> Callable[P, R]:
-    """Return a command's function as it is called from Python: with `verbose=False` as a rule, and checked keywords."""
+    """Return a function with a keyword `verbose` as it is called from Python: False as a rule, and checked keywords."""
     signature = inspect.signature(function)
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with listening(bool(kwargs.get("verbose", False))):
-            return function(*args, **kwargs)
+        return function(*args, **{"verbose": False, **kwargs})  # type: ignore[arg-type]
 
     rows = [each.replace(default=False) if name == "verbose" else each for name, each in signature.parameters.items()]
     call.__signature__ = signature.replace(parameters=rows)  # type: ignore[attr-defined]
@@ -71,13 +68,6 @@ def several(values: Any) -> list[Any] | None:
     if values is None:
         return None
     return [values] if isinstance(values, (str, int)) else list(values)
-
-
-def texts(paths: StrPath | Sequence[StrPath]) -> list[str]:
-    """Return paths and patterns, given as one or as several, as texts."""
-    if isinstance(paths, (str, os.PathLike)):
-        return [os.fspath(paths)]
-    return [os.fspath(path) for path in paths]
 
 
 def toml_text(name: str, value: Any) -> str:

@@ -279,7 +279,8 @@ class Model:
             raise InputError(f"{path} is a folder", "a picture file, or a list of them", "unet.predict takes folders")
         ensemble = Ensemble([self._predictor])
         with raster.open(path) as source:
-            check_source(source, self.bundle.preprocessing)
+            for words in check_source(source, self.bundle.preprocessing):
+                self._predictor.say_once(words, f"{path}: ")
             plan = plan_tiles(ensemble, source.height, source.width)
         classes = np.zeros(plan.size, dtype=np.uint8)
         values = np.zeros((ensemble.channels, *plan.size), dtype=np.float32) if probabilities else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """ScoreReport of one class; None where it does not occur, or is never predicted."""
+    """The scores of one class; None where it does not occur, or is never predicted."""
 
     name: str
     iou: float | None
@@ -34,7 +34,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class PictureScores:
-    """ScoreReport of one picture; None where no pixel of it counts."""
+    """The scores of one picture; None where no pixel of it counts."""
 
     name: str
     mean_iou: float | None
@@ -50,7 +50,7 @@ class ScoreReport:
     ----------
     mean_iou, mean_dice, pixel_accuracy, mean_accuracy, frequency_weighted_iou : float or None
     mean_iou_foreground, mean_dice_foreground : float or None
-        Class 0 left out.
+        Without the class that is called background or the like; None where none is.
     classes : tuple of ClassScores
     pictures : tuple of PictureScores
         The worst first.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike, fspath
+from os import fspath
 
-from unet.api.calling import checked, texts
+from unet.api.calling import checked
 from unet.api.results import PredictResult, ScoreReport
-from unet.files import StrPath
+from unet.files import StrPath, as_paths
 from unet.terminal.speech import listening
 
 
@@ -150,9 +150,9 @@ def predict(
 
     with listening(verbose) as said:
         files = command(
-            model if isinstance(model, (str, PathLike)) else list(model),
-            texts(inputs),
-            outputs=None if outputs is None else texts(outputs),
+            model,
+            as_paths(inputs),
+            outputs=None if outputs is None else as_paths(outputs),
             scale=scale, threshold=threshold, overlay=overlay, probabilities=probabilities, epm=epm,
             class_name=class_name, raw_values=raw_values, viz=viz, save=save, exact=exact, tile=tile, join=join,
             pad=pad, tta=tta, roi=None if roi is None else fspath(roi), shard=shard, device=device, classes=classes,

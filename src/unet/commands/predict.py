@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from unet import bundle, raster
 from unet.bundle import Bundle
 from unet.errors import InputError
-from unet.files import StrPath
+from unet.files import StrPath, as_paths
 from unet.inference import products as making
 from unet.inference.areas import check_table, count_mask, table_of_shard, write_areas
 from unet.inference.averaging import Ensemble
@@ -141,7 +140,7 @@ def predict(
     MissingExtraError
         `viz` without matplotlib.
     """
-    models = [bundle.model_file(each) for each in ([model] if isinstance(model, (str, os.PathLike)) else model)]
+    models = [bundle.model_file(each) for each in as_paths(model)]
     shard = shard or shard_of_environment()
     display = open_display()
     viewer = Viewer() if viz else None

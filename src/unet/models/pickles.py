@@ -250,10 +250,8 @@ def _list(value: Any) -> list[Any]:
 
 
 def _dict(value: Any) -> dict[Any, Any]:
-    return {} if isinstance(value, Unknown) else _checked_dict(value)
-
-
-def _checked_dict(value: Any) -> dict[Any, Any]:
+    if isinstance(value, Unknown):  # whose items are not read either
+        return {}
     if type(value) is not dict:
         raise PthError("damaged")
     return value

@@ -29,7 +29,7 @@ def legend(
     shown : uint8 array (H, W), optional
         Class indices: only what occurs among them is named. Otherwise all classes, and what is ignored if anything is.
     overlaid : bool
-        Black classes leave the picture clear, as `unet.report.overlay.overlay` draws them: they are said to be clear.
+        The background leaves the picture clear, as `unet.report.overlay.overlay` draws it: it is said to be clear.
 
     Returns
     -------

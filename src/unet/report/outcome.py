@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from unet import files
+from unet.errors import ConfigError
+from unet.parsing import as_dataclass, read_json
 from unet.report import words
 
 FILE = "outcome.json"
@@ -80,14 +81,6 @@ def write_outcome(run: Path, outcome: Outcome) -> None:
 def read_outcome(run: Path) -> Outcome | None:
     """Return how the training in a folder ended, None where it goes on, was killed, or is of an earlier version."""
     try:
-        held = json.loads((run / FILE).read_text(encoding="utf-8"))
-        return Outcome(
-            steps=int(held["steps"]),
-            seconds=float(held["seconds"]),
-            planned=float(held["planned"]),
-            estimated=bool(held["estimated"]),
-            finished=bool(held["finished"]),
-            why=str(held["why"]),
-        )
-    except (OSError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        return as_dataclass(Outcome, read_json((run / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, ConfigError):  # ValueError: no text
         return None

@@ -11,21 +11,8 @@ from unet.raster import PICTURE_SUFFIXES
 from unet.runs.folder import RECORD
 
 READ_SUFFIXES = PICTURE_SUFFIXES | {
-    *(
-        ".toml",
-        ".csv",
-        ".txt",
-        ".yaml",
-        ".safetensors",
-        ".pth",
-        ".gpkg",
-        ".geojson",
-        ".fgb",
-        ".shp",
-        ".dbf",
-        ".parquet",
-    ),
-}
+    ".toml", ".csv", ".txt", ".yaml", ".safetensors", ".pth", ".gpkg", ".geojson", ".fgb", ".shp", ".dbf", ".parquet",
+}  # fmt: skip
 """Endings of files in a folder of data that are read, and of those that a run lives from."""
 
 
