@@ -59,6 +59,33 @@ def test_parts_above_or_below(tmp_path: Path, above: bool) -> None:
     assert names(tmp_path) == {part: [(f"{part}1", f"{part}1.png")] for part in ("train", "val", "test")}
 
 
+@pytest.mark.parametrize(
+    "folders",
+    [
+        {"train": ("train_images", "train_masks"), "val": ("val_images", "val_masks")},
+        {"train": ("train", "trainannot"), "val": ("val", "valannot"), "test": ("test", "testannot")},  # CamVid
+        {"train": ("train_img", "train_lab"), "test": ("test_img", "test_lab")},  # DeepCrack
+        {"train": ("imagesTraining", "labelsTraining")},
+        {"all": ("Training_Images", "Ground_Truth")},
+    ],
+)
+def test_parts_side_by_side(tmp_path: Path, folders: dict[str, tuple[str, str]]) -> None:
+    for part, both in folders.items():
+        touch(tmp_path, *(f"{folder}/{part}1.png" for folder in both))
+    assert names(tmp_path) == {part: [(f"{part}1", f"{part}1.png")] for part in folders}
+
+
+def test_a_part_without_masks_beside_others_is_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "train/a.jpg", "train_masks/a_mask.gif", "test/b.jpg")
+    assert names(tmp_path) == {"train": [("a", "a_mask.gif")]}
+
+
+def test_pictures_of_one_part_do_not_pair_with_masks_of_another(tmp_path: Path) -> None:
+    touch(tmp_path, "train_images/a.png", "test_masks/a.png")
+    with pytest.raises(DataError, match="holds the folders test_masks, train_images"):
+        find_pairs(tmp_path)
+
+
 def test_the_layout_of_the_vessel_sets(tmp_path: Path) -> None:
     endings = {"images": "{}.tif", "1st_manual": "manual1.gif", "mask": "{}_mask.gif"}
     for part, numbers in (("training", (21, 22)), ("test", (1, 2))):

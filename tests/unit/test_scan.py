@@ -230,6 +230,23 @@ def test_all_faults_at_once(make_data: DataMaker) -> None:
     assert len(scan(pairs).pairs) == 6
 
 
+@pytest.mark.parametrize(
+    ("picture", "mask", "kind"),
+    [
+        ((96, 128), (87, 116), "size-scaled"),  # (height, width): 0.906 times, as whole data sets are
+        ((96, 128), (91, 121), "size-scaled"),
+        ((96, 128), (86, 118), "size-differs"),  # a margin of five pixels on each side is gone
+        ((96, 96), (90, 90), "size-differs"),  # either may be: a square does not tell
+    ],
+)
+def test_a_mask_a_little_smaller(
+    tmp_path: Path, make_data: DataMaker, picture: tuple[int, int], mask: tuple[int, int], kind: str
+) -> None:
+    pairs = all_pairs(make_data(count=3, size=picture))
+    raster.write_grey(pairs[0].mask, np.zeros(mask, np.uint8))
+    assert [fault.kind for fault in size_faults(scan(pairs))] == [kind]
+
+
 def test_a_malicious_tensor_is_a_fault_and_does_not_run(tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[object, ...]:

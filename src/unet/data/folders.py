@@ -16,7 +16,7 @@ from unet.raster import PICTURE_SUFFIXES
 IMAGE_FOLDERS = ("imgs", "images", "img", "image", "jpegimages")
 MASK_FOLDERS = (
     *("1stmanual", "segmentationclass"),  # beside these, of vessels and of VOC, lie others that mean something else
-    *("masks", "mask", "labels", "label", "gt", "groundtruth", "annotations", "annotation", "manual"),
+    *("masks", "mask", "labels", "label", "lab", "gt", "groundtruth", "annotations", "annotation", "annot", "manual"),
 )
 """The names that count, in lower case and without signs, the first that is there and holds pictures before others."""
 
@@ -89,7 +89,29 @@ def _layout_here(root: Path) -> Layout:
         image_folder, mask_folder = _named(folder, IMAGE_FOLDERS), _named(folder, MASK_FOLDERS)
         if folder.name.lower() in PARTS and image_folder and mask_folder:
             parts.append((PARTS[folder.name.lower()], "", image_folder, mask_folder))
-    return parts
+    return parts or _flat_parts(root)
+
+
+def _flat_parts(root: Path) -> Layout:
+    """Return the folders of a data set whose parts lie side by side: train_images, train_masks; train, trainannot."""
+    images, masks = {}, {}
+    for folder in subfolders(root):
+        part, word = _split_word(_plain(folder.name))
+        if word in MASK_FOLDERS:
+            masks[part] = folder
+        elif word in IMAGE_FOLDERS or (part and not word):
+            images[part] = folder
+    if len(images) == len(masks) == 1 and ("" in images or "" in masks):  # Training_Images beside Ground_Truth
+        return [("all", "", *images.values(), *masks.values())]
+    return [(part, "", images[part], masks[part]) for part in images if part in masks]
+
+
+def _split_word(name: str) -> tuple[str, str]:
+    """Split the plain name of a folder into the part of the data that it names, or "", and the rest."""
+    for word in sorted(PARTS, key=len, reverse=True):
+        if name.startswith(word) or name.endswith(word):
+            return PARTS[word], name.removeprefix(word) if name.startswith(word) else name.removesuffix(word)
+    return "", name
 
 
 def _folder(path: Path) -> Path:

@@ -284,6 +284,9 @@ def _size_fault(pair: Pair, picture: PictureStats, mask: MaskStats) -> Fault:
         if max(picture.orientation, mask.orientation) >= 5:
             return Fault("size-exif", pair, f"{sizes}: EXIF turns one of them and not the other")
         return Fault("size-rotated", pair, f"{sizes}: one of them lies on its side")
-    if abs(factor - 1) > 0.1 and abs(mask.height - factor * picture.height) <= max(1.0, factor):
+    # Near to 1 a mask may as well have lost the same margin on both sides.
+    trimmed = abs((picture.width - mask.width) - (picture.height - mask.height)) <= 1
+    scaled = abs(mask.height - factor * picture.height) <= max(1.0, factor)
+    if scaled and (abs(factor - 1) > 0.1 or not trimmed):
         return Fault("size-scaled", pair, f"{sizes}: {factor:.3g} times the size")
     return Fault("size-differs", pair, sizes)
