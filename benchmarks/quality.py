@@ -1,4 +1,4 @@
-"""Variants of the default training against it, in the same time, on pictures that neither trained nor chose the weights.
+"""Variants of the default training against it, in the same time, on pictures that did neither train nor choose weights.
 
     python benchmarks/quality.py DATA_ROOT VARIANTS.toml [--time 3m] [--only NAME] [--seeds 0 1 2] [--out FOLDER]
     python benchmarks/quality.py DATA_ROOT VARIANTS.toml --report --out FOLDER
@@ -9,9 +9,9 @@ DATA_ROOT holds the data sets below. VARIANTS.toml holds a table of settings for
     crop = 128
     batch_size = 4
 
-The held-out pictures of each set are parted in two: variants are chosen by the first half, which is scored at once; the
-second is scored by `--report`, once, when all is chosen. Each variant runs right after the default of the same seed. What
-is done stands in FOLDER/scores.jsonl and is not done again, so that a stopped series goes on.
+The held-out pictures of each set are parted in two: variants are chosen by the first half, which is scored at once;
+the second is scored by `--report`, once, when all is chosen. Each variant runs right after the default of the same
+seed. What is done stands in FOLDER/scores.jsonl and is not done again, so that a stopped series goes on.
 """
 
 from __future__ import annotations
