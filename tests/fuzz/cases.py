@@ -157,7 +157,7 @@ def described(folder: Path, rng: random.Random) -> Case:
 
 def annotations(folder: Path, rng: random.Random) -> Case:
     """Broken annotations of other programs."""
-    form = rng.choice(["coco", "labelme", "yolo", "objects"])
+    form = rng.choice(["coco", "labelme", "yolo", "objects", "nnunet"])
     patterns = ("**/*.json", "**/*.yaml", "**/*.txt") if form != "objects" else ("**/*.png",)
     _broken(folder / form, rng, patterns)
     flags = rng.choice(["", "", f"--format {form}", "--skip-faulty", "--skip-empty", "--link"])
