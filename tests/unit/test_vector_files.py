@@ -150,6 +150,12 @@ def test_files_and_systems_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "points.geojson").write_text('{"type": "Point", "coordinates": [1, 2]}')
     with pytest.raises(InputError, match="no polygons"):
         read_polygons(tmp_path / "points.geojson")
+    (tmp_path / "latin.geojson").write_bytes(
+        b'{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"ki\xefd": 1}, '
+        b'"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}}]}'
+    )
+    with pytest.raises(InputError, match=r"latin\.geojson cannot be read \('utf-8'"):
+        read_polygons(tmp_path / "latin.geojson")
     whole = tmp_path / "whole.gpkg"
     write(whole, None, None)
     (tmp_path / "cut.gpkg").write_bytes(whole.read_bytes()[: 4096 * 5])

@@ -93,7 +93,12 @@ def read_polygons(path: str | Path, layer: str | None = None) -> Polygons:
             layer = _polygon_layer(path, pyogrio) if layer is None else layer
             meta, _, stored, columns = pyogrio.raw.read(str(path), layer=layer, force_2d=True)
             geometries: NDArray[Any] = shapely.from_wkb(stored)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, shapely.errors.GEOSException) as error:
+    except (
+        pyogrio.errors.DataSourceError,
+        pyogrio.errors.DataLayerError,
+        shapely.errors.GEOSException,
+        UnicodeDecodeError,  # names of attributes that are no UTF-8
+    ) as error:
         reason = " ".join(str(error).split()).partition("; It might help")[0]
         raise InputError(
             f"{path} cannot be read ({reason})", "polygons in a .gpkg, .geojson, .shp or .fgb file"
