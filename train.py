@@ -42,7 +42,7 @@ def build_parser() -> Parser:
     add("--bilinear", action="store_true", help="up-sample bilinearly, not by transposed convolution")
     add("--classes", "-c", type=int, default=2, help="classes (2)")
     add("--track", dest="trackers", action="append", choices=(*TRACKERS, "none"),
-        help="log there as well; may be repeated (UNET_TRACK, or wandb where WANDB_API_KEY or WANDB_MODE is set)")  # fmt: skip
+        help="log there too, may be repeated (UNET_TRACK, else wandb where WANDB_API_KEY or _MODE is set)")  # fmt: skip
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

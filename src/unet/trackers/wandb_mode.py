@@ -6,12 +6,13 @@ import netrc
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 SERVER = "https://api.wandb.ai"
 
 
-def wandb_mode(environment: Mapping[str, str] = os.environ) -> str | None:
+def wandb_mode(environment: Mapping[str, str] = os.environ) -> Literal["offline"] | None:
     """Return "offline" where there is no account and nothing else was said, else None: what W&B itself makes of it.
 
     Without an account W&B would ask for one at the terminal, or refuse, and a training is not to wait for either.
