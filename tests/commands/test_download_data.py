@@ -210,10 +210,13 @@ def test_half_of_another_file(kaggle: Kaggle, data: Path, capsys: pytest.Capture
     assert_complete(data)
 
 
+WHOLE = packed("train_hq.zip")
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"<html>please sign in</html>", b"", packed("train_hq.zip")[:-30], packed("train_hq.zip")[60:]],
-    ids=["html", "empty", "cut", "damaged"],
+    [b"<html>please sign in</html>", b"", WHOLE[:-30], WHOLE[60:], WHOLE[:100] + b"????" + WHOLE[104:]],
+    ids=["html", "empty", "cut at the end", "cut at the start", "another checksum"],
 )  # fmt: skip
 def test_something_else(kaggle: Kaggle, data: Path, capsys: pytest.CaptureFixture[str], content: bytes) -> None:
     good = kaggle.files["train_hq.zip"]
