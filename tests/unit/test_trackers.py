@@ -15,6 +15,7 @@ import torch
 
 from unet.errors import InputError, MissingExtraError
 from unet.trackers import COLUMNS, CsvTracker, Tracker, open_trackers, read_rows
+from unet.trackers.wandb_mode import upload_hint, wandb_mode
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
 
@@ -155,3 +156,28 @@ def test_no_way_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(InputError, match="no way; run: wandb login, or set WANDB_MODE=offline"):
         open_trackers(tmp_path, ("wandb",), {})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode"),
+    [
+        ({}, "offline"),
+        ({"WANDB_API_KEY": "k"}, None),
+        ({"WANDB_MODE": "online"}, None),
+        ({"WANDB_BASE_URL": "https://own.example:8080"}, "offline"),
+        ({"WANDB_BASE_URL": "https://two.example"}, None),
+    ],
+)
+def test_without_an_account_it_is_offline(tmp_path: Path, environment: dict[str, str], mode: str | None) -> None:
+    (tmp_path / "netrc").write_text("machine two.example\n  login user\n  password 0123\n")
+    assert wandb_mode({"NETRC": str(tmp_path / "netrc"), **environment}) == mode
+
+
+def test_how_to_upload_what_was_written_offline(tmp_path: Path) -> None:
+    assert upload_hint(tmp_path) == ""
+    (tmp_path / "wandb" / "run-1").mkdir(parents=True)
+    assert upload_hint(tmp_path) == ""
+    for name in ("offline-run-2", "offline-run-1"):
+        (tmp_path / "wandb" / name).mkdir()
+    paths = [tmp_path / "wandb" / f"offline-run-{number}" for number in (1, 2)]
+    assert upload_hint(tmp_path).endswith(f'wandb sync "{paths[0]}" "{paths[1]}"')

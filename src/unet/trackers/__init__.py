@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unet import files
 from unet.errors import InputError, MissingExtraError
+from unet.trackers.wandb_mode import wandb_mode
 
 COLUMNS = (
     "step",
@@ -112,7 +113,7 @@ class TensorBoardTracker:
 
 
 class WandbTracker:
-    """A Weights & Biases run; WANDB_MODE=offline keeps it on this machine."""
+    """A Weights & Biases run; without an account, or with WANDB_MODE=offline, it stays on this machine."""
 
     wants_histograms = True
 
@@ -121,7 +122,9 @@ class WandbTracker:
 
         self._wandb = wandb
         try:
-            self._run = wandb.init(project="unet", name=folder.name, dir=str(folder), config=dict(settings))
+            self._run = wandb.init(
+                project="unet", name=folder.name, dir=str(folder), config=dict(settings), mode=wandb_mode()
+            )
         except wandb.Error as error:  # not logged in, or no way to the server
             raise InputError(
                 f"Weights & Biases: {error}", remedy="run: wandb login, or set WANDB_MODE=offline"
