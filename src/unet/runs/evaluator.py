@@ -23,8 +23,7 @@ from unet.errors import ConfigError
 from unet.files import write_json
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
-from unet.labels import background_of
-from unet.metrics.stored import checked_scores
+from unet.metrics.stored import checked_scores, deciding_score
 from unet.parsing import read_json
 from unet.plan.record import RunRecord
 from unet.runs.finish import draw_sample
@@ -81,7 +80,9 @@ class Evaluator:
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
         pictures = {"validation": draw_sample(predictor, self.val[0], labels)} if training.trackers else {}
         total = np.sum(counts, axis=0)
-        return Validation(_deciding(scores, training.best_by), values, loss, pictures, total, tuple(_ious(scores)))
+        return Validation(
+            deciding_score(scores, training.best_by) or 0.0, values, loss, pictures, total, tuple(_ious(scores))
+        )
 
     def score_trained(self, network: nn.Module) -> list[float]:
         """Return the mean IoU of some training pictures."""
@@ -161,14 +162,8 @@ def kept_model(folder: Path, record: RunRecord) -> tuple[float, int]:
     if not (folder / MODEL).exists():
         return -1.0, 0
     model = bundle.load(folder / MODEL)
-    return _deciding(model.scores, record.config.training.best_by), int(model.provenance.get("step", 0))
-
-
-def _deciding(scores: dict[str, Any], best_by: str) -> float:
-    """Return the score by which weights are kept; where no class is a background, none is left out of the mean."""
-    if background_of([row["name"] for row in scores.get("classes", ())]) is None:
-        best_by = best_by.removesuffix("_foreground")
-    return float(scores.get(best_by) or 0.0)
+    score = deciding_score(model.scores, record.config.training.best_by) or 0.0
+    return score, int(model.provenance.get("step", 0))
 
 
 def read_evaluation(folder: Path, model: Bundle) -> dict[str, Any] | None:

@@ -174,6 +174,19 @@ def locked(folder: Path) -> Iterator[None]:
         _remove_if_unused(folder, made)
 
 
+def is_in_use(folder: Path) -> bool:
+    """Tell whether a process works in a run folder."""
+    if not (folder / LOCK).is_file():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder of somebody else, or on a medium that cannot be written
+        return False
+
+
 def _remove_if_unused(folder: Path, made: list[Path]) -> None:
     """Delete a folder that nothing was written to, and those above it that were made for it."""
     if [path.name for path in folder.iterdir() if path.name != "checkpoints"] != [LOCK]:
