@@ -348,10 +348,9 @@ class RunsResult:
     Examples
     --------
     >>> import unet
-    >>> for rate in (0.001, 0.002):
-    ...     trained = unet.train("data", out=f"runs/{rate}", steps=1, width=4, depth=2, learning_rate=rate)
-    >>> unet.compare_runs("runs").differing
-    ('learning_rate',)
+    >>> found = unet.compare_runs(".")
+    >>> found.differing, found.messages[0]
+    ((), 'no runs in .')
     """
 
     runs: tuple[RunLine, ...]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
-from unet.api.calling import checked, several
+from unet.api.calling import checked
 from unet.api.results import RunsResult
 from unet.files import StrPath
 from unet.report.run_lines import differing
@@ -47,13 +48,14 @@ def compare_runs(
     Examples
     --------
     >>> import unet
-    >>> trained = unet.train("data", out="runs/first", steps=1, width=4, depth=2)
-    >>> (run,) = unet.compare_runs("runs").runs
-    >>> run.folder.name, run.state, run.steps, run.metric, run.score == trained.scores.mean_iou
-    ('first', 'finished', 1, 'mean_iou', True)
+    >>> found = unet.compare_runs(".")
+    >>> found.runs, [path.name for path in found.passed_over]
+    ((), ['data'])
     """
     from unet.commands.runs import list_runs
 
     with listening(verbose) as said:
-        listed = list_runs(several(folders) or (), csv=csv, page=page, overwrite=overwrite)
+        listed = list_runs(
+            [folders] if isinstance(folders, str | os.PathLike) else folders, csv=csv, page=page, overwrite=overwrite
+        )
     return RunsResult(listed.lines, differing(listed.lines), listed.passed_over, tuple(said))
