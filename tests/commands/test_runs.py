@@ -17,9 +17,7 @@ from unet.runs.folder import LOCK, locked
 
 BEFORE = Path(__file__).parents[1] / "fixtures" / "before_runs"
 
-COLUMNS = (
-    "step,epoch,seconds,lr,train_loss,val_loss,val_mean_iou,val_mean_dice,val_pixel_accuracy,pictures_per_second\n"
-)
+HEAD = "step,epoch,seconds,lr,train_loss,val_loss,val_mean_iou,val_mean_dice,val_pixel_accuracy,pictures_per_second\n"
 
 
 def scores(value: float) -> str:
