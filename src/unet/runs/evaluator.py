@@ -36,6 +36,9 @@ from unet.training.state import LoopState
 MAX_COMPARED = 8
 """Training pictures that are scored beside the validation pictures, to tell what was learned by heart."""
 
+MAX_TRACKED = 4
+"""Validation pictures that trackers are shown with their true and predicted masks, the same at each validation."""
+
 EVALUATION = "evaluation.json"
 
 
@@ -78,7 +81,8 @@ class Evaluator:
         counts, loss = evaluation.count_with_loss(predictor, self._validated, self._loss, self.display.validating)
         scores = self.scores = evaluation.summarise(counts, self.val, labels)
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
-        pictures = {"validation": draw_sample(predictor, self.val[0], labels)} if training.trackers else {}
+        shown = self.val[:: ceil(len(self.val) / MAX_TRACKED)] if training.trackers else ()
+        pictures = {f"validation/{pair.name}": draw_sample(predictor, pair, labels) for pair in shown}
         total = np.sum(counts, axis=0)
         return Validation(
             deciding_score(scores, training.best_by) or 0.0, values, loss, pictures, total, tuple(_ious(scores))

@@ -39,7 +39,7 @@ DRAWN = "[0-9][0-9]_*.png"
 RESULTS = (
     MODEL, "evaluation.json", "test.json", "metrics.csv", "health.json", "outcome.json", "report.html", FOLDS,
     "checkpoints/*.safetensors", "checkpoints/evaluation-*.json", f"samples/{DRAWN}", f"samples/test/{DRAWN}",
-    "tensorboard/events.*",
+    "tensorboard/events.*", "wandb.json",
 )  # fmt: skip
 """What a run writes beside its record."""
 
