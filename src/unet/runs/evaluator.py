@@ -84,9 +84,9 @@ class Evaluator:
         shown = self.val[:: ceil(len(self.val) / MAX_TRACKED)] if training.trackers else ()
         pictures = {f"validation/{pair.name}": draw_sample(predictor, pair, labels) for pair in shown}
         total = np.sum(counts, axis=0)
-        return Validation(
-            deciding_score(scores, training.best_by) or 0.0, values, loss, pictures, total, tuple(_ious(scores))
-        )
+        deciding = deciding_score(scores, training.best_by) or 0.0
+        classes = {row["name"]: row["iou"] for row in scores["classes"] if row["iou"] is not None}
+        return Validation(deciding, values, loss, pictures, total, tuple(_ious(scores)), classes)
 
     def score_trained(self, network: nn.Module) -> list[float]:
         """Return the mean IoU of some training pictures."""
