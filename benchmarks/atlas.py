@@ -65,7 +65,9 @@ def our_edges(sheet: Path, out: Path, time: str) -> Path:
     if not (run / "report.html").exists():
         unet.train(cut(sheet, out / "data"), out=run, recipe="atlas-best", time=time, verbose=True)
     if not edges.exists():
-        unet.predict(run / "model.safetensors", sheet / "sheet.jpg", outputs=out / "ours.png", epm=8, tta="d4", verbose=True)
+        unet.predict(
+            run / "model.safetensors", sheet / "sheet.jpg", outputs=out / "ours.png", epm=8, tta="d4", verbose=True
+        )
     return edges
 
 

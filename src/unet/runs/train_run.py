@@ -203,7 +203,7 @@ def train_run(
             else "one more step, a validation and the report follow all the same"
         )
         display.notify(f"{settings.seconds:.0f} s do not suffice: {rest}")
-    trackers = open_trackers(folder, settings.trackers, record.config.model_dump(mode="json"), state.rows)
+    trackers = open_trackers(folder, settings.trackers, record.config.model_dump(mode="json"), state.rows, state.step)
     try:
         with display, sample_store(folder / "cache") as store:
             job = TrainingJob(
