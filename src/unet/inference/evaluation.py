@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unet import processes
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
 from unet.data.windows import source_of
@@ -113,6 +114,8 @@ def count(
 ) -> list[Counts]:
     """Return one confusion matrix (K, K) per pair, rows true and columns predicted.
 
+    Several processes that train together share the pairs out, and each gets the matrices of all.
+
     Raises
     ------
     InputError
@@ -121,7 +124,8 @@ def count(
         The examples were prepared for another network.
     """
     classes = len(examples.labels)
-    return [confusion(target, predicted, classes) for target, predicted in _compared(predictor, examples, progress)]
+    compared = _compared(predictor, examples, progress)
+    return processes.gathered([confusion(target, predicted, classes) for target, predicted in compared])
 
 
 def count_with_boundaries(
@@ -145,22 +149,22 @@ def _compared(
     """Give the true and the predicted classes (H, W) of each pair, in order."""
     if predictor.bundle.preprocessing != examples.preprocessing:
         raise ValueError("the examples were prepared for a network with other preprocessing")
-    done = 0
-    for batch in _batches(predictor, examples):
+    done, numbers = 0, processes.share_of(len(examples))
+    for batch in _batches(predictor, examples, numbers):
         if progress is not None:
-            progress(done, len(examples))
+            progress(done, len(numbers))
         images = np.stack([normalise(example.image, examples.preprocessing) for example in batch])
         predictions = predictor.classes(images, *batch[0].target.shape)
         yield from ((example.target, predicted) for example, predicted in zip(batch, predictions, strict=True))
         done += len(batch)
     if progress is not None:
-        progress(len(examples), len(examples))
+        progress(len(numbers), len(numbers))
 
 
-def _batches(predictor: Predictor, examples: EvaluationSet) -> Iterator[list[Example]]:
+def _batches(predictor: Predictor, examples: EvaluationSet, numbers: range) -> Iterator[list[Example]]:
     """Give neighbours of one size together, as many as are best computed at once."""
     batch: list[Example] = []
-    for number in range(len(examples)):
+    for number in numbers:
         example = examples[number]
         shapes = example.image.shape, example.target.shape
         if batch and shapes != (batch[0].image.shape, batch[0].target.shape):

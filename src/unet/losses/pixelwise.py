@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unet.losses.common import EPSILON, MaskedBatch, count_bound, mask_ignored, weighted_mean
+from unet.losses.division import summed
 
 
 def cross_entropy(
@@ -103,7 +104,8 @@ def balanced_bce(
         odds = batch.logits[:, 1:].logsumexp(dim=1) - batch.logits[:, 0]
         losses = F.binary_cross_entropy_with_logits(odds, foreground.to(odds.dtype), reduction="none")
     counts = torch.ones_like(losses) if batch.weights is None else batch.weights
-    share = (counts * foreground).sum() / counts.sum().clamp(min=EPSILON)
+    number, everything = summed(torch.stack([(counts * foreground).sum(), counts.sum()]))
+    share = number / everything.clamp(min=EPSILON)
     return weighted_mean(losses, counts * torch.where(foreground, 1 - share, background * share))
 
 
@@ -151,7 +153,7 @@ def topk(
     """Cross-entropy of the hardest pixels of the batch only (online hard example mining).
 
     `share` of the pixels that count are taken, rounded, one at least: those with the largest cross-entropy before any
-    weight. 1 is cross-entropy.
+    weight. 1 is cross-entropy. Of a batch that is divided, this share of each part.
 
     Examples
     --------

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import unet
-from unet import bundle
+from unet import bundle, processes
 from unet.bundle import Bundle
 from unet.data.pairs import Pair
 from unet.errors import ConfigError
@@ -78,7 +78,8 @@ class Evaluator:
         counts = evaluation.count(predictor, self._validated, self.display.validating)
         scores = self.scores = evaluation.summarise(counts, self.val, labels)
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
-        pictures = {"validation": draw_sample(predictor, self.val[0], labels)} if training.trackers else {}
+        drawn = training.trackers and processes.is_first()
+        pictures = {"validation": draw_sample(predictor, self.val[0], labels)} if drawn else {}
         total = np.sum(counts, axis=0)
         return Validation(_deciding(scores, training.best_by), values, pictures, total, tuple(_ious(scores)))
 
