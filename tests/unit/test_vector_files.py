@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sqlite3
 import sys
 import xml.etree.ElementTree as ElementTree
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +211,13 @@ def test_a_drawing_has_every_shape(tmp_path: Path) -> None:
             points = np.array(ring.split(), float).reshape(-1, 2)
             drawn = drawn.symmetric_difference(shapely.Polygon(points))
         assert drawn.equals(geometry)
+
+
+def test_older_programs_open_geopackages_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "blocks.gpkg"
+    with writing_polygons(path, "EPSG:2154") as write:
+        for number in range(2):
+            write(np.array([shapely.box(0, number, 2, number + 1)]), {"id": np.array([number])})
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (10200,)
+        assert database.execute("SELECT count(*) FROM blocks").fetchone() == (2,)

@@ -36,7 +36,7 @@ class PictureSettings(TypedDict, total=False):
     """How large the network sees pictures, and how their brightness is treated."""
 
     scale: float | None
-    crop: tuple[int, int] | None
+    crop: int | tuple[int, int] | None
     whole: bool | None
     resample: Literal["area", "bicubic", "bilinear"] | None
     standardise: bool | None
@@ -80,7 +80,7 @@ class TrainingSettings(TypedDict, total=False):
     step_epochs: float | None
     factor: float | None
     patience: int | None
-    plateau_by: Literal["score", "loss"] | None
+    plateau_by: Literal["score", "loss", "val_loss"] | None
     least_rate: float | None
     best_by: Literal["mean_iou", "mean_dice", "mean_iou_foreground", "mean_dice_foreground"] | None
     loss: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from unet import processes
 from unet.data.pair_arrays import read_pair
@@ -21,6 +23,9 @@ from unet.metrics.boundary import BoundaryCounts, Tolerance, count_boundaries
 from unet.metrics.confusion import Counts, confusion, report
 from unet.preprocessing import Preprocessing, normalise
 from unet.raster.network_input import picture_factor, rescale, source_factor
+
+PictureLoss = Callable[[Tensor, NDArray[np.uint8]], tuple[float, int]]
+"""Gives the loss of logits (K, h, w) and target (H, W) times the pixels that count, and their number."""
 
 CACHE_BYTES = 1 << 30
 """Memory for pictures and masks that are scored again and again: 350 pictures of 1918 x 1280 px at a scale of 0.25."""
@@ -125,7 +130,25 @@ def count(
     """
     classes = len(examples.labels)
     compared = _compared(predictor, examples, progress)
-    return processes.gathered([confusion(target, predicted, classes) for target, predicted in compared])
+    return processes.gathered([confusion(target, predicted, classes) for target, predicted, _ in compared])
+
+
+def count_with_loss(
+    predictor: Predictor,
+    examples: EvaluationSet,
+    loss: PictureLoss,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Counts], float]:
+    """Return what `count` does, and the mean loss of all pixels that count, NaN where there are none."""
+    classes = len(examples.labels)
+    rows: list[tuple[Counts, tuple[float, int]]] = processes.gathered(
+        [
+            (confusion(target, predicted, classes), loss(logits, target))
+            for target, predicted, logits in _compared(predictor, examples, progress)
+        ]
+    )
+    pixels = sum(number for _, (_, number) in rows)
+    return [counts for counts, _ in rows], sum(total for _, (total, _) in rows) / pixels if pixels else math.nan
 
 
 def count_with_boundaries(
@@ -137,7 +160,7 @@ def count_with_boundaries(
     """Return what `count` does, and for each pair how near the predicted boundaries come to the true ones."""
     classes = len(examples.labels)
     counts, boundaries = [], []
-    for target, predicted in _compared(predictor, examples, progress):
+    for target, predicted, _ in _compared(predictor, examples, progress):
         counts.append(confusion(target, predicted, classes))
         boundaries.append(count_boundaries(target, predicted, classes, tolerance))
     return counts, boundaries
@@ -145,8 +168,8 @@ def count_with_boundaries(
 
 def _compared(
     predictor: Predictor, examples: EvaluationSet, progress: Callable[[int, int], None] | None
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Give the true and the predicted classes (H, W) of each pair, in order."""
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8], Tensor]]:
+    """Give the true and the predicted classes (H, W) of each pair, and the logits (K, h, w), in order."""
     if predictor.bundle.preprocessing != examples.preprocessing:
         raise ValueError("the examples were prepared for a network with other preprocessing")
     done, numbers = 0, processes.share_of(len(examples))
@@ -154,8 +177,8 @@ def _compared(
         if progress is not None:
             progress(done, len(numbers))
         images = np.stack([normalise(example.image, examples.preprocessing) for example in batch])
-        predictions = predictor.classes(images, *batch[0].target.shape)
-        yield from ((example.target, predicted) for example, predicted in zip(batch, predictions, strict=True))
+        for example, logits in zip(batch, predictor.whole_logits(images), strict=True):
+            yield example.target, predictor.classes(logits, *example.target.shape), logits
         done += len(batch)
     if progress is not None:
         progress(len(numbers), len(numbers))

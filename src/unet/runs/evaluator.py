@@ -29,6 +29,7 @@ from unet.parsing import read_json
 from unet.plan.record import RunRecord
 from unet.runs.finish import draw_sample
 from unet.runs.folder import MODEL
+from unet.runs.validation_loss import ValidationLoss
 from unet.terminal.display import Display
 from unet.training.job import Validation
 from unet.training.state import LoopState
@@ -75,13 +76,13 @@ class Evaluator:
         """Score the validation pictures."""
         labels, training = self.record.labels, self.record.config.training
         predictor = self._predictor(network)
-        counts = evaluation.count(predictor, self._validated, self.display.validating)
+        counts, loss = evaluation.count_with_loss(predictor, self._validated, self._loss, self.display.validating)
         scores = self.scores = evaluation.summarise(counts, self.val, labels)
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
         drawn = training.trackers and processes.is_first()
         pictures = {"validation": draw_sample(predictor, self.val[0], labels)} if drawn else {}
         total = np.sum(counts, axis=0)
-        return Validation(_deciding(scores, training.best_by), values, pictures, total, tuple(_ious(scores)))
+        return Validation(_deciding(scores, training.best_by), values, loss, pictures, total, tuple(_ious(scores)))
 
     def score_trained(self, network: nn.Module) -> list[float]:
         """Return the mean IoU of some training pictures."""
@@ -118,6 +119,10 @@ class Evaluator:
     @cached_property
     def _validated(self) -> evaluation.EvaluationSet:
         return evaluation.EvaluationSet(self.val, self.record.labels, self.record.preprocessing)
+
+    @cached_property
+    def _loss(self) -> ValidationLoss:
+        return ValidationLoss.of_run(self.record)
 
     @cached_property
     def seen(self) -> dict[str, Any]:

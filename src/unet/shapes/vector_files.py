@@ -266,6 +266,8 @@ def writing_polygons(path: Path, crs: str | None, about: str = "") -> Iterator[W
         # Without the name of a CRS, for RFC 7946 has one only, which GDAL would name.
         options = {"COORDINATE_PRECISION": _DECIMALS, "DESCRIPTION": "" if crs else f"{NO_CRS} {about}".strip()}
         options = {name: value for name, value in options.items() if value != ""}
+    elif driver == "GPKG":
+        options = {"VERSION": "1.2"}  # which older programs open without a word
     elif driver == "ESRI Shapefile":
         options = {"encoding": "UTF-8"}
     if driver != "ESRI Shapefile":

@@ -230,7 +230,7 @@ def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False)
         state.validation_seconds = processes.first(time.monotonic() - begin)
         state.seconds, state.validated_at = processes.first(clock.seconds()), job.share_done
         loss = state.mean_loss
-        engine.validated(result.score, loss)
+        engine.validated(result.score, loss, result.loss)
         is_best = result.score > state.best
         row = {
             "step": state.step,
@@ -238,6 +238,7 @@ def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False)
             "seconds": state.seconds,
             "lr": engine.rate,
             "train_loss": loss,
+            "val_loss": result.loss,
             "pictures_per_second": clock.samples / max(clock.elapsed(), 1e-9),
             **result.values,
         }
@@ -364,7 +365,8 @@ def _distributions(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _line(row: dict[str, float], is_best: bool) -> str:
-    scores = {name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")}
+    values = {name: value for name, value in row.items() if name.startswith("val_")}
+    scores = {name.removeprefix("val_") if name != "val_loss" else name: value for name, value in values.items()}
     listing = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
     return (
         f"step {row['step']:5d}  epoch {row['epoch']:.1f}  {row['seconds']:.0f} s  loss {row['train_loss']:.4f}  "
