@@ -1,7 +1,7 @@
 """Several processes that train one network: who they are, and how they agree. With one process all of it is nothing.
 
-Every process runs the same code with the same settings. What one of them must do or decide alone (files, time) is done by
-the first; what is added up is added up as counts, so that the result is that of one process.
+Every process runs the same code with the same settings. What one of them must do or decide alone (files, time) is done
+by the first; what is added up is added up as counts, so that the result is that of one process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from unet.errors import ProcessLost
 
@@ -77,7 +77,7 @@ def is_first() -> bool:
 
 
 def started_as() -> Place:
-    """Return which process this is by what started it: torchrun, srun, or a program that has joined processes itself."""
+    """Return which process this is by what started it: torchrun, srun, or a program that joined processes itself."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():  # Ray Train
         rank, world = distributed.get_rank(), distributed.get_world_size()
@@ -147,7 +147,7 @@ def joined(where: Place | None = None, store: Path | None = None) -> Iterator[No
 def _take_slurm_address() -> None:
     """Set the address of the first process, which torchrun has set already, from what Slurm says."""
     if "SLURM_STEP_NUM_TASKS" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
-        from lightning_fabric.plugins.environments import SLURMEnvironment
+        from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
         slurm = SLURMEnvironment()
         os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = slurm.main_address, str(slurm.main_port)
@@ -187,7 +187,7 @@ def from_first(task: Callable[[], T]) -> T:
     done, result = _broadcast(None)
     if not done:
         raise SystemExit(0)
-    return result  # type: ignore[no-any-return]
+    return cast("T", result)
 
 
 @contextmanager

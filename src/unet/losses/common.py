@@ -119,7 +119,7 @@ def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
     """
     if is_divided():
         count = values.new_tensor(float(values.numel())) if weights is None else weights.sum().to(values.dtype)
-        total, count = summed(torch.stack([(values if weights is None else values * weights).sum(), count]))
+        total, count = summed(torch.stack([(values if weights is None else values * weights).sum(), count])).unbind()
         return total / count.clamp(min=EPSILON)
     if weights is None:
         return values.mean()

@@ -1,7 +1,7 @@
-"""A batch that is divided, among processes or into parts that are computed one after the other: its sums are of all of it.
+"""A batch that is divided, among processes or into parts computed one after the other: its sums are of all of it.
 
-A loss is a function of a few sums over the pixels of a batch. Every term asks for them by `summed`, which gives those of
-the whole batch where that is divided, so that the loss is the one of the undivided batch, and its gradient too.
+A loss is a function of a few sums over the pixels of a batch. Every term asks for them by `summed`, which gives those
+of the whole batch where that is divided, so that the loss is the one of the undivided batch, and its gradient too.
 """
 
 from __future__ import annotations
@@ -95,7 +95,10 @@ def summed(sums: Tensor) -> Tensor:
         sums = _ledger.take(sums)
         if _ledger.is_collecting:
             return sums
-    return sums if processes.count() == 1 else _OfAllProcesses.apply(sums)  # type: ignore[no-any-return,no-untyped-call]
+    if processes.count() == 1:
+        return sums
+    total: Tensor = _OfAllProcesses.apply(sums)  # type: ignore[no-untyped-call]
+    return total
 
 
 def mean_over_parts(loss: Tensor) -> Tensor:
@@ -108,7 +111,7 @@ def mean_over_parts(loss: Tensor) -> Tensor:
     """
     if not is_divided():
         return loss
-    total, parts = summed(torch.stack([loss, torch.ones_like(loss)]))
+    total, parts = summed(torch.stack([loss, torch.ones_like(loss)])).unbind()
     return total / parts
 
 

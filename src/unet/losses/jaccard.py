@@ -24,7 +24,7 @@ def lovasz(
     Notes
     -----
     As in [1]_. The mean is over the classes that occur in the target. With K = 1 a target without any 1 still has a
-    loss: of the worst pixel alone. It orders all pixels: of a batch that is divided it is the mean of the parts' losses.
+    loss: of the worst pixel alone. It orders all pixels: of a divided batch it is the mean of the parts' losses.
 
     The loss is linear in the errors where their order does not change. Its gradient in them is computed outside of
     autograd, class by class, so that only one number per pixel and class is kept for the backward pass.

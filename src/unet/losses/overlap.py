@@ -57,7 +57,7 @@ def dice(
     losses = 1.0 - 2.0 * intersection / (predicted + true).clamp(min=EPSILON)
     if per == "batch":
         return (losses * present).sum() / present.sum().clamp(min=1)
-    total, number = summed(torch.stack([(losses * present).sum(), present.sum().to(losses.dtype)]))
+    total, number = summed(torch.stack([(losses * present).sum(), present.sum().to(losses.dtype)])).unbind()
     return total / number.clamp(min=1)
 
 
@@ -75,7 +75,7 @@ def micro_dice(
     0.5
     """
     counts = _soft_counts(mask_ignored(logits, target, pixel_weights))
-    intersection, predicted, true = summed(torch.stack([each.sum() for each in counts]))
+    intersection, predicted, true = summed(torch.stack([each.sum() for each in counts])).unbind()
     return 1.0 - (2.0 * intersection + 1e-6) / (predicted + true + 1e-6)
 
 
@@ -174,7 +174,7 @@ def tversky(
 
 
 def _over_batch(counts: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    intersection, predicted, true = summed(torch.stack([each.sum(0) for each in counts]))
+    intersection, predicted, true = summed(torch.stack([each.sum(0) for each in counts])).unbind()
     return intersection, predicted, true
 
 

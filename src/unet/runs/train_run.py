@@ -38,12 +38,12 @@ from unet.runs.training_set import training_set
 from unet.terminal.display import Display, open_display
 from unet.terminal.tables import print_scores
 from unet.trackers import Tracker, open_trackers, read_rows
+from unet.training import random_state
 from unet.training.checkpoint import GOOD, LAST, find_state, link, load_state, save_state
 from unet.training.diagnosis import TrainingContext
 from unet.training.engine import Engine
 from unet.training.health import write_remarks
 from unet.training.job import TrainingJob
-from unet.training import random_state
 from unet.training.loop import train_loop
 from unet.training.state import LoopState
 
@@ -210,7 +210,7 @@ def train_run(
     score, step = processes.from_first(lambda: kept_model(folder, record))
     if score > state.best:  # a model file that is later than the state
         state.best, state.best_step = score, step
-    if saved is None and loaded is not None and processes.is_first():  # whose file may be gone when the run is gone on with
+    if saved is None and loaded is not None and processes.is_first():  # whose file may be gone when it is resumed
         save_state(checkpoints, engine, state)
         link(checkpoints / LAST, checkpoints / GOOD)
     ready = processes.first(monotonic() - started)

@@ -23,6 +23,7 @@ from unet.devices import Compute
 from unet.errors import ConfigError, ProcessLost, TrainingError
 from unet.losses.division import Ledger
 from unet.training import random_state
+from unet.training.compiling import compiled
 from unet.training.memory import is_out_of_memory
 from unet.training.optim import build_optimizer, set_rate
 from unet.training.outputs import loss_of_outputs
@@ -92,11 +93,10 @@ class Engine:
     def use(self, compute: Compute) -> None:
         """Compute in this way from now on."""
         self.compute = compute
-        if processes.count() > 1 and hasattr(self, "model"):
-            del self.model
+        if processes.count() > 1 and vars(self).pop("model", None) is not None:
             gc.collect()  # else what averages gradients would be there twice
         fabric = fabric_for(compute, uses_all_parameters=self.encoder is None)
-        network: nn.Module = torch.compile(self.network) if self.settings.compile else self.network  # type: ignore[assignment]
+        network = compiled(self.network, compute.device, self.notify) if self.settings.compile else self.network
         self.model, self.wrapped_optimizer = fabric.setup(network, self.optimizer)
         self.fabric = fabric
 

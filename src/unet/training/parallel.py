@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import ClusterEnvironment
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -31,10 +31,11 @@ def fabric_for(compute: Compute, uses_all_parameters: bool = True) -> Fabric:
         return Fabric(accelerator=device.type, devices=devices, precision=compute.precision)  # type: ignore[arg-type]
     # Statistics of batch norm stay each process's own until they are looked at: see `mean_of_all`.
     known = signature(DistributedDataParallel).parameters
-    synchronised = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # before torch 2.13
-    strategy = DDPStrategy(
-        cluster_environment=_Joined(), find_unused_parameters=not uses_all_parameters, **{synchronised: False}
-    )
+    synchronised = (
+        "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    )  # until torch 2.12
+    options: dict[str, Any] = {"find_unused_parameters": not uses_all_parameters, synchronised: False}
+    strategy = DDPStrategy(cluster_environment=_Joined(), **options)
     fabric = Fabric(
         accelerator=device.type,
         devices=devices,
@@ -100,5 +101,5 @@ def mean_of_all(tensors: list[Tensor]) -> None:
         return
     total = torch.cat([tensor.flatten().float() for tensor in tensors])
     processes.add_up(total)
-    means: Any = (total / processes.count()).split([tensor.numel() for tensor in tensors])
+    means = torch.split(total / processes.count(), [tensor.numel() for tensor in tensors])
     torch._foreach_copy_(tensors, [mean.view_as(tensor) for mean, tensor in zip(means, tensors, strict=True)])

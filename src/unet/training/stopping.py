@@ -13,7 +13,6 @@ from types import FrameType
 from unet import processes
 from unet.errors import Terminated
 
-
 ONCE_SECONDS = 1.0
 """Of several processes each gets a ctrl-C of the terminal twice: from there, and from what has started it."""
 
