@@ -79,6 +79,7 @@ def launch(count: int, arguments: Mapping[str, Any]) -> TrainResult:
         What one of the processes raised, or that it was killed; the others have ended.
     """
     from unet.terminal.speech import current_speech
+    from unet.training.stopping import interruption, note
 
     if started_as().count > 1:
         raise ConfigError(f"--devices {count} in one of several processes", "one of both: torchrun, srun, or --devices")
@@ -88,19 +89,20 @@ def launch(count: int, arguments: Mapping[str, Any]) -> TrainResult:
             Order(Place(rank, count, rank, count), folder, arguments, current_speech().shown) for rank in range(count)
         ]
         children: list[subprocess.Popen[bytes]] = []
-        with _signals_handed_on(children):
+        with _signals_handed_on(children) as asked:
             try:
                 children += [_start(order) for order in orders]
-                ranks = _ended(children)
+                ranks = _ended(children, asked)
             finally:
                 _kill(children)
+        if len(asked) > 1 and len(ranks) < count:  # some wait where no signal reaches them
+            note(asked[0])
+            raise interruption()
         outcomes = [_outcome(orders[rank], child) for rank, child in enumerate(children)]
     _raise_first(ranks, outcomes)
     outcome = outcomes[0]
     current_speech().lines.extend(outcome.said)
     if outcome.signum:
-        from unet.training.stopping import note
-
         note(outcome.signum)
     return outcome.result  # type: ignore[no-any-return]
 
@@ -130,26 +132,31 @@ def _start(order: Order) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def _signals_handed_on(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Give ctrl-C and SIGTERM to the processes, which end by themselves."""
+def _signals_handed_on(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """Give ctrl-C and SIGTERM to the processes, which end by themselves; yield those that have come."""
+    asked: list[int] = []
 
     def hand_on(signum: int, frame: object) -> None:
+        asked.append(signum)
         for child in children:
             child.send_signal(signum)
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield asked
         return
     before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _ended(children: Sequence[subprocess.Popen[bytes]]) -> list[int]:
-    """Wait until all processes have ended, or one has failed and the others had time; return them in their order."""
+def _ended(children: Sequence[subprocess.Popen[bytes]], asked: Sequence[int]) -> list[int]:
+    """Wait until all processes have ended, or one has failed and the others had time; return them in their order.
+
+    They have as much time when they were asked to stop twice.
+    """
     order: list[int] = []
     deadline = float("inf")
     while len(order) < len(children) and time.monotonic() < deadline:
@@ -158,6 +165,8 @@ def _ended(children: Sequence[subprocess.Popen[bytes]]) -> list[int]:
                 order.append(rank)
                 if child.returncode:
                     deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
+        if len(asked) > 1:
+            deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
         time.sleep(0.02)
     return order
 

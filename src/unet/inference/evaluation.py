@@ -141,12 +141,11 @@ def count_with_loss(
 ) -> tuple[list[Counts], float]:
     """Return what `count` does, and the mean loss of all pixels that count, NaN where there are none."""
     classes = len(examples.labels)
-    rows: list[tuple[Counts, tuple[float, int]]] = processes.gathered(
-        [
-            (confusion(target, predicted, classes), loss(logits, target))
-            for target, predicted, logits in _compared(predictor, examples, progress)
-        ]
-    )
+    own: list[tuple[Counts, tuple[float, int]]] = []
+    for target, predicted, logits in _compared(predictor, examples, progress):
+        with processes.alone():  # a loss is of one picture, and others may have more of them or none
+            own.append((confusion(target, predicted, classes), loss(logits, target)))
+    rows = processes.gathered(own)
     pixels = sum(number for _, (_, number) in rows)
     return [counts for counts, _ in rows], sum(total for _, (total, _) in rows) / pixels if pixels else math.nan
 

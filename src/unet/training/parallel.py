@@ -31,9 +31,7 @@ def fabric_for(compute: Compute, uses_all_parameters: bool = True) -> Fabric:
         return Fabric(accelerator=device.type, devices=devices, precision=compute.precision)  # type: ignore[arg-type]
     # Statistics of batch norm stay each process's own until they are looked at: see `mean_of_all`.
     known = signature(DistributedDataParallel).parameters
-    synchronised = (
-        "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    )  # until torch 2.12
+    synchronised = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # as of old
     options: dict[str, Any] = {"find_unused_parameters": not uses_all_parameters, synchronised: False}
     strategy = DDPStrategy(cluster_environment=_Joined(), **options)
     fabric = Fabric(
