@@ -7,7 +7,8 @@
     │   ├── ConfigError       settings that contradict each other or make no sense
     │   └── ModelFileError    a file that is not a model we can read
     ├── MissingExtraError     an optional package is not installed                   (exit code 2)
-    └── TrainingError         training cannot go on; what was reached is saved       (exit code 1)
+    ├── TrainingError         training cannot go on; what was reached is saved       (exit code 1)
+    └── ProcessLost           another process of the training has ended, and told why (exit code 1)
 
 A message says what was found, what was expected and what to do about it.
 """
@@ -128,3 +129,7 @@ class MissingExtraError(UnetError):
 
 class TrainingError(UnetError):
     """Training cannot go on; what was reached has been saved."""
+
+
+class ProcessLost(UnetError):
+    """Another process of the same training has ended: its error is the one to tell."""

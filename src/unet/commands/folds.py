@@ -21,6 +21,7 @@ from unet.metrics.confusion import report
 from unet.metrics.stored import checked_folds, checked_scores
 from unet.parsing import read_json
 from unet.plan import DEFAULT_SECONDS
+from unet.processes import started_as
 from unet.report.page import write_report
 from unet.runs.folder import CONFIG, FOLDS, choose_folder, clear_results, is_resumable, locked
 from unet.runs.settings import TrainFlags, check, from_flags, gather, refuse_beside_resume
@@ -72,6 +73,7 @@ def cross_validate(
     overwrite: bool = False,
     started: float | None = None,
     data: Path | None = None,
+    devices: int = 1,
     **flags: Unpack[TrainFlags],
 ) -> CrossValidation:
     """Train and score once for each part of the pictures.
@@ -87,6 +89,8 @@ def cross_validate(
         A folder of a cross-validation to go on with.
     moved_data : Path, optional
         With `resume`: where the folder of its data is now.
+    devices : int
+        1: folds are trained one after the other, in one process.
 
     Returns
     -------
@@ -100,6 +104,8 @@ def cross_validate(
         A training cannot go on.
     """
     started = monotonic() if started is None else started
+    if (count := max(devices, started_as().count)) > 1:
+        raise ConfigError(f"a cross-validation in {count} processes", "one process", "train each fold by itself: --val")
     given = from_flags(data, **flags)
     if resume is not None:
         refuse_beside_resume(given, {"folds": folds, "out": out, "load": load, "config": config_file}, settings or {})

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
+from unet import processes
+from unet.config import Config
 from unet.errors import ConfigError
 from unet.files import StrPath, as_path
 from unet.runs.folder import choose_folder
 from unet.runs.settings import LENGTHS, TrainFlags, from_flags, gather, refuse_beside_resume
+from unet.runs.sharing import check_devices
 from unet.runs.train_run import TrainResult, train_new, train_on
+from unet.terminal.speech import listening
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -65,11 +72,28 @@ def train(
     """
     data, out, config_file = as_path(data), as_path(out), as_path(config_file)
     resume, moved_data, load = as_path(resume), as_path(moved_data), as_path(load)
-    given = from_flags(data, **flags)
-    if resume is not None:
+    started = monotonic() if started is None else started
+
+    def new() -> tuple[Config, Path]:
+        wanted = gather(given, config_file, settings or {})
+        check_devices(wanted.training.device, processes.among_all())
+        return wanted, choose_folder(out, wanted, overwrite, (load,))
+
+    def old() -> Mapping[str, Any]:
         refuse_beside_resume(given, {"out": out, "load": load, "config": config_file}, settings or {}, LENGTHS)
-        return train_on(resume, moved_data=moved_data, more=given["training"], started=started)
-    if moved_data is not None:
-        raise ConfigError("--data without --resume", "a run whose data were moved", "give the folder of the data alone")
-    wanted = gather(given, config_file, settings or {})
-    return train_new(wanted, choose_folder(out, wanted, overwrite, (load,)), load=load, started=started)
+        return given["training"]
+
+    with processes.joined(), nullcontext() if processes.is_first() else listening(False):
+        given = processes.from_first(lambda: from_flags(data, **flags))
+        if resume is not None:
+            more = processes.from_first(old)
+            result = train_on(resume, moved_data=moved_data, more=more, started=started)
+        else:
+            if moved_data is not None:
+                what = "a run whose data were moved", "give the folder of the data alone"
+                raise processes.left_to_first(ConfigError("--data without --resume", *what))
+            wanted, folder = processes.from_first(new)
+            result = train_new(wanted, folder, load=load, started=started)
+        if not (result.finished or processes.is_first()):
+            raise SystemExit(0)  # the first says so
+    return result

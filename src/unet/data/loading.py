@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from unet.data.dataset import Batch, SegmentationDataset, collate
 from unet.errors import UnetError
+from unet.processes import ONE, Place, share_of
 
 PREFETCH = 4
 """Batches that each worker prepares ahead."""
@@ -28,7 +29,13 @@ _HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def sample_batches(
-    dataset: SegmentationDataset, *, batch_size: int, first: int, workers: int, pin_memory: bool = False
+    dataset: SegmentationDataset,
+    *,
+    batch_size: int,
+    first: int,
+    workers: int,
+    pin_memory: bool = False,
+    place: Place = ONE,
 ) -> Generator[Batch, None, None]:
     """Yield the samples `first`, `first + 1`, ... in batches without end, the same whatever the number of workers.
 
@@ -43,6 +50,8 @@ def sample_batches(
         was meant for the whole group (as batch systems send it) this process prepares what it still wants itself.
     pin_memory : bool
         For a faster copy to a GPU.
+    place : Place
+        Of this process among those that share the samples of each batch.
 
     Raises
     ------
@@ -50,15 +59,15 @@ def sample_batches(
         What the dataset raises, in a worker as in this process; a worker was killed.
     """
     if workers > 0:
-        first = yield from _from_workers(dataset, batch_size, first, workers, pin_memory)
+        first = yield from _from_workers(dataset, batch_size, first, workers, pin_memory, place)
     for number in count(first, batch_size):
-        batch = make_batch(dataset, number, batch_size)
+        batch = make_batch(dataset, number, batch_size, place)
         yield batch.pin_memory() if pin_memory else batch
 
 
-def make_batch(dataset: SegmentationDataset, first: int, batch_size: int) -> Batch:
-    """Return a batch of the samples from `first` on."""
-    return collate([dataset[number] for number in range(first, first + batch_size)])
+def make_batch(dataset: SegmentationDataset, first: int, batch_size: int, place: Place = ONE) -> Batch:
+    """Return a batch of the samples from `first` on, or the part of it that one of several processes computes."""
+    return collate([dataset[first + number] for number in share_of(batch_size, place)])
 
 
 @dataclass(frozen=True)
@@ -77,13 +86,13 @@ class _WorkerTraceback(Exception):
 class _Batches(Dataset[Batch | _Failure]):
     """Batches in shared memory, by the number of their first sample."""
 
-    def __init__(self, dataset: SegmentationDataset, batch_size: int) -> None:
-        self.dataset, self.batch_size = dataset, batch_size
+    def __init__(self, dataset: SegmentationDataset, batch_size: int, place: Place) -> None:
+        self.dataset, self.batch_size, self.place = dataset, batch_size, place
 
     def __getitem__(self, first: int) -> Batch | _Failure:
         # An error is returned: of one that is raised, DataLoader hands on no more than the text.
         try:
-            batch = make_batch(self.dataset, first, self.batch_size)
+            batch = make_batch(self.dataset, first, self.batch_size, self.place)
             _share(batch)
             return batch
         except Exception as error:
@@ -106,11 +115,11 @@ def _share(batch: Batch) -> None:
 
 
 def _from_workers(
-    dataset: SegmentationDataset, batch_size: int, first: int, workers: int, pin_memory: bool
+    dataset: SegmentationDataset, batch_size: int, first: int, workers: int, pin_memory: bool, place: Place
 ) -> Generator[Batch, None, int]:
     """Yield batches as `sample_batches` does until the workers are ended by SIGTERM; return which sample is next."""
     loader = DataLoader(
-        _Batches(dataset, batch_size),
+        _Batches(dataset, batch_size, place),
         batch_size=None,
         sampler=range(first, 2**62, batch_size),
         num_workers=workers,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unet import processes
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
 from unet.data.windows import source_of
@@ -118,6 +119,8 @@ def count(
 ) -> list[Counts]:
     """Return one confusion matrix (K, K) per pair, rows true and columns predicted.
 
+    Several processes that train together share the pairs out, and each gets the matrices of all.
+
     Raises
     ------
     InputError
@@ -126,7 +129,8 @@ def count(
         The examples were prepared for another network.
     """
     classes = len(examples.labels)
-    return [confusion(target, predicted, classes) for target, predicted, _ in _compared(predictor, examples, progress)]
+    compared = _compared(predictor, examples, progress)
+    return processes.gathered([confusion(target, predicted, classes) for target, predicted, _ in compared])
 
 
 def count_with_loss(
@@ -137,12 +141,13 @@ def count_with_loss(
 ) -> tuple[list[Counts], float]:
     """Return what `count` does, and the mean loss of all pixels that count, NaN where there are none."""
     classes = len(examples.labels)
-    counts, values = [], []
+    own: list[tuple[Counts, tuple[float, int]]] = []
     for target, predicted, logits in _compared(predictor, examples, progress):
-        counts.append(confusion(target, predicted, classes))
-        values.append(loss(logits, target))
-    pixels = sum(number for _, number in values)
-    return counts, sum(total for total, _ in values) / pixels if pixels else math.nan
+        with processes.alone():  # a loss is of one picture, and others may have more of them or none
+            own.append((confusion(target, predicted, classes), loss(logits, target)))
+    rows = processes.gathered(own)
+    pixels = sum(number for _, (_, number) in rows)
+    return [counts for counts, _ in rows], sum(total for _, (total, _) in rows) / pixels if pixels else math.nan
 
 
 def count_with_boundaries(
@@ -166,22 +171,22 @@ def _compared(
     """Give the true and the predicted classes (H, W) of each pair, and the logits (K, h, w), in order."""
     if predictor.bundle.preprocessing != examples.preprocessing:
         raise ValueError("the examples were prepared for a network with other preprocessing")
-    done = 0
-    for batch in _batches(predictor, examples):
+    done, numbers = 0, processes.share_of(len(examples))
+    for batch in _batches(predictor, examples, numbers):
         if progress is not None:
-            progress(done, len(examples))
+            progress(done, len(numbers))
         images = np.stack([normalise(example.image, examples.preprocessing) for example in batch])
         for example, logits in zip(batch, predictor.whole_logits(images), strict=True):
             yield example.target, predictor.classes(logits, *example.target.shape), logits
         done += len(batch)
     if progress is not None:
-        progress(len(examples), len(examples))
+        progress(len(numbers), len(numbers))
 
 
-def _batches(predictor: Predictor, examples: EvaluationSet) -> Iterator[list[Example]]:
+def _batches(predictor: Predictor, examples: EvaluationSet, numbers: range) -> Iterator[list[Example]]:
     """Give neighbours of one size together, as many as are best computed at once."""
     batch: list[Example] = []
-    for number in range(len(examples)):
+    for number in numbers:
         example = examples[number]
         shapes = example.image.shape, example.target.shape
         if batch and shapes != (batch[0].image.shape, batch[0].target.shape):

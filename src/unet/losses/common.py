@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unet.labels import IGNORED
+from unet.losses.division import is_divided, summed
 
 EPSILON = 1e-12
 """Stands for a sum of nothing where one is divided by it."""
@@ -116,6 +117,10 @@ def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
     >>> weighted_mean(torch.tensor([1.0, 5.0]), torch.zeros(2)).item()
     0.0
     """
+    if is_divided():
+        count = values.new_tensor(float(values.numel())) if weights is None else weights.sum().to(values.dtype)
+        total, count = summed(torch.stack([(values if weights is None else values * weights).sum(), count])).unbind()
+        return total / count.clamp(min=EPSILON)
     if weights is None:
         return values.mean()
     return (values * weights).sum() / weights.sum().clamp(min=EPSILON)

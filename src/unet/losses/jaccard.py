@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from unet.losses.common import EPSILON, count_bound, mask_ignored
+from unet.losses.division import mean_over_parts
 
 
 def lovasz(
@@ -23,7 +24,7 @@ def lovasz(
     Notes
     -----
     As in [1]_. The mean is over the classes that occur in the target. With K = 1 a target without any 1 still has a
-    loss: of the worst pixel alone.
+    loss: of the worst pixel alone. It orders all pixels: of a divided batch it is the mean of the parts' losses.
 
     The loss is linear in the errors where their order does not change. Its gradient in them is computed outside of
     autograd, class by class, so that only one number per pixel and class is kept for the backward pass.
@@ -46,7 +47,7 @@ def lovasz(
     if batch.binary:
         is_true = batch.target.flatten() == 1
         errors = (1.0 - batch.logits.flatten() * (2 * batch.target.flatten() - 1)).relu()
-        return (errors * _lovasz_grad(errors.detach(), is_true, weights)).sum()
+        return mean_over_parts((errors * _lovasz_grad(errors.detach(), is_true, weights)).sum())
 
     # The error of a pixel is 1 - p where it is of the class, else p.
     probabilities, gradients = batch.probabilities(), torch.zeros_like(batch.logits)
@@ -61,7 +62,7 @@ def lovasz(
         present += occurs
         constant += (gradient * is_true).sum()
         gradients[:, index] = torch.where(is_true, -gradient, gradient).view_as(batch.target)
-    return (constant + (probabilities * gradients).sum()) / present.clamp(min=1)
+    return mean_over_parts((constant + (probabilities * gradients).sum()) / present.clamp(min=1))
 
 
 def _lovasz_grad(errors: Tensor, is_true: Tensor, weights: Tensor | None) -> Tensor:

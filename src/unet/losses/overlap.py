@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from unet.losses.common import EPSILON, MaskedBatch, mask_ignored
+from unet.losses.division import summed
 
 SMOOTH = 1e-5
 """Keeps a ratio of sums defined for a class that is neither there nor predicted: it is perfect then."""
@@ -54,7 +55,10 @@ def dice(
     intersection, predicted, true = _over_batch(counts) if per == "batch" else counts
     present = true > 0
     losses = 1.0 - 2.0 * intersection / (predicted + true).clamp(min=EPSILON)
-    return (losses * present).sum() / present.sum().clamp(min=1)
+    if per == "batch":
+        return (losses * present).sum() / present.sum().clamp(min=1)
+    total, number = summed(torch.stack([(losses * present).sum(), present.sum().to(losses.dtype)])).unbind()
+    return total / number.clamp(min=1)
 
 
 def micro_dice(
@@ -70,8 +74,9 @@ def micro_dice(
     >>> round(micro_dice(logits, target).item(), 4)  # 1 - 2 * (1/2 + 3/2) / (4 + 4)
     0.5
     """
-    intersection, predicted, true = _soft_counts(mask_ignored(logits, target, pixel_weights))
-    return 1.0 - (2.0 * intersection.sum() + 1e-6) / (predicted.sum() + true.sum() + 1e-6)
+    counts = _soft_counts(mask_ignored(logits, target, pixel_weights))
+    intersection, predicted, true = summed(torch.stack([each.sum() for each in counts])).unbind()
+    return 1.0 - (2.0 * intersection + 1e-6) / (predicted + true + 1e-6)
 
 
 def generalised_dice(
@@ -169,8 +174,8 @@ def tversky(
 
 
 def _over_batch(counts: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    intersection, predicted, true = counts
-    return intersection.sum(0), predicted.sum(0), true.sum(0)
+    intersection, predicted, true = summed(torch.stack([each.sum(0) for each in counts])).unbind()
+    return intersection, predicted, true
 
 
 def _soft_counts(batch: MaskedBatch) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unet.losses.common import EPSILON, MaskedBatch, count_bound, mask_ignored, weighted_mean
+from unet.losses.division import summed
 
 
 def cross_entropy(
@@ -103,8 +104,13 @@ def balanced_bce(
         odds = batch.logits[:, 1:].logsumexp(dim=1) - batch.logits[:, 0]
         losses = F.binary_cross_entropy_with_logits(odds, foreground.to(odds.dtype), reduction="none")
     counts = torch.ones_like(losses) if batch.weights is None else batch.weights
-    share = (counts * foreground).sum() / counts.sum().clamp(min=EPSILON)
-    return weighted_mean(losses, counts * torch.where(foreground, 1 - share, background * share))
+    # The weights follow from sums over the batch too, so all of these are asked for at once.
+    parts = [counts * foreground, counts * ~foreground]
+    sums = [part.sum() for part in parts] + [(part * losses).sum() for part in parts]
+    lines, ground, loss_of_lines, loss_of_ground = summed(torch.stack(sums)).unbind()
+    share = lines / (lines + ground).clamp(min=EPSILON)
+    total = (1 - share) * loss_of_lines + background * share * loss_of_ground
+    return total / ((1 - share) * lines + background * share * ground).clamp(min=EPSILON)
 
 
 def focal(
@@ -151,7 +157,7 @@ def topk(
     """Cross-entropy of the hardest pixels of the batch only (online hard example mining).
 
     `share` of the pixels that count are taken, rounded, one at least: those with the largest cross-entropy before any
-    weight. 1 is cross-entropy.
+    weight. 1 is cross-entropy. Of a batch that is divided, this share of each part.
 
     Examples
     --------

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from unet.losses.common import count_bound, mask_ignored
+from unet.losses.division import is_divided, summed
 
 
 def cldice(
@@ -60,9 +61,10 @@ def cldice(
     probabilities = batch.probabilities()
     losses = batch.logits[:0].sum()  # 0, with a gradient of 0 where nothing is added
     present = losses.new_zeros(())
+    sums: list[Tensor] = []
     for index in range(1, max(2, probabilities.shape[1])):
         truth = batch.target == index
-        if count_bound(truth) == 0:
+        if count_bound(truth) == 0 and not is_divided():  # other parts may hold the class
             continue
         probability, weights = probabilities[:, 0 if batch.binary else index], batch.weights
         if weights is not None:
@@ -72,9 +74,14 @@ def cldice(
         true_skeleton = soft_skeleton(truth.to(probability.dtype), iterations)
         if weights is not None:
             skeleton, true_skeleton = skeleton * weights, true_skeleton * weights
-        precision = ((skeleton * truth).sum() + smooth) / (skeleton.sum() + smooth)
-        sensitivity = ((true_skeleton * probability).sum() + smooth) / (true_skeleton.sum() + smooth)
-        occurs = truth.any()
+        found = (skeleton * truth).sum(), skeleton.sum(), (true_skeleton * probability).sum(), true_skeleton.sum()
+        sums.append(torch.stack([*found, truth.any().to(losses.dtype)]))
+    if not sums:
+        return losses
+    for inside, predicted, met, true, occurring in summed(torch.stack(sums)):
+        precision = (inside + smooth) / (predicted + smooth)
+        sensitivity = (met + smooth) / (true + smooth)
+        occurs = occurring > 0
         present = present + occurs
         losses = losses + (1.0 - 2.0 * precision * sensitivity / (precision + sensitivity)) * occurs
     return losses / present.clamp(min=1)

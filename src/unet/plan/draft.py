@@ -41,11 +41,14 @@ class Machine:
         Bytes that a training step may take.
     ready : float
         Seconds of the time that are gone before the first step.
+    processes : int
+        How many share each batch; speed is that of all together, memory that of one.
     """
 
     speed: Speed
     memory: float
     ready: float = 0.0
+    processes: int = 1
 
 
 @dataclass(frozen=True)

@@ -212,11 +212,19 @@ def batch_size(draft: Draft) -> Choice | None:
         larger = [b for b in BATCHES if b > batch]
         if larger:
             why += f"; the next larger one would have to leave {BATCHES[larger[0]]}"
-    if batch < least_batch(draft):
-        batch = least_batch(draft)
+    count = draft.machine.processes
+    if batch < count * least_batch(draft):
+        batch = count * least_batch(draft)
         why = "the pictures are of several kinds, dark and bright, and batch norm has to see some of each"
-    if batch > max(fitting):
-        batch, why = max(fitting), "the memory holds no more such crops"
+        if least_batch(draft) == least:
+            why = f"{least} for each process, the least of use"
+    if batch > count * max(fitting):
+        batch, why = count * max(fitting), "the memory holds no more such crops"
+    if count > 1:
+        batch = math.ceil(batch / count) * count
+        return {"training": {"batch_size": batch}}, (
+            f"Batch of {batch}, {batch // count} in each of {count} processes: {why}."
+        )
     return {"training": {"batch_size": batch}}, f"Batch of {batch}: {why}."
 
 

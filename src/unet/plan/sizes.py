@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from unet.config import ModelConfig
 from unet.data.fingerprint import ClassStats, Fingerprint
 from unet.models.geometry import Geometry, geometry_of
 from unet.models.spec import ENCODERS, SETTINGS, ModelSpec
@@ -74,11 +75,14 @@ def room(draft: Draft, width: int) -> float:
 
 
 def least_batch(draft: Draft) -> int:
-    """Return how many samples a batch has at least."""
-    model = draft.config.model
-    norm = model.norm or SETTINGS[draft.architecture].get("norm", "batch")
-    mixed = norm == "batch" and draft.fingerprint.brightness_spread > MIXED_SPREAD
+    """Return how many samples a batch has at least, in each process."""
+    mixed = norm_of(draft.config.model) == "batch" and draft.fingerprint.brightness_spread > MIXED_SPREAD
     return MIXED_BATCH if mixed else min(BATCHES)
+
+
+def norm_of(model: ModelConfig) -> str:
+    """Return which norm a network has."""
+    return str(model.norm or SETTINGS[model.architecture].get("norm", "batch"))
 
 
 def view(draft: Draft, width: int) -> float:

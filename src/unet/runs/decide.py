@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from time import monotonic
 
-from unet import devices, plan
+from unet import devices, plan, processes
 from unet.bundle import Bundle
 from unet.config import Config
 from unet.data.seen import Seen
@@ -18,6 +18,7 @@ from unet.models.backbones import description
 from unet.plan import Machine
 from unet.plan.record import PARTS, RecordedPair, RunRecord
 from unet.preprocessing import Preprocessing
+from unet.runs.sharing import process_words
 from unet.runs.source import Source
 from unet.training import probe
 
@@ -55,9 +56,16 @@ def decide_run(wanted: Config, source: Source, loaded: Bundle | None = None, sta
     _check_keep(wanted, source)
     device = devices.pick(wanted.training.device)
     compute = devices.choose(device, wanted.training.precision, wanted.training.channels_last)
-    begun = monotonic() if started is None else started
+    begun, where = monotonic() if started is None else started, processes.among_all()
+    if where.count > 1:
+        compute = replace(compute, threads=0)  # of one process of several: no number for others to keep to
     outline = spec_of(wanted, source).of_width(PROBE_WIDTH)
-    machine = Machine(probe.speed_model(outline, compute, wanted.training), probe.free_memory(device))
+    # The first process decides, by itself and while the others wait: what it measures is the speed of one of them.
+    speed = probe.speed_model(outline, compute, wanted.training)
+    memory, count = probe.free_memory(device), where.count
+    if device.type == "cpu":
+        memory /= where.local_count
+    machine = Machine(lambda width: count * speed(width), memory, processes=count)
     if wanted.training.steps is None and wanted.training.epochs is None:
         machine.speed(PROBE_WIDTH)  # measured now, so that its time counts too
         machine = replace(machine, ready=monotonic() - begun)
@@ -65,7 +73,7 @@ def decide_run(wanted: Config, source: Source, loaded: Bundle | None = None, sta
     workers = wanted.training.workers
     if workers is None:
         # A CPU that trains has no core to spare for reading ahead; a GPU must not wait for it.
-        workers = 0 if device.type == "cpu" else min(MAX_WORKERS, os.cpu_count() or 1)
+        workers = 0 if device.type == "cpu" else max(1, min(MAX_WORKERS, (os.cpu_count() or 1) // where.local_count))
     config = decided.config.updated(
         {"training": {"precision": compute.precision, "channels_last": compute.channels_last, "workers": workers}}
     )
@@ -77,9 +85,11 @@ def decide_run(wanted: Config, source: Source, loaded: Bundle | None = None, sta
     weighted = config.training.class_weights and len(source.labels) > 1
     rare = plan.rare_pictures(fingerprint) if config.training.balance else {}
     root = config.data.root
+    shared = (f"{process_words(config, where)}.",) if where.count > 1 else ()
+    computing = f"Computing on {device.type} in {devices.describe(compute)}: {compute.why}."
     return RunRecord(
         config=config,
-        reasons=(f"Computing on {device.type} in {devices.describe(compute)}: {compute.why}.", *decided.reasons),
+        reasons=(computing, *shared, *decided.reasons),
         pairs=tuple(_recorded(source)),
         root=None if root is None else Path(root).absolute(),
         labels=source.labels,

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import unet
-from unet import bundle
+from unet import bundle, processes
 from unet.bundle import Bundle
 from unet.data.pairs import Pair
 from unet.errors import ConfigError
@@ -81,7 +81,8 @@ class Evaluator:
         counts, loss = evaluation.count_with_loss(predictor, self._validated, self._loss, self.display.validating)
         scores = self.scores = evaluation.summarise(counts, self.val, labels)
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
-        shown = self.val[:: ceil(len(self.val) / MAX_TRACKED)] if training.trackers else ()
+        drawn = training.trackers and processes.is_first()
+        shown = self.val[:: ceil(len(self.val) / MAX_TRACKED)] if drawn else ()
         pictures = {f"validation/{pair.name}": draw_sample(predictor, pair, labels) for pair in shown}
         total = np.sum(counts, axis=0)
         deciding = deciding_score(scores, training.best_by) or 0.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from unet import config, devices
+from unet import config, devices, processes
 from unet.bundle import Bundle
 from unet.config import Config
 from unet.data.finding import shortened
@@ -228,7 +228,8 @@ def available_compute(record: RunRecord, notify: Callable[[str], None]) -> devic
         chosen = devices.choose(device, precision)
         notify(f"warning: the run was computed on {compute.device} ({error.found}); now {devices.describe(chosen)}")
         return chosen
-    if compute.threads and compute.threads != torch.get_num_threads():
+    several = processes.among_all().count > 1
+    if compute.threads and compute.threads != torch.get_num_threads() and not several:
         if compute.threads <= (os.cpu_count() or 1):
             torch.set_num_threads(compute.threads)
         else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -11,11 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from unet import bundle, models, plan
+from unet import bundle, models, plan, processes
 from unet.bundle import Bundle
 from unet.config import Config
-from unet.data.sample_store import sample_store
-from unet.errors import InputError, TrainingError
+from unet.data.sample_store import SampleStore, sample_store
+from unet.errors import InputError, ProcessLost, TrainingError
 from unet.files import write_json
 from unet.inference.predictor import Predictor
 from unet.models.backbones import load_weights
@@ -31,11 +33,13 @@ from unet.runs.longer import has_nothing_left, lengthened, reached
 from unet.runs.opening import Run, begin_run, open_run
 from unet.runs.record_files import update_record
 from unet.runs.settings import check, of_model
+from unet.runs.sharing import process_words, shared
 from unet.runs.training_set import training_set
 from unet.terminal.display import Display, open_display
 from unet.terminal.tables import print_scores
 from unet.trackers import Tracker, open_trackers, read_rows
 from unet.trackers.wandb_mode import upload_hint
+from unet.training import random_state
 from unet.training.checkpoint import GOOD, LAST, find_state, link, load_state, save_state
 from unet.training.diagnosis import TrainingContext
 from unet.training.engine import Engine
@@ -108,11 +112,14 @@ def train_new(
     if load is not None:
         loaded = bundle.load(load)
         wanted = of_model(wanted, loaded.spec, load)
-    check(wanted)
-    with locked(folder):
-        clear_results(folder)
-        run = begin_run(wanted, folder, display, loaded, started)
-        return train_run(run, display, started, loaded, epoch_ended)
+    processes.from_first(lambda: check(wanted))
+    with processes.by_first(locked(folder)):
+
+        def begin() -> Run:
+            clear_results(folder)
+            return begin_run(wanted, folder, display, loaded, started)
+
+        return train_run(processes.from_first(begin), display, started, loaded, epoch_ended)
 
 
 def train_on(
@@ -134,31 +141,37 @@ def train_on(
         "steps", "epochs" or "seconds" in addition to those that the run had.
     """
     started = monotonic() if started is None else started
-    if not is_resumable(folder):
+    display = open_display()
+    if processes.is_first() and not is_resumable(folder):
         what = "holds no run to go on with" if folder.is_dir() else "is no folder"
         raise InputError(f"{folder} {what}", "the folder of a run, as unet train named it")
-    display = open_display()
-    with locked(folder):
-        run = open_run(folder, display, moved_data)
-        check(run.record.config)
-        state = reached(folder)
-        if more:
-            run = replace(run, record=lengthened(run.record, more, state))
-        elif has_nothing_left(folder, run.record, state):
-            display.notify(
-                f"{folder} is finished, at step {state.step}; nothing to do. To add to it: "
-                f"unet train --resume {folder} with --steps N or --time T"
-            )
-            scores = read_evaluation(folder, bundle.load(folder / MODEL)) or {}
-            return TrainResult(folder, folder / MODEL, folder / "report.html", scores, True)
-        update_record(folder, run.record)
-        return train_run(run, display, started, None, epoch_ended)
+    with processes.by_first(locked(folder)):
+
+        def open_again() -> Run | TrainResult:
+            run = open_run(folder, display, moved_data)
+            check(run.record.config)
+            state = reached(folder)
+            if more:
+                run = replace(run, record=lengthened(run.record, more, state))
+            elif has_nothing_left(folder, run.record, state):
+                display.notify(
+                    f"{folder} is finished, at step {state.step}; nothing to do. To add to it: "
+                    f"unet train --resume {folder} with --steps N or --time T"
+                )
+                scores = read_evaluation(folder, bundle.load(folder / MODEL)) or {}
+                return TrainResult(folder, folder / MODEL, folder / "report.html", scores, True)
+            update_record(folder, run.record)
+            return run
+
+        run = processes.from_first(open_again)
+        return run if isinstance(run, TrainResult) else train_run(run, display, started, None, epoch_ended)
 
 
 def train_run(
     run: Run, display: Display, started: float, loaded: Bundle | None = None, epoch_ended: EpochEnded | None = None
 ) -> TrainResult:
     """Train a run from where it is to its end, or until the user stops it; then score, draw and report."""
+    run = replace(run, record=shared(run.record))
     folder, record = run.folder, run.record
     settings = record.config.training
     evaluator = Evaluator(folder, record, run.parts["train"], run.parts["val"], display)
@@ -179,22 +192,29 @@ def train_run(
         f"network: {kind}, {size:,} parameters, on {compute.device} in {compute.precision}; "
         f"run folder {folder}, reasons in its plan.md"
     )
+    if processes.count() > 1:
+        display.notify(process_words(record.config, processes.place()))
     engine = Engine(network, settings, record.compute, class_weights=_loss_weights(record), notify=display.notify)
     checkpoints = folder / "checkpoints"
-    checkpoints.mkdir(exist_ok=True)
-    clear_test_part(folder)  # of another model from now on
-    (folder / OUTCOME).unlink(missing_ok=True)
-    saved = find_state(checkpoints, display.notify)
+
+    def prepare() -> Path | None:
+        checkpoints.mkdir(exist_ok=True)
+        clear_test_part(folder)  # of another model from now on
+        (folder / OUTCOME).unlink(missing_ok=True)
+        return find_state(checkpoints, display.notify)
+
+    saved = processes.from_first(prepare)
+    random_state.part_ways(processes.place().rank)
     state = LoopState() if saved is None else load_state(saved, engine)
     if saved is not None and not state.rows:  # version 0.1 kept them in the table alone
         state.rows = read_rows(folder / "metrics.csv", state.step)
-    score, step = kept_model(folder, record)
+    score, step = processes.from_first(lambda: kept_model(folder, record))
     if score > state.best:  # a model file that is later than the state
         state.best, state.best_step = score, step
-    if saved is None and loaded is not None:  # whose file may be gone when the run is gone on with
+    if saved is None and loaded is not None and processes.is_first():  # whose file may be gone when it is resumed
         save_state(checkpoints, engine, state)
         link(checkpoints / LAST, checkpoints / GOOD)
-    ready = monotonic() - started
+    ready = processes.first(monotonic() - started)
     budget = _budget(run, evaluator, ready)
     if budget.seconds is not None and budget.seconds <= state.seconds:
         rest = (
@@ -203,9 +223,12 @@ def train_run(
             else "one more step, a validation and the report follow all the same"
         )
         display.notify(f"{settings.seconds:.0f} s do not suffice: {rest}")
-    trackers = open_trackers(folder, settings.trackers, record.config.model_dump(mode="json"), state.rows, state.step)
+    trackers: list[Tracker] = []
+    if processes.is_first():
+        told = record.config.model_dump(mode="json")
+        trackers = open_trackers(folder, settings.trackers, told, state.rows, state.step)
     try:
-        with display, sample_store(folder / "cache") as store:
+        with display, _store(folder / "cache") as store:
             job = TrainingJob(
                 engine=engine,
                 dataset=training_set(record, run.parts["train"], store),
@@ -221,17 +244,27 @@ def train_run(
                 epoch_ended=_with_bundle(epoch_ended, evaluator),
             )
             finished = train_loop(job)
+    except ProcessLost:
+        display.notify(
+            f"another process has ended; what was reached at step {state.step} is saved; go on by: "
+            f"unet train --resume {folder}"
+        )
+        raise
     except TrainingError as error:
-        if (folder / MODEL).exists():
-            finish_run(run, display, state, outcome_of(record, state, ready, finished=False, why=error.found))
+        if processes.is_first() and (folder / MODEL).exists():
+            with processes.alone():
+                finish_run(run, display, state, outcome_of(record, state, ready, finished=False, why=error.found))
         raise
     finally:
         _close(trackers)
-    if not (folder / MODEL).exists():  # stopped before the first validation
+    if not processes.from_first((folder / MODEL).exists):  # stopped before the first validation
         with engine.evaluating() as trained:
             evaluator.validate(trained)
-            evaluator.keep(trained, state)
-    page, scores = finish_run(run, display, state, outcome_of(record, state, ready, finished))
+            if processes.is_first():
+                evaluator.keep(trained, state)
+    page, scores = processes.from_first(
+        lambda: finish_run(run, display, state, outcome_of(record, state, ready, finished))
+    )
     for what, path in {"model": folder / MODEL, "report": page}.items():
         display.notify(f"{what}: {path}")
     if hint := upload_hint(folder):
@@ -271,6 +304,18 @@ def finish_run(run: Run, display: Display, state: LoopState, outcome: Outcome) -
     print_scores(scores, "Scores of the best weights on the validation pictures")
     display.notify(str(remark) if remark and outcome.finished else f"trained: {outcome.sentence()}")
     return page, scores
+
+
+@contextmanager
+def _store(folder: Path) -> Iterator[SampleStore]:
+    """Give the store of samples, which the first process makes and deletes."""
+    if processes.count() == 1:
+        with sample_store(folder) as store:
+            yield store
+        return
+    with processes.by_first(sample_store(folder)):
+        most = processes.first(shutil.disk_usage(folder).free // 2 if processes.is_first() else 0)
+        yield SampleStore(folder, int(most))
 
 
 def _loss_weights(record: RunRecord) -> tuple[float, ...]:

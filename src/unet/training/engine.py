@@ -5,26 +5,29 @@ The loop and the measurement of speed use this one class, so that what is measur
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from unet import losses
+from unet import losses, processes
 from unet.config import TrainingConfig
 from unet.data.dataset import Batch
 from unet.devices import Compute
-from unet.errors import ConfigError, TrainingError
+from unet.errors import ConfigError, ProcessLost, TrainingError
+from unet.losses.division import Ledger
 from unet.training import random_state
+from unet.training.compiling import compiled
 from unet.training.memory import is_out_of_memory
 from unet.training.optim import build_optimizer, set_rate
 from unet.training.outputs import loss_of_outputs
+from unet.training.parallel import fabric_for, mean_of_all
 from unet.training.schedule import plateau, rate_factor
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it says of precision, our own lines say
@@ -90,13 +93,10 @@ class Engine:
     def use(self, compute: Compute) -> None:
         """Compute in this way from now on."""
         self.compute = compute
-        device = compute.device
-        fabric = Fabric(
-            accelerator=device.type,
-            devices=[device.index or 0] if device.type == "cuda" else 1,
-            precision=compute.precision,  # type: ignore[arg-type]  # a Literal of Fabric's
-        )
-        network: nn.Module = torch.compile(self.network) if self.settings.compile else self.network  # type: ignore[assignment]
+        if processes.count() > 1 and vars(self).pop("model", None) is not None:
+            gc.collect()  # else what averages gradients would be there twice
+        fabric = fabric_for(compute, uses_all_parameters=self.encoder is None)
+        network = compiled(self.network, compute.device, self.notify) if self.settings.compile else self.network
         self.model, self.wrapped_optimizer = fabric.setup(network, self.optimizer)
         self.fabric = fabric
 
@@ -125,12 +125,17 @@ class Engine:
 
     @contextmanager
     def evaluating(self) -> Iterator[nn.Module]:
-        """Give the network in evaluation mode, and train on afterwards."""
+        """Give the network in evaluation mode, the same in all processes, and train on afterwards."""
+        self.synchronise()
         self.network.eval()
         try:
             yield self.network
         finally:
             self.train()
+
+    def synchronise(self) -> None:
+        """Let the statistics of batch norm be the same in all processes: the mean of theirs."""
+        mean_of_all(self._statistics)
 
     def train(self) -> None:
         """Put the network into training mode; what is frozen stays so."""
@@ -146,6 +151,7 @@ class Engine:
         Parameters
         ----------
         batch : Batch
+            Of several processes: the part of this one.
         share : float
             How much of the training is done, 0..1: the schedule follows it.
         epochs : float
@@ -164,13 +170,24 @@ class Engine:
             Batch norm has nothing to average.
         TrainingError
             Memory does not suffice.
+        ProcessLost
+            Another process has ended; nothing was changed.
         """
         if self.settings.schedule != "plateau":  # which lowers the rate itself
             set_rate(self.optimizer, self.highest_rate * rate_factor(self.settings, share, epochs, added_from))
         self._freeze(share)
         try:
             return self._update(batch)
+        except ProcessLost:
+            self._undo()
+            raise
         except (RuntimeError, MemoryError) as error:
+            if processes.count() > 1:
+                self._undo()
+                if gone := processes.lost(error):
+                    raise gone from None
+                if is_out_of_memory(error):  # the others are in the midst of their step
+                    raise _out_of_memory(batch) from None
             if not is_out_of_memory(error):
                 raise
         # Outside of the block above, whose traceback would keep the activations of the failed step in memory.
@@ -185,14 +202,17 @@ class Engine:
     def _update(self, batch: Batch) -> float | None:
         _copy(self._undone, self._buffers)  # a bad batch would stay in the statistics for good
         self.wrapped_optimizer.zero_grad(set_to_none=True)
-        total = 0.0
+        loss: float | None = None
         try:
-            for part, weight in _parts(batch, self.settings.accumulate):
-                value = self._backward(part, weight)
-                if value is None:
+            parts, ledger = list(_parts(batch, self._part_count(batch))), Ledger()
+            if len(parts) > 1:
+                self._collect_sums(parts, ledger)
+            for number, part in enumerate(parts):
+                with ledger.completing(number) if len(parts) > 1 else nullcontext():
+                    loss = self._backward(part, is_last=number == len(parts) - 1)
+                if loss is None:
                     self._undo()
                     return None
-                total += value
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -202,6 +222,9 @@ class Engine:
                 "more, for batch norm to have something to average",
                 "set a larger scale or batch_size, or a smaller depth",
             ) from None
+        if self.encoder is not None and self.encoder_is_frozen:
+            for parameter in self.encoder.parameters():
+                parameter.grad = None
         norm = self.fabric.clip_gradients(
             self.model, self.wrapped_optimizer, max_norm=self.settings.clip, error_if_nonfinite=False
         )
@@ -210,21 +233,50 @@ class Engine:
             self._undo()
             return None
         self.wrapped_optimizer.step()
-        return total
+        return loss
 
-    def _backward(self, batch: Batch, weight: float) -> float | None:
-        """Add the gradients of a batch to those that are there; return its loss, None where it is not finite."""
+    def _part_count(self, batch: Batch) -> int:
+        """Return into how many parts to cut a batch: as many in every process, none of them empty."""
+        samples = batch.images.shape[0]
+        if self.settings.accumulate > 1 and processes.count() > 1:
+            samples = int(-processes.most(-samples)[0])
+        return min(self.settings.accumulate, samples)
+
+    def _collect_sums(self, parts: Sequence[Batch], ledger: Ledger) -> None:
+        """Compute the sums of which the loss is a function, part by part, and leave no other trace."""
+        devices = [self.compute.device] if self.compute.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), torch.no_grad():
+            for part in parts:
+                with ledger.collecting():
+                    self._loss(part)
+        self._undo()
+
+    def _loss(self, batch: Batch) -> Tensor:
         device = self.compute.device
         images = batch.images.to(device, memory_format=self.compute.memory_format, non_blocking=True)
         targets = batch.targets.to(device, non_blocking=True)
         pixels = None if batch.weights is None else batch.weights.to(device, non_blocking=True)
-        loss = loss_of_outputs(self.loss, self.model(images), targets, self.class_weights, pixels) * weight
+        return loss_of_outputs(self.loss, self.model(images), targets, self.class_weights, pixels)
+
+    def _backward(self, batch: Batch, is_last: bool = True) -> float | None:
+        """Add the gradients of a part to those that are there; return the loss of all, None where it is not finite.
+
+        Those of several processes are averaged with the last part.
+        """
+        several = processes.count() > 1
+        with self.fabric.no_backward_sync(self.model, enabled=not is_last) if several else nullcontext():
+            loss = self._loss(batch)
+            value = self._checked(loss)
+            if value is not None:
+                self.fabric.backward(loss)
+        return value
+
+    def _checked(self, loss: Tensor) -> float | None:
+        """Return the value of a loss, None where it or the statistics of batch norm make no sense in any process."""
         largest = torch._foreach_norm(self._statistics, math.inf) if self._statistics else []
         value, *statistics = torch.stack([loss.detach(), *(size.to(loss.dtype) for size in largest)]).tolist()
-        if not (math.isfinite(value) and all(size < LARGEST_STATISTICS for size in statistics)):
-            return None
-        self.fabric.backward(loss)
-        return float(value)
+        is_bad = not (math.isfinite(value) and all(size < LARGEST_STATISTICS for size in statistics))
+        return None if processes.most(is_bad)[0] else float(value)
 
     def _undo(self) -> None:
         """Leave no trace of a batch that has no finite loss or gradient."""
@@ -235,7 +287,9 @@ class Engine:
         frozen = share < (self.settings.freeze or 0.0)
         if self.encoder is not None and frozen != self.encoder_is_frozen:
             self.encoder_is_frozen = frozen
-            self.encoder.train(not frozen).requires_grad_(not frozen)
+            self.encoder.train(not frozen)
+            if processes.count() == 1:  # several wait for the gradients of all parameters
+                self.encoder.requires_grad_(not frozen)
 
     def _save_memory(self, batch: Batch) -> None:
         """Turn gradient checkpointing on, once.
@@ -286,6 +340,7 @@ class Engine:
             self.fabric.strategy.precision.load_state_dict(state["scaler"])
         self.rate_scale = state["rate_scale"]
         random_state.load_state_dict(state["random"])
+        random_state.part_ways(processes.place().rank)
 
 
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
@@ -293,18 +348,16 @@ def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
         torch._foreach_copy_(targets, sources)
 
 
-def _parts(batch: Batch, count: int) -> Iterator[tuple[Batch, float]]:
-    """Give a batch in so many parts, each with its share of the samples; all of it where there is one."""
-    samples = batch.images.shape[0]
+def _parts(batch: Batch, count: int) -> Iterator[Batch]:
+    """Give a batch in so many parts; all of it where there is one."""
     if count == 1:
-        yield batch, 1.0
+        yield batch
         return
-    size = math.ceil(samples / count)
-    for start in range(0, samples, size):
-        part = slice(start, start + size)
+    samples = batch.images.shape[0]
+    for number in range(count):
+        part = slice(samples * number // count, samples * (number + 1) // count)
         weights = None if batch.weights is None else batch.weights[part]
-        images: Tensor = batch.images[part]
-        yield (Batch(images, batch.targets[part], batch.names[part], weights), images.shape[0] / samples)
+        yield Batch(batch.images[part], batch.targets[part], batch.names[part], weights)
 
 
 def _out_of_memory(batch: Batch) -> TrainingError:

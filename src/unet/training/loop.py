@@ -8,9 +8,10 @@ from contextlib import closing
 
 from torch import nn
 
+from unet import processes
 from unet.data.dataset import Batch
 from unet.data.loading import sample_batches
-from unet.errors import TrainingError
+from unet.errors import ProcessLost, TrainingError
 from unet.trackers.histograms import of_network
 from unet.training.checkpoint import GOOD, LAST, link, load_state, save_state
 from unet.training.diagnosis import Check, Remark
@@ -53,21 +54,33 @@ def train_loop(job: TrainingJob) -> bool:
         The loss is not finite any more and going back does not help, or memory does not suffice.
     InputError
         A picture cannot be read, or the disk is full.
+    ProcessLost
+        Another of several processes has ended; the state is saved.
     """
+    saver = _Saver(job)
+    try:
+        return _train(job, saver)
+    except ProcessLost:
+        saver.write()  # no step is half done
+        raise
+
+
+def _train(job: TrainingJob, saver: _Saver) -> bool:
     engine, state, settings = job.engine, job.state, job.engine.settings
     over = state.is_finished(job.total_steps, settings.seconds)
     if state.validated_at >= 1 and not over:  # finished, and given more since
         state.added_from = job.share_done
     state.validated_at = 1.0 if over else min(state.validated_at, job.share_done)
-    clock, saver = _Clock(state.seconds), _Saver(job)
+    clock, batch_size = _Clock(state.seconds), settings.batch_size or 1
     report_remarks(job, [])
     steps = StepLog(job.trackers, settings.log_every)
     batches = sample_batches(
         job.dataset,
-        batch_size=settings.batch_size or 1,
+        batch_size=batch_size,
         first=state.samples,
         workers=settings.workers or 0,
         pin_memory=engine.compute.device.type == "cuda",
+        place=processes.place(),
     )
     with graceful_stop(job.display.notify) as stop, closing(batches):
         for batch, waited in timed(batches):
@@ -76,28 +89,29 @@ def train_loop(job: TrainingJob) -> bool:
                 break
             begin = time.monotonic()
             loss = engine.step(batch, share, job.epochs, state.added_from)
-            state.count(len(batch.names), loss)
-            state.seconds = clock.seconds()
+            state.count(batch_size, loss)
+            state.seconds = processes.first(clock.seconds())
             watch_step(job, batch, loss)
-            steps.count(state.step, loss, engine.rate, len(batch.names), waited + time.monotonic() - begin)
-            clock.count(len(batch.names))
+            steps.count(state.step, loss, engine.rate, batch_size, waited + time.monotonic() - begin)
+            clock.count(batch_size)
             if is_warm(job) and clock.batches > 1:  # the first batch also waits for the processes to start
                 state.health.count_seconds(waited, time.monotonic() - begin)
             show(job, clock)
             if validation_is_due(job):
                 validate(job, clock, saver)
-            if job.epoch_ended is not None and state.step % job.steps_per_epoch == 0:
+            if job.epoch_ended is not None and processes.is_first() and state.step % job.steps_per_epoch == 0:
                 job.epoch_ended(engine.network, state.step // job.steps_per_epoch)
-            if stop.requested:
+            stops, is_due = stop.agree(saver.is_due())
+            if stops or is_due:
                 saver.save()
+            if stops:
                 return False
-            if saver.is_due():
-                saver.save()
         if state.validated_at < 1:
             validate(job, clock, saver, last=True)
         state.validated_at, state.finished_seconds = 1.0, settings.seconds or state.seconds
         saver.save()
-        (job.checkpoints / GOOD).unlink(missing_ok=True)
+        if processes.is_first():
+            (job.checkpoints / GOOD).unlink(missing_ok=True)
     return True
 
 
@@ -114,9 +128,10 @@ def watch_step(job: TrainingJob, batch: Batch, loss: float | None) -> None:
     """
     state = job.state
     if loss is None:
-        report_remarks(job, state.health.leave_out(state.step, batch.names, job.context))
+        names = processes.gathered(batch.names)
+        report_remarks(job, state.health.leave_out(state.step, names, job.context))
     if why := state.health.count_loss(loss):
-        go_back(job, f"{why}, the last with {', '.join(batch.names)}")
+        go_back(job, f"{why}, the last with {', '.join(processes.gathered(batch.names))}")
 
 
 def go_back(job: TrainingJob, why: str) -> None:
@@ -134,7 +149,7 @@ def go_back(job: TrainingJob, why: str) -> None:
     unchanged = not (shorter or state.health.updates)  # the weights are those of the last good state
     rate, rate_scale = engine.rate, engine.rate_scale  # a plateau may have lowered the rate since
     good = job.checkpoints / GOOD
-    if good.exists():
+    if processes.from_first(good.exists):
         load_state(good, engine)
     else:
         job.restart()
@@ -147,8 +162,9 @@ def go_back(job: TrainingJob, why: str) -> None:
         report_remarks(job, state.health.go_on(remark))
         # Whoever resumes will have changed something: a new run from here.
         state.returns, engine.rate_scale = 0, 1.0
-        save_state(job.checkpoints, engine, state)
-        raise TrainingError(why, remedy=remark.remedy)
+        if processes.is_first():
+            save_state(job.checkpoints, engine, state)
+        raise processes.left_to_first(TrainingError(why, remedy=remark.remedy))
     state.returns += 1
     if shorter:
         engine.use_float32()
@@ -165,7 +181,8 @@ def report_remarks(job: TrainingJob, remarks: Sequence[Remark]) -> None:
     """Show what is new, and write all remarks down."""
     for remark in remarks:
         job.display.notify(str(remark))
-    write_remarks(job.remarks, job.state.health.remarks)
+    if processes.is_first():
+        write_remarks(job.remarks, job.state.health.remarks)
 
 
 def is_warm(job: TrainingJob) -> bool:
@@ -213,8 +230,8 @@ def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False)
     begin = time.monotonic()
     with engine.evaluating() as network:
         result = job.scorer.validate(network)
-        state.validation_seconds = time.monotonic() - begin
-        state.seconds, state.validated_at = clock.seconds(), job.share_done
+        state.validation_seconds = processes.first(time.monotonic() - begin)
+        state.seconds, state.validated_at = processes.first(clock.seconds()), job.share_done
         loss = state.mean_loss
         engine.validated(result.score, loss, result.loss)
         is_best = result.score > state.best
@@ -232,7 +249,8 @@ def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False)
         state.loss_sum, state.loss_count = 0.0, 0
         if is_best:
             state.best, state.best_step = result.score, state.step
-            job.scorer.keep(network, state)
+            if processes.is_first():
+                job.scorer.keep(network, state)
         log(job, row, result)
         job.display.notify(_line(row, is_best))
         diagnose(job, network, result, loss, last)
@@ -308,19 +326,26 @@ class _Saver:
         return time.monotonic() - self.saved > min(most, max(least, self.cost / SAVE_SHARE))
 
     def save(self) -> None:
-        """Write a state."""
+        """Write a state, which all processes have come to."""
+        self.job.engine.synchronise()
+        self.write()
+
+    def write(self) -> None:
+        """Write the state of this process, if it is the first."""
         begin = time.monotonic()
-        save_state(self.job.checkpoints, self.job.engine, self.job.state)
+        if processes.is_first():
+            save_state(self.job.checkpoints, self.job.engine, self.job.state)
         self.saved = time.monotonic()
         self.cost = self.saved - begin
 
     def save_good(self) -> None:
         """Keep a state to go back to, in a file, as a resumed run has to go back to the same one; not too often."""
-        if time.monotonic() - self.good_saved > self.cost / SAVE_SHARE:
+        if processes.first(time.monotonic() - self.good_saved > self.cost / SAVE_SHARE):
             self.job.state.health.updates = 0
             self.save()
             self.good_saved = self.saved
-            link(self.job.checkpoints / LAST, self.job.checkpoints / GOOD)
+            if processes.is_first():
+                link(self.job.checkpoints / LAST, self.job.checkpoints / GOOD)
 
 
 def timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:

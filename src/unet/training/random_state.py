@@ -20,6 +20,12 @@ def state_dict() -> dict[str, Any]:
     }
 
 
+def part_ways(rank: int) -> None:
+    """Let torch draw other numbers in each of several processes, whose states were the same; the first's stays."""
+    if rank:
+        torch.manual_seed(int(torch.randint(2**62, ())) + rank)
+
+
 def load_state_dict(state: dict[str, Any]) -> None:
     """Take the states over; those of GPUs that are not there are left out."""
     if state.get("torch") is not None:

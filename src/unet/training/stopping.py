@@ -4,25 +4,55 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from unet import processes
 from unet.errors import Terminated
+
+ONCE_SECONDS = 1.0
+"""Of several processes each gets a ctrl-C of the terminal twice: from there, and from what has started it."""
 
 
 @dataclass
 class Stop:
-    """Whether someone asked to stop."""
+    """Whether someone asked to stop, and by which signal."""
 
-    requested: bool = False
+    signal: int = 0
+    asked_at: float = 0.0
+
+    @property
+    def requested(self) -> bool:
+        """Someone did."""
+        return self.signal > 0
+
+    def agree(self, due: bool) -> tuple[bool, bool]:
+        """Return whether to stop, as any process was asked to, and whether something is due, as the first says."""
+        signum, is_due = processes.most(self.signal, due and processes.is_first())
+        if signum and not self.signal:
+            note(int(signum))
+            self.signal = int(signum)
+        return self.requested, bool(is_due)
 
 
 _last = signal.SIGINT
 
 
-def interruption() -> KeyboardInterrupt:
+def last_signal() -> int:
+    """Return the signal that asked for a stop the last time."""
+    return _last
+
+
+def note(signum: int) -> None:
+    """Take note of a signal that asked for a stop."""
+    global _last
+    _last = signal.Signals(signum)
+
+
+def interruption() -> BaseException:
     """Return what to raise when a training has ended early: by the signal that asked for it."""
     return Terminated() if _last == signal.SIGTERM else KeyboardInterrupt()
 
@@ -33,11 +63,12 @@ def graceful_stop(notify: Callable[[str], None]) -> Iterator[Stop]:
     stop = Stop()
 
     def request(signum: int, frame: FrameType | None) -> None:
-        global _last
-        _last = signal.Signals(signum)
+        note(signum)
         if stop.requested:
+            if processes.count() > 1 and time.monotonic() - stop.asked_at < ONCE_SECONDS:
+                return
             raise interruption()
-        stop.requested = True
+        stop.signal, stop.asked_at = signum, time.monotonic()
         notify("stopping after this step and saving what was reached (once more: stop at once)")
 
     if threading.current_thread() is not threading.main_thread():

@@ -183,6 +183,13 @@ def add_train(commands: Any) -> Added:
         help="log there as well; may be repeated",
     )
     add_compute(run_group)
+    run_group.add_argument(
+        "--devices",
+        type=values.positive,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="train on N GPUs of this machine, or in N processes of its processor (several machines: torchrun)",
+    )
 
     def run(args: argparse.Namespace) -> object:
         if args.resume is None and "moved_data" in args:
@@ -193,15 +200,16 @@ def add_train(commands: Any) -> Added:
         from unet.runs.folder import is_cross_validation
 
         given = given_with_settings(args) | {"started": started}
+        devices = given.pop("devices", 1)
         result: TrainResult | CrossValidation
         if args.folds or (args.resume and is_cross_validation(args.resume)):
             from unet.commands.folds import cross_validate
 
-            result = cross_validate(**given)
+            result = cross_validate(**given, devices=devices)
         else:
-            from unet.commands.train import train
+            from unet.commands.launch import train_on_devices
 
-            result = train(**{name: value for name, value in given.items() if name != "folds"})
+            result = train_on_devices(devices, {name: value for name, value in given.items() if name != "folds"})
         if not result.finished:
             from unet.training.stopping import interruption
 
