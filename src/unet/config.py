@@ -88,7 +88,7 @@ class TrainingConfig(Section):
     step_epochs: float | None = Field(None, gt=0)
     factor: float = Field(0.1, gt=0, lt=1)
     patience: int = Field(5, ge=0)
-    plateau_by: Literal["score", "loss"] = "score"
+    plateau_by: Literal["score", "loss", "val_loss"] = "score"
     least_rate: float = Field(0.0, ge=0)
     best_by: Literal["mean_iou", "mean_dice", "mean_iou_foreground", "mean_dice_foreground"] = "mean_iou"
     loss: str | None = None

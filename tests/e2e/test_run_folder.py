@@ -225,7 +225,9 @@ def test_a_run_of_version_0_1_is_gone_on_with(before_runs: Path) -> None:
 
     run("train --resume interrupted")
     assert reached < 12 == state_of(folder)["step"]
-    assert rows_of(folder)[: len(rows)] == rows and rows_of(folder)[-1]["step"] == "12"
+    now = rows_of(folder)
+    assert [{key: row[key] for key in rows[0]} for row in now[: len(rows)]] == rows and now[-1]["step"] == "12"
+    assert {row["val_loss"] for row in now[: len(rows)]} == {""} and float(now[-1]["val_loss"]) > 0
     reasons = [line for line in plan.splitlines() if line.startswith("- ")]
     assert (folder / "plan.md").read_text(encoding="utf-8").splitlines()[2 : 2 + len(reasons)] == reasons
     assert cli.main(f"evaluate {folder} --device cpu --json again.json".split()) == 0

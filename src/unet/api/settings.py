@@ -80,7 +80,7 @@ class TrainingSettings(TypedDict, total=False):
     step_epochs: float | None
     factor: float | None
     patience: int | None
-    plateau_by: Literal["score", "loss"] | None
+    plateau_by: Literal["score", "loss", "val_loss"] | None
     least_rate: float | None
     best_by: Literal["mean_iou", "mean_dice", "mean_iou_foreground", "mean_dice_foreground"] | None
     loss: str | None

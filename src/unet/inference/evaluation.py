@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unet.data.dataset import ScaledTruth, scaled_truth
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
 from unet.data.windows import source_of
 from unet.errors import InputError
+from unet.inference.loss_meter import LossMeter
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.metrics.boundary import BoundaryCounts, Tolerance, count_boundaries
@@ -35,15 +37,21 @@ class Example:
         The picture with the network's bands and at its scale, not yet normalised.
     target : uint8 array (H, W)
         Of the mask's own size.
+    truth : ScaledTruth or None
+        What the loss compares with, where it is wanted.
     """
 
     image: NDArray[Any]
     target: NDArray[np.uint8]
+    truth: ScaledTruth | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
-        return self.image.nbytes + self.target.nbytes
+        arrays = [self.image, self.target]
+        if self.truth is not None:
+            arrays += [each for each in (self.truth.target, self.truth.weights) if each is not None]
+        return sum(array.nbytes for array in arrays)
 
 
 class EvaluationSet:
@@ -59,6 +67,8 @@ class EvaluationSet:
         Memory to keep examples in; 0 where all are scored once.
     as_trained : bool
         The pictures are of the training's own data, and their values are not questioned.
+    meter : LossMeter, optional
+        Takes the loss of each picture that is counted, from the logits that are there anyway.
     """
 
     def __init__(
@@ -68,8 +78,10 @@ class EvaluationSet:
         preprocessing: Preprocessing,
         cache_bytes: int = CACHE_BYTES,
         as_trained: bool = True,
+        meter: LossMeter | None = None,
     ) -> None:
         self.pairs, self.labels, self.preprocessing, self.as_trained = pairs, labels, preprocessing, as_trained
+        self.meter = meter
         self._cache: dict[int, Example] = {}
         self._free = cache_bytes
         self._sheet: tuple[Path | None, float] = (None, 1.0)
@@ -91,7 +103,11 @@ class EvaluationSet:
         picture, target = read_pair(pair, self.labels, self.preprocessing)
         try:
             scaled = rescale(picture, self.preprocessing, None if self.as_trained else self._factor(pair, picture))
-            example = Example(np.ascontiguousarray(scaled.transpose(2, 0, 1)), target)
+            truth = None
+            if self.meter is not None:
+                size = scaled.shape[0], scaled.shape[1]
+                truth = scaled_truth(pair, self.labels, target, size, self.meter.borders)
+            example = Example(np.ascontiguousarray(scaled.transpose(2, 0, 1)), target, truth)
         except InputError as error:
             raise error.of(pair.image) from None
         if pair.window is None and example.nbytes <= self._free:  # a large sheet would fill the memory for little
@@ -150,7 +166,12 @@ def _compared(
         if progress is not None:
             progress(done, len(examples))
         images = np.stack([normalise(example.image, examples.preprocessing) for example in batch])
-        predictions = predictor.classes(images, *batch[0].target.shape)
+        logits = predictor.whole_logits(images)
+        if examples.meter is not None:
+            for example, each in zip(batch, logits, strict=True):
+                if example.truth is not None:
+                    examples.meter.add(each, example.truth)
+        predictions = predictor.classes(logits, *batch[0].target.shape)
         yield from ((example.target, predicted) for example, predicted in zip(batch, predictions, strict=True))
         done += len(batch)
     if progress is not None:

@@ -227,12 +227,9 @@ class Predictor:
         (logits,) = self._logits(network_input(picture, self.bundle.preprocessing, factor)[None])
         return self._prediction(logits, picture.shape[0], picture.shape[1], probabilities)
 
-    def classes(self, images: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
-        """Return the classes (N, height, width) of pictures of that size, given as network inputs (N, C, h, w).
-
-        `batch_size` tells how many at once.
-        """
-        return np.stack([self._prediction(logits, height, width).indices for logits in self._logits(images)])
+    def classes(self, logits: Tensor, height: int, width: int) -> NDArray[np.uint8]:
+        """Return the classes (N, height, width) of pictures of that size, given as `whole_logits` (N, K, h, w)."""
+        return np.stack([self._prediction(each, height, width).indices for each in logits])
 
     def batch_size(self, height: int, width: int) -> int:
         """Return how many network inputs of a size are best computed at once."""

@@ -202,6 +202,7 @@ COLUMNS = {
     "seconds": "seconds",
     "lr": "learning rate",
     "train_loss": "training loss",
+    "val_loss": "validation loss",
     "val_mean_iou": "mean IoU",
     "val_mean_dice": "mean Dice",
     "val_pixel_accuracy": "pixel accuracy",
@@ -211,7 +212,7 @@ COLUMNS = {
 
 CHARTS = (
     ("Scores", ("val_mean_iou", "val_mean_dice", "val_pixel_accuracy")),
-    ("Loss", ("train_loss",)),
+    ("Loss", ("train_loss", "val_loss")),
     ("Learning rate", ("lr",)),
 )
 

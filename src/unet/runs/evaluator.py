@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,13 @@ import torch
 from torch import nn
 
 import unet
-from unet import bundle
+from unet import bundle, losses
 from unet.bundle import Bundle
 from unet.data.pairs import Pair
 from unet.errors import ConfigError
 from unet.files import write_json
 from unet.inference import evaluation
+from unet.inference.loss_meter import LossMeter
 from unet.inference.predictor import Predictor
 from unet.labels import background_of
 from unet.metrics.stored import checked_scores
@@ -29,6 +31,7 @@ from unet.parsing import read_json
 from unet.plan.record import RunRecord
 from unet.runs.finish import draw_sample
 from unet.runs.folder import MODEL
+from unet.runs.training_set import borders_of, loss_weights_of
 from unet.terminal.display import Display
 from unet.training.job import Validation
 from unet.training.state import LoopState
@@ -75,9 +78,13 @@ class Evaluator:
         """Score the validation pictures."""
         labels, training = self.record.labels, self.record.config.training
         predictor = self._predictor(network)
+        self._meter.reset()
         counts = evaluation.count(predictor, self._validated, self.display.validating)
-        scores = self.scores = evaluation.summarise(counts, self.val, labels)
+        loss = self._meter.mean
+        scores = evaluation.summarise(counts, self.val, labels)
+        self.scores = scores = {**scores, "loss": loss if math.isfinite(loss) else None}
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
+        values = {"val_loss": loss, **values}
         pictures = {"validation": draw_sample(predictor, self.val[0], labels)} if training.trackers else {}
         total = np.sum(counts, axis=0)
         return Validation(_deciding(scores, training.best_by), values, pictures, total, tuple(_ious(scores)))
@@ -116,7 +123,13 @@ class Evaluator:
 
     @cached_property
     def _validated(self) -> evaluation.EvaluationSet:
-        return evaluation.EvaluationSet(self.val, self.record.labels, self.record.preprocessing)
+        return evaluation.EvaluationSet(self.val, self.record.labels, self.record.preprocessing, meter=self._meter)
+
+    @cached_property
+    def _meter(self) -> LossMeter:
+        """Takes the loss that is trained with."""
+        loss = losses.parse(self.record.config.training.loss or losses.DEFAULT_LOSS)
+        return LossMeter(loss, loss_weights_of(self.record), borders_of(self.record))
 
     @cached_property
     def seen(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ COLUMNS = (
     "seconds",
     "lr",
     "train_loss",
+    "val_loss",
     "val_mean_iou",
     "val_mean_dice",
     "val_pixel_accuracy",

@@ -118,10 +118,10 @@ class Engine:
         """Set the learning rate, which all schedules but the plateau replace at the next step."""
         set_rate(self.optimizer, rate)
 
-    def validated(self, score: float, loss: float) -> None:
+    def validated(self, score: float, loss: float, val_loss: float = math.nan) -> None:
         """Let the plateau schedule know how a validation went."""
         if self.settings.schedule == "plateau":
-            self.plateau.step(score if self.settings.plateau_by == "score" else loss)
+            self.plateau.step({"score": score, "loss": loss, "val_loss": val_loss}[self.settings.plateau_by])
 
     @contextmanager
     def evaluating(self) -> Iterator[nn.Module]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -213,7 +214,7 @@ def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False)
         state.validation_seconds = time.monotonic() - begin
         state.seconds, state.validated_at = clock.seconds(), job.share_done
         loss = state.mean_loss
-        engine.validated(result.score, loss)
+        engine.validated(result.score, loss, result.values.get("val_loss", math.nan))
         is_best = result.score > state.best
         row = {
             "step": state.step,
@@ -340,7 +341,8 @@ def _distributions(network: nn.Module) -> dict[str, Tensor]:
 
 def _line(row: dict[str, float], is_best: bool) -> str:
     scores = {name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")}
-    listing = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    names = {"loss": "validation loss"}
+    listing = "  ".join(f"{names.get(name, name)} {value:.4f}" for name, value in scores.items())
     return (
         f"step {row['step']:5d}  epoch {row['epoch']:.1f}  {row['seconds']:.0f} s  loss {row['train_loss']:.4f}  "
         f"{listing}{'  best so far' if is_best else ''}"
