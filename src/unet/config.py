@@ -7,10 +7,10 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from unet.errors import ConfigError
 
@@ -25,6 +25,11 @@ class Section(BaseModel):
 
     # Numbers are taken for text too: val = 0.2 means "0.2".
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
+
+
+def _square(size: object) -> object:
+    """Return both sides of what may be given as one number."""
+    return (size, size) if isinstance(size, int) else size
 
 
 class DataConfig(Section):
@@ -45,7 +50,7 @@ class DataConfig(Section):
     group: str | None = None
     keep: tuple[str, ...] = ()
     scale: float | None = Field(None, gt=0, le=1)
-    crop: tuple[PositiveInt, PositiveInt] | None = None
+    crop: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_square)] | None = None
     whole: bool = False
     resample: Literal["area", "bicubic", "bilinear"] = "area"
     standardise: bool = True

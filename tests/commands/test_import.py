@@ -182,6 +182,29 @@ def make_objects(count: int = 3) -> None:
             Image.fromarray(inside).save(f"source/p.{number}/masks/{place}.png")
 
 
+def make_nnunet(
+    root: str = "source", *, channels: int = 1, bands: int = 1, ending: str = ".png", parts: str = "Tr", **changes: Any
+) -> None:
+    """Write three cases: `channels` files for each, of `bands` bands; labels 0, 1 and 2, which is to be ignored."""
+    for part in parts.split():
+        for number in range(3):
+            for channel in range(channels):
+                path = Path(root, f"images{part}", f"case_{number}_{channel:04}{ending}")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(noise(10 * number + channel)[..., 0] if bands == 1 else noise(number)).save(path)
+            label = np.zeros((HEIGHT, WIDTH), np.uint8)
+            label[5:15, 5 : 15 + number], label[0] = 1, 2
+            path = Path(root, f"labels{part}", f"case_{number}{ending}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(label).save(path)
+    described = {
+        "channel_names": {str(number): f"c{number}" for number in range(channels * bands)},
+        "labels": {"background": 0, "cell": 1, "ignore": 2}, "numTraining": 3, "file_ending": ending,
+    }  # fmt: skip
+    kept = {key: value for key, value in {**described, **changes}.items() if value is not None}
+    write_json(f"{root}/dataset.json", kept)
+
+
 MAKERS: dict[str, Callable[[], None]] = {
     "coco": make_coco,
     "labelme": lambda: [
@@ -190,6 +213,7 @@ MAKERS: dict[str, Callable[[], None]] = {
     "yolo": make_yolo,
     "huggingface": make_huggingface,
     "objects": make_objects,
+    "nnunet": make_nnunet,
 }  # fmt: skip
 
 
@@ -599,7 +623,7 @@ def spots(data: Any) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["coco", "labelme"])
+@pytest.mark.parametrize("form", ["coco", "labelme", "nnunet"])
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_strange_value_anywhere_is_a_refusal_at_worst(
@@ -771,6 +795,98 @@ def test_a_labelme_file_that_names_itself_carries_its_picture() -> None:
     square = shape("a", "polygon", (2, 2), (20, 2), (20, 20))
     make_labelme(square, with_picture=False, imagePath="a.json", imageData=base64.b64encode(png(noise(1))).decode())
     assert np.array_equal(raster.read(imported() / "images/a.png"), noise(1))
+
+
+# --- nnU-Net
+
+
+def test_nnunet_labels_and_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    make_nnunet("nnUNet_raw/Dataset007_Cells", channels=1, bands=3)
+    imported("nnUNet_raw --out out")  # of a single data set the folder above will do
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    expected[5:15, 5:16], expected[0] = 1, 255
+    assert np.array_equal(mask("case_1"), expected)
+    assert [line.split(",")[:2] for line in table()[1:]] == [["background", "0"], ["cell", "1"]]
+    source = Path("nnUNet_raw/Dataset007_Cells/imagesTr/case_1_0000.png")
+    assert Path("out/images/case_1.png").read_bytes() == source.read_bytes()
+    make_nnunet("nnUNet_raw/Dataset008_More")
+    printed = refusal("import nnUNet_raw --out other", capsys)
+    assert "2 data sets of nnU-Net in nnUNet_raw" in printed and "Dataset007_Cells" in printed
+    imported("nnUNet_raw/Dataset008_More/dataset.json --out other")
+
+
+@pytest.mark.parametrize(("channels", "ending", "name"), [(2, ".tif", "case_2.npy"), (3, ".bmp", "case_2.png")])
+def test_nnunet_channels_become_bands_of_one_picture(channels: int, ending: str, name: str) -> None:
+    make_nnunet(channels=channels, ending=ending)
+    imported()
+    expected = np.stack([noise(20 + channel)[..., 0] for channel in range(channels)], axis=2)
+    assert np.array_equal(raster.read(Path("out/images", name)), expected)
+    assert not list(Path("out").rglob("*.part*"))
+
+
+def test_nnunet_parts_and_version_1(capsys: pytest.CaptureFixture[str]) -> None:
+    version_1 = {"channel_names": None, "file_ending": None, "modality": {"0": "photo"},
+                 "labels": {"0": "background", "1": "cell", "2": "ignore"},
+                 "training": [{"image": "../../secret.png", "label": "/etc/passwd"}]}  # fmt: skip
+    make_nnunet(parts="Tr Ts", **version_1)
+    assert {part: len(pairs) for part, pairs in find_pairs(imported()).items()} == {"train": 3, "test": 3}
+    assert (mask("case_0", "out/test/masks")[0] == 255).all()
+    shutil.rmtree("source/labelsTs")
+    imported("source --out again")
+    assert {part: len(pairs) for part, pairs in find_pairs(Path("again")).items()} == {"all": 3}
+    assert "3 pictures in imagesTs left out: there is no labelsTs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": {"background": 0, "whole": [1, 2], "core": 2}}, "labels are regions (lists of numbers)"),
+        ({"labels": {"background": 0, "cell": 1, "cyst": 1}}, "labels has 1 for 'cyst'; expected 0 to 254, once"),
+        ({"labels": {"background": 0, "cell": 256}}, "labels has 256 for 'cell'"),
+        ({"labels": {"background": 0, "cell": True}}, "labels has True for 'cell'"),
+        ({"labels": {"background": 0, "cell": 255}}, "label 255 is a class"),
+        ({"labels": {"0": "a", "1": "a"}}, "labels names a class twice"),
+        ({"labels": {"0": "a", "x": "b"}}, "labels has 'x' for 'b'"),
+        ({"labels": {"0": "a", "1": "b"}}, "labelsTr/case_0.png holds the values 2"),
+        ({"labels": []}, "labels is []"),
+        ({"file_ending": ".nii.gz"}, "files that end with '.nii.gz'; expected 2-D pictures: .png, .bmp, .tif"),
+        ({"file_ending": ["x"] * 90}, "files that end with ['x', 'x'"),
+        ({"channel_names": {"0": "a", "2": "b"}}, "channel_names is {'0': 'a', '2': 'b'}"),
+        ({"channel_names": {}}, "0 channels; expected 1 to 64"),
+        ({"channel_names": {"0": "a", "1": "b"}}, "case_0_0000.png has 1 band; expected 2"),
+        ({"channels": 2, "channel_names": {"0": "a"}}, "case_0: the channels 0000, 0001, where"),
+        ({"channels": 2, "bands": 3, "channel_names": {"0": "a", "1": "b"}}, "in 3 bands; expected one"),
+    ],
+)
+def test_faults_of_nnunet(changes: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    make_nnunet(**changes)
+    printed = refusal("import source --format nnunet --out out", capsys)
+    assert message in printed.replace("\\", "/")
+
+
+def test_faults_in_the_files_of_nnunet_are_named_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    make_nnunet(channels=2)
+    picture("source/imagesTr/plain.png")
+    picture("source/imagesTr/photo_0000.jpg")
+    Path("source/labelsTr/case_0.png").rename("source/labelsTr/case_9.png")
+    Image.new("L", (5, 4)).save("source/imagesTr/case_1_0001.png")
+    Image.new("L", (5, 4)).save("source/labelsTr/case_2.png")
+    printed = refusal("import source --out out", capsys).replace("\\", "/")
+    for words in (
+        "imagesTr/plain.png does not say its channel", "photo_0000.jpg does not end with .png",
+        "case_9.png has no picture in imagesTr", "case_0_0000.png has no labelsTr/case_0.png",
+        "case_1_0001.png is 5 x 4 pixels in 1 band; expected 40 x 30",
+        "case_2.png is 5 x 4 pixels, its picture 40 x 30",
+    ):  # fmt: skip
+        assert words in printed
+    assert "6 faults" in printed
+    Image.new("L", (WIDTH, HEIGHT)).save("source/stack.tif", save_all=True, append_images=[Image.new("L", (40, 30))])
+    make_nnunet("deep", ending=".tif")
+    shutil.move("source/stack.tif", "deep/imagesTr/case_0_0000.tif")
+    assert "has 2 layers" in refusal("import deep --out out", capsys)
+    shutil.rmtree("deep/imagesTr")
+    assert "has no picture in imagesTr" in refusal("import deep --out out", capsys)
+    assert "no data sets of nnU-Net" in refusal("import source/imagesTr --format nnunet --out out", capsys)
 
 
 # --- pictures outside of the source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import sys
 import time
@@ -49,20 +50,32 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_data: DataMaker)
     make_data(count=6)
 
 
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that gives the finished, uninterrupted run of a variant, trained once for all tests."""
+    runs: dict[str, Path] = {}
+
+    def trained(variant: str = "") -> Path:
+        if variant not in runs:
+            run(f"{LINE} {VARIANTS.get(variant, '')} --out whole")
+            runs[variant] = Path(shutil.move(WHOLE, tmp_path_factory.mktemp("uninterrupted")))
+        return runs[variant]
+
+    return trained
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_killed_at_any_moment_equals_uninterrupted(variant: str) -> None:
-    run(f"{LINE} {VARIANTS[variant]} --out whole")
+def test_killed_at_any_moment_equals_uninterrupted(variant: str, whole_run: Callable[..., Path]) -> None:
     process = Command(f"{LINE} {VARIANTS[variant]} --out broken", save_often)
     process.wait_until((BROKEN / "run.json").exists)
     time.sleep(random.Random(variant).uniform(0, 1))
     process.kill()
     run("train --resume broken")
-    assert differences(WHOLE, BROKEN) == []
+    assert differences(whole_run(variant), BROKEN) == []
 
 
 @pytest.mark.parametrize("variant", ["plain", "dropout"])
-def test_killed_again_and_again_equals_uninterrupted(variant: str) -> None:
-    run(f"{LINE} {VARIANTS[variant]} --out whole")
+def test_killed_again_and_again_equals_uninterrupted(variant: str, whole_run: Callable[..., Path]) -> None:
     line = f"{LINE} {VARIANTS[variant]} --out broken"
     # Before the first step; then between validations, which come after steps 8, 16 and 24.
     for step in (0, 5, 13, 17):
@@ -72,11 +85,10 @@ def test_killed_again_and_again_equals_uninterrupted(variant: str) -> None:
     assert [row["step"] for row in rows_of(BROKEN)] == ["8", "16"], "the history of all sessions"
     assert state_of(BROKEN)["loss_count"] == 1, "what the next train_loss is the mean of"
     run(line)
-    assert differences(WHOLE, BROKEN) == []
+    assert differences(whole_run(variant), BROKEN) == []
 
 
-def test_killed_between_the_model_and_its_scores() -> None:
-    run(f"{LINE} --out whole")
+def test_killed_between_the_model_and_its_scores(whole_run: Callable[..., Path]) -> None:
     run(f"{LINE} --out broken", die_before_writing, "evaluation.json", 2, code=KILLED)
     shown = json.loads((BROKEN / "evaluation.json").read_text(encoding="utf-8"))
     kept = bundle.load(BROKEN / "model.safetensors")
@@ -89,7 +101,7 @@ def test_killed_between_the_model_and_its_scores() -> None:
     assert state_of(BROKEN)["best_step"] == 16
 
     run("train --resume broken")
-    assert differences(WHOLE, BROKEN) == []
+    assert differences(whole_run(), BROKEN) == []
 
 
 def test_a_model_to_start_from_is_started_from_again() -> None:
@@ -102,15 +114,14 @@ def test_a_model_to_start_from_is_started_from_again() -> None:
     assert differences(WHOLE, BROKEN) == []
 
 
-def test_a_damaged_state_is_replaced_by_the_one_before() -> None:
-    run(f"{LINE} --out whole")
+def test_a_damaged_state_is_replaced_by_the_one_before(whole_run: Callable[..., Path]) -> None:
     run(f"{LINE} --out broken", die_after_step, 13, code=KILLED)
     LAST.write_bytes(LAST.read_bytes()[:-100])
     printed = run("train --resume broken", die_before_writing, "last.safetensors", 2, code=KILLED)
     assert printed.count("warning: ") == 1 and "last.safetensors" in printed and "the state before it" in printed
     assert read_loop_state(BEFORE).step == 12, "the damaged state must not replace the one before"
     assert "warning: " not in run("train --resume broken")
-    assert differences(WHOLE, BROKEN) == []
+    assert differences(whole_run(), BROKEN) == []
 
 
 def test_states_that_are_all_damaged_are_an_error() -> None:
@@ -134,11 +145,14 @@ def test_what_a_killed_process_left_is_gone_and_what_is_the_users_stays() -> Non
     stale.parent.mkdir()
     for path in (*drafts, *mine, stale):
         path.write_bytes(b"half")
+    with (BROKEN / "metrics.csv").open("a", encoding="utf-8") as file:
+        file.write("29")  # cut off within a line
     run("train --resume broken")
     assert not any(path.exists() for path in (*drafts, stale))
     assert all(path.read_bytes() == b"half" for path in mine)
     assert (BROKEN / "run.lock").exists(), "left, as when a process is killed, and no obstacle"
     assert not (BROKEN / "cache").exists()
+    assert [row["step"] for row in rows_of(BROKEN)] == ["8", "16", "24"]
 
 
 def test_a_run_that_was_killed_while_it_linked_states_leaves_nothing() -> None:
@@ -180,21 +194,19 @@ def test_a_finished_run_may_go_on_for_longer_and_be_stopped() -> None:
 
 
 @pytest.mark.parametrize("name", ["last.safetensors", "model.safetensors", "metrics.csv"])
-def test_a_full_disk_ends_a_training_that_can_be_gone_on_with(name: str) -> None:
-    run(f"{LINE} --out whole")
+def test_a_full_disk_ends_a_training_that_can_be_gone_on_with(name: str, whole_run: Callable[..., Path]) -> None:
     printed = run(f"{LINE} --out broken", fill_disk, name, 2, code=2)
     assert printed.splitlines()[-1].startswith("unet: error: ") and "No space left" in printed.splitlines()[-1]
     assert not list(BROKEN.rglob(".*"))
     run("train --resume broken")
-    assert differences(WHOLE, BROKEN) == []
+    assert differences(whole_run(), BROKEN) == []
 
 
-def test_a_state_that_is_cut_off_by_a_full_disk_does_not_replace_the_last() -> None:
-    run(f"{LINE} --out whole")
+def test_a_state_that_is_cut_off_by_a_full_disk_does_not_replace_the_last(whole_run: Callable[..., Path]) -> None:
     run(f"{LINE} --out broken", die_after_step, 3, code=KILLED)
     size = LAST.stat().st_size
     printed = run("train --resume broken", limit_file_size, size - 1000, code=2)
     assert "last.safetensors cannot be written" in printed.splitlines()[-1]
     assert state_of(BROKEN)["step"] == 3
     run("train --resume broken")
-    assert differences(WHOLE, BROKEN) == []
+    assert differences(whole_run(), BROKEN) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,9 +142,9 @@ def data_set(folder: Path, rng: random.Random) -> Case:
                     parents=True, exist_ok=True
                 )
             case 7:
-                (root / rng.choice(["imgs/notes.txt", "masks/Thumbs.db", "imgs/.DS_Store", "classes.csv"])).write_text(
-                    "x"
-                )
+                stray = root / rng.choice(["imgs/notes.txt", "masks/Thumbs.db", "imgs/.DS_Store", "classes.csv"])
+                with suppress(OSError):  # its folder may be gone
+                    stray.write_text("x")
             case _ if path.is_file():
                 mutators.mutated(path, rng)
     return Case(_reading(rng, "data"))
@@ -157,7 +158,7 @@ def described(folder: Path, rng: random.Random) -> Case:
 
 def annotations(folder: Path, rng: random.Random) -> Case:
     """Broken annotations of other programs."""
-    form = rng.choice(["coco", "labelme", "yolo", "objects"])
+    form = rng.choice(["coco", "labelme", "yolo", "objects", "nnunet"])
     patterns = ("**/*.json", "**/*.yaml", "**/*.txt") if form != "objects" else ("**/*.png",)
     _broken(folder / form, rng, patterns)
     flags = rng.choice(["", "", f"--format {form}", "--skip-faulty", "--skip-empty", "--link"])

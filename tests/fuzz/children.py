@@ -56,6 +56,7 @@ def warm_up() -> None:
     import unet.commands.vectorize
     import unet.data.importing.coco
     import unet.data.importing.labelme
+    import unet.data.importing.nnunet
     import unet.data.importing.objects
     import unet.data.importing.yolo  # noqa: F401
 

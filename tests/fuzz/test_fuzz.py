@@ -55,7 +55,7 @@ def test_what_counts_as_a_failure(ended: Ended, after: dict[str, str], fault: st
 
 def test_the_same_numbers_make_the_same_case(tmp_path: Path) -> None:
     world = tmp_path / "world"
-    for part in ("coco", "labelme", "yolo", "objects"):
+    for part in ("coco", "labelme", "yolo", "objects", "nnunet"):
         (world / part).mkdir(parents=True)
         (world / part / "a.json").write_text('{"shapes": [1, 2, 3], "b": "text"}')
         (world / part / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(60))

@@ -101,7 +101,7 @@ def make_sheet(folder: Path, rng: np.random.Generator) -> None:
 def make_annotations(folder: Path, rng: np.random.Generator) -> None:
     """Write the annotations of one picture or two in each format that `import` knows."""
     picture, mask = picture_and_mask(rng)
-    coco, labelme, yolo, objects = (folder / name for name in ("coco", "labelme", "yolo", "objects"))
+    coco, labelme, yolo, objects, nnunet = (folder / name for name in ("coco", "labelme", "yolo", "objects", "nnunet"))
     outline = [[3, 3], [20, 3], [20, 15], [3, 15]]
     flat = [side for point in outline for side in point]
     raster.write_picture(coco / "imgs" / "a.png", picture)
@@ -126,6 +126,14 @@ def make_annotations(folder: Path, rng: np.random.Generator) -> None:
     (yolo / "labels" / "train" / "a.txt").write_text("1 0.25 0.2 0.75 0.2 0.75 0.8\n0 0.1 0.1 0.2 0.1 0.2 0.2\n")
     (yolo / "data.yaml").write_text("path: .\ntrain: images/train\nnames: [road, house]\n")
     raster.write_picture(objects / "one" / "images" / "one.png", picture)
+    for channel in range(2):
+        raster.write_grey(nnunet / "imagesTr" / f"a_{channel:04}.png", picture[..., channel])
+    raster.write_grey(nnunet / "labelsTr" / "a.png", mask.astype(np.uint8))
+    (nnunet / "dataset.json").write_text(
+        json.dumps(
+            {"channel_names": {"0": "a", "1": "b"}, "labels": {"background": 0, "house": 1}, "file_ending": ".png"}
+        )
+    )
     for number in range(2):
         raster.write_grey(
             objects / "one" / "masks" / f"{number}.png", np.roll(mask, number * 9, axis=1) * np.uint8(255)

@@ -62,21 +62,34 @@ def test_every_optimizer_goes_on_as_if_nothing_had_happened(
     first = engine(channels_last=channels_last, **settings)
     for seed in range(3):
         first.step(batch(seed), share=seed / 6)
-    first.validated(0.5, 0.7)
+    first.validated(0.5, 0.7, 0.6)
     save_state(tmp_path, first, STATE)
     for seed in range(3, 6):  # dropout draws from the generator, which goes on too
         first.step(batch(seed), share=seed / 6)
-        first.validated(0.5, 0.8)
+        first.validated(0.5, 0.8, 0.6)
 
     torch.manual_seed(99)
     second = engine(channels_last=channels_last, **settings)
     assert load_state(tmp_path / LAST, second) == STATE == read_loop_state(tmp_path / LAST)
     for seed in range(3, 6):
         second.step(batch(seed), share=seed / 6)
-        second.validated(0.5, 0.8)
+        second.validated(0.5, 0.8, 0.6)
     assert first.rate == second.rate
     for name, tensor in first.network.state_dict().items():
         assert torch.equal(tensor, second.network.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("plateau_by", "better"), [("score", (0.6, 0.8, 0.7)), ("loss", (0.5, 0.6, 0.7)), ("val_loss", (0.5, 0.8, 0.5))]
+)
+def test_a_plateau_waits_for_what_was_chosen(plateau_by: str, better: tuple[float, float, float]) -> None:
+    waiting = engine(schedule="plateau", plateau_by=plateau_by, patience=0, factor=0.5)
+    rate = waiting.rate
+    waiting.validated(0.5, 0.7, 0.6)
+    waiting.validated(*better)  # than the first, in this one respect alone
+    assert waiting.rate == rate
+    waiting.validated(0.5, 0.8, 0.7)
+    assert waiting.rate == rate / 2
 
 
 def test_before_the_first_step(tmp_path: Path) -> None:

@@ -47,6 +47,12 @@ def test_assignments_find_their_section() -> None:
     assert Config().updated(nested).data.crop == (64, 96)
 
 
+def test_a_crop_may_be_one_number() -> None:
+    assert Config().updated(config.from_assignments({"crop": "128"})).data.crop == (128, 128)
+    with pytest.raises(ConfigError, match="crop"):
+        config.parse({"data": {"crop": 0}})
+
+
 def test_every_key_belongs_to_one_section() -> None:
     """`--set key=value` without a section would be ambiguous otherwise."""
     sections = [set(type(getattr(Config(), name)).model_fields) for name in Config.model_fields]

@@ -14,6 +14,7 @@ from unet import raster
 from unet.data.class_counts import class_counts, classes_shown
 from unet.data.duplicates import ALIKE, alike_groups, twins
 from unet.data.finding import Finding, shortened, stop_on_errors
+from unet.data.inspection.masks import unnamed
 from unet.data.inspection.splits import missing
 from unet.data.mask_values import MaskValues
 from unet.data.pairs import Pair, pair_up
@@ -234,3 +235,16 @@ def test_classes_on_one_side() -> None:
     assert finding is not None
     assert finding.files == ("c is in no validation mask", "d is in no picture at all")
     assert class_counts(half, labels)[:4].tolist() == [1, 2, 0, 0]
+
+
+def test_classes_without_a_name_are_named_by_a_file() -> None:
+    colours = Labels(
+        ("background", "class_1", "class_2"),
+        ((0, 0, 0), (0, 255, 0), (255, 0, 0)),
+        ((0, 0, 0), (0, 255, 0), (255, 0, 0)),
+    )
+    found = unnamed(colours)
+    assert found is not None and found.severity == "note" and "name,r,g,b" in found.remedy
+    assert found.files == ("class_1 is (0, 255, 0)", "class_2 is (255, 0, 0)")
+    assert unnamed(replace(colours, names=("soil", "crop", "weed"))) is None
+    assert unnamed(Labels.numbered(2)) is None

@@ -267,8 +267,10 @@ def iterating(folder: Path, method: str) -> tuple[subprocess.Popen[str], list[ps
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("method", "number"),
+    [("spawn", signal.SIGKILL), ("fork", signal.SIGKILL), ("fork", signal.SIGINT), ("fork", signal.SIGTERM)],
+)
 def test_no_worker_outlives_its_parent(make_data: DataMaker, method: str, number: signal.Signals) -> None:
     """Killed alone, or ended with its group as a terminal or a batch system does, with no handler of signals."""
     process, children = iterating(make_data(), method)

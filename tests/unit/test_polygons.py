@@ -216,7 +216,7 @@ def test_sums_are_those_of_scipy() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=20)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10_000), highest=st.integers(1, 9))
 def test_larger_random_maps(seed: int, highest: int) -> None:
     label_map = random_map(seed, 90, 110, highest)

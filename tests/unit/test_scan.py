@@ -411,6 +411,12 @@ def test_names_for_numbers(
     assert labels.names == tuple(name for name in names.split() if name != "void")
 
 
+def test_void_is_learned_where_nothing_is_to_be_ignored(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("void\na\nb\n")
+    labels = labels_for(tmp_path, [scattered([0, 1, 2])], ignore=())
+    assert (labels.names, labels.values, labels.ignored) == (("void", "a", "b"), (0, 1, 2), ())
+
+
 def test_values_that_no_name_is_for(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("a\nb\n")
     with pytest.raises(DataError, match=r"values 2, 3, 4, .* names 2 classes"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sqlite3
 import sys
 import xml.etree.ElementTree as ElementTree
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +150,12 @@ def test_files_and_systems_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "points.geojson").write_text('{"type": "Point", "coordinates": [1, 2]}')
     with pytest.raises(InputError, match="no polygons"):
         read_polygons(tmp_path / "points.geojson")
+    (tmp_path / "latin.geojson").write_bytes(
+        b'{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"ki\xefd": 1}, '
+        b'"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}}]}'
+    )
+    with pytest.raises(InputError, match=r"latin\.geojson cannot be read \('utf-8'"):
+        read_polygons(tmp_path / "latin.geojson")
     whole = tmp_path / "whole.gpkg"
     write(whole, None, None)
     (tmp_path / "cut.gpkg").write_bytes(whole.read_bytes()[: 4096 * 5])
@@ -209,3 +217,13 @@ def test_a_drawing_has_every_shape(tmp_path: Path) -> None:
             points = np.array(ring.split(), float).reshape(-1, 2)
             drawn = drawn.symmetric_difference(shapely.Polygon(points))
         assert drawn.equals(geometry)
+
+
+def test_older_programs_open_geopackages_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "blocks.gpkg"
+    with writing_polygons(path, "EPSG:2154") as write:
+        for number in range(2):
+            write(np.array([shapely.box(0, number, 2, number + 1)]), {"id": np.array([number])})
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (10200,)
+        assert database.execute("SELECT count(*) FROM blocks").fetchone() == (2,)

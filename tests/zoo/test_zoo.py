@@ -59,15 +59,15 @@ def test_the_zoo_is_large() -> None:
 
 
 @pytest.mark.slow
-def test_ten_thousand_files(tmp_path: Path) -> None:
-    for number in range(5000):
+def test_thousands_of_files(tmp_path: Path) -> None:
+    for number in range(1500):
         save(tmp_path / f"imgs/{number:05}.png", picture(number, (8, 8)))
         save(tmp_path / f"masks/{number:05}.png", blocks([0, 1], number, (16, 16))[4:12, 4:12])
     (tmp_path / "imgs/01234.png").unlink()
-    (tmp_path / "imgs/04321.png").write_bytes(b"")
+    (tmp_path / "imgs/00321.png").write_bytes(b"")
     by_kind = {finding.kind: finding for finding in errors_in(findings_in(tmp_path))}
     assert by_kind.keys() == {"unpaired", "empty-file"}
-    assert "01234.png" in by_kind["unpaired"].files[0] and "04321.png" in by_kind["empty-file"].files[0]
+    assert "01234.png" in by_kind["unpaired"].files[0] and "00321.png" in by_kind["empty-file"].files[0]
 
 
 # --- at random

@@ -36,7 +36,7 @@ class PictureSettings(TypedDict, total=False):
     """How large the network sees pictures, and how their brightness is treated."""
 
     scale: float | None
-    crop: tuple[int, int] | None
+    crop: int | tuple[int, int] | None
     whole: bool | None
     resample: Literal["area", "bicubic", "bilinear"] | None
     standardise: bool | None

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     if not argv:
         parser.print_help()
-        return 2
+        return 0
     args = parser.parse(argv)
     return run_safely(lambda: args.run(args), "unet", debug=args.debug)
 

@@ -15,7 +15,7 @@ from unet.terminal.display import open_display
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "coco": ("images", "ignore_crowd"), "labelme": ("line_width", "outside"), "yolo": ("outside",),
-    "huggingface": (), "objects": (),
+    "huggingface": (), "objects": (), "nnunet": (),
 }  # fmt: skip
 """What can be said about each format."""
 
@@ -41,7 +41,7 @@ def import_data(
         A file or folder in one of the formats.
     out : Path
         A new or empty folder: images, masks and classes.csv, in train, val and test where the source has parts.
-    form : {"coco", "labelme", "yolo", "huggingface", "objects"}, optional
+    form : {"coco", "labelme", "yolo", "huggingface", "objects", "nnunet"}, optional
         Found out where it is not given.
     images, ignore_crowd, line_width, outside : optional
         For some formats only: see the `read` of `unet.data.importing.coco`, `.labelme` and `.yolo`.

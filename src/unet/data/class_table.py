@@ -31,18 +31,20 @@ _COLUMNS = {
 class Row:
     """A line of the table: what mask pixels of this class look like, as far as the file says it.
 
-    `dilate` pixels are added on each side of them, as `Labels.dilated` says.
+    `dilate` pixels are added on each side of them, as `Labels.dilated` says. With `learned` it is a class even if its
+    name says void.
     """
 
     name: str
     color: Color | None = None
     value: int | None = None
     dilate: int = 0
+    learned: bool = False
 
     @property
     def is_void(self) -> bool:
         """True for what is no class: void, unlabelled, ignored, unknown."""
-        return _VOID.fullmatch(self.name) is not None
+        return not self.learned and _VOID.fullmatch(self.name) is not None
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def resolve_labels(
         The true values; others in the masks count as the nearest of these.
     ignore : sequence of int or of (int, int, int), optional
         Values that do not count, besides those found: 255 (or -1) beside class numbers, one value more than
-        there are names, classes called void or the like.
+        there are names, classes called void or the like. Where it is empty, and not None, these are classes too.
     instances : bool
         The masks number objects: learn object (any value but 0 and those to ignore) or background.
     root : Path, optional
@@ -61,6 +61,8 @@ def resolve_labels(
             raise DataError("no pair of picture and mask that can be used", "at least one", kind="no-pairs")
         present = MaskValues(scan)
         table = table_of(scan, classes, root)
+        if table is not None and ignore is not None and not ignore:
+            table = replace(table, rows=tuple(replace(row, learned=True) for row in table.rows))
         skipped = ignored_values(ignore or (), present.is_rgb, scan)
         if instances:
             return _objects(present, skipped), findings

@@ -97,7 +97,7 @@ def scaled_truth(
     scaled = raster.resize(target, height, width, "nearest") if target.shape != size else target
     if borders is None:
         return ScaledTruth(np.ascontiguousarray(scaled), None)
-    objects = read_objects(pair, labels)
+    objects = read_objects(pair, labels) if labels.kind == "instances" else None
     if objects is not None:
         objects = separate_touching(raster.resize(objects, height, width, "nearest"))
         scaled = np.where((scaled == 1) & (objects == 0), np.uint8(0), scaled)

@@ -102,7 +102,7 @@ def _flat_parts(root: Path) -> Layout:
         elif word in IMAGE_FOLDERS or (part and not word):
             images[part] = folder
     if len(images) == len(masks) == 1 and ("" in images or "" in masks):  # Training_Images beside Ground_Truth
-        return [("all", "", *images.values(), *masks.values())]
+        return [("all", "", image, mask) for image, mask in zip(images.values(), masks.values(), strict=True)]
     return [(part, "", images[part], masks[part]) for part in images if part in masks]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +10,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from unet.data.dataset import ScaledTruth, scaled_truth
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
 from unet.data.windows import source_of
 from unet.errors import InputError
-from unet.inference.loss_meter import LossMeter
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
 from unet.metrics.boundary import BoundaryCounts, Tolerance, count_boundaries
 from unet.metrics.confusion import Counts, confusion, report
 from unet.preprocessing import Preprocessing, normalise
 from unet.raster.network_input import picture_factor, rescale, source_factor
+
+PictureLoss = Callable[[Tensor, NDArray[np.uint8], Pair], tuple[float, int]]
+"""Gives the loss of logits (K, h, w) and target (H, W) of a pair times the pixels that count, and their number."""
 
 CACHE_BYTES = 1 << 30
 """Memory for pictures and masks that are scored again and again: 350 pictures of 1918 x 1280 px at a scale of 0.25."""
@@ -37,21 +40,17 @@ class Example:
         The picture with the network's bands and at its scale, not yet normalised.
     target : uint8 array (H, W)
         Of the mask's own size.
-    truth : ScaledTruth or None
-        What the loss compares with, where it is wanted.
+    pair : Pair
     """
 
     image: NDArray[Any]
     target: NDArray[np.uint8]
-    truth: ScaledTruth | None = None
+    pair: Pair
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
-        arrays = [self.image, self.target]
-        if self.truth is not None:
-            arrays += [each for each in (self.truth.target, self.truth.weights) if each is not None]
-        return sum(array.nbytes for array in arrays)
+        return self.image.nbytes + self.target.nbytes
 
 
 class EvaluationSet:
@@ -67,8 +66,6 @@ class EvaluationSet:
         Memory to keep examples in; 0 where all are scored once.
     as_trained : bool
         The pictures are of the training's own data, and their values are not questioned.
-    meter : LossMeter, optional
-        Takes the loss of each picture that is counted, from the logits that are there anyway.
     """
 
     def __init__(
@@ -78,10 +75,8 @@ class EvaluationSet:
         preprocessing: Preprocessing,
         cache_bytes: int = CACHE_BYTES,
         as_trained: bool = True,
-        meter: LossMeter | None = None,
     ) -> None:
         self.pairs, self.labels, self.preprocessing, self.as_trained = pairs, labels, preprocessing, as_trained
-        self.meter = meter
         self._cache: dict[int, Example] = {}
         self._free = cache_bytes
         self._sheet: tuple[Path | None, float] = (None, 1.0)
@@ -103,11 +98,7 @@ class EvaluationSet:
         picture, target = read_pair(pair, self.labels, self.preprocessing)
         try:
             scaled = rescale(picture, self.preprocessing, None if self.as_trained else self._factor(pair, picture))
-            truth = None
-            if self.meter is not None:
-                size = scaled.shape[0], scaled.shape[1]
-                truth = scaled_truth(pair, self.labels, target, size, self.meter.borders)
-            example = Example(np.ascontiguousarray(scaled.transpose(2, 0, 1)), target, truth)
+            example = Example(np.ascontiguousarray(scaled.transpose(2, 0, 1)), target, pair)
         except InputError as error:
             raise error.of(pair.image) from None
         if pair.window is None and example.nbytes <= self._free:  # a large sheet would fill the memory for little
@@ -137,7 +128,24 @@ def count(
         The examples were prepared for another network.
     """
     classes = len(examples.labels)
-    return [confusion(target, predicted, classes) for target, predicted in _compared(predictor, examples, progress)]
+    compared = _compared(predictor, examples, progress)
+    return [confusion(example.target, predicted, classes) for example, predicted, _ in compared]
+
+
+def count_with_loss(
+    predictor: Predictor,
+    examples: EvaluationSet,
+    loss: PictureLoss,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Counts], float]:
+    """Return what `count` does, and the mean loss of all pixels that count, NaN where there are none."""
+    classes = len(examples.labels)
+    counts, values = [], []
+    for example, predicted, logits in _compared(predictor, examples, progress):
+        counts.append(confusion(example.target, predicted, classes))
+        values.append(loss(logits, example.target, example.pair))
+    pixels = sum(number for _, number in values)
+    return counts, sum(total for total, _ in values) / pixels if pixels else math.nan
 
 
 def count_with_boundaries(
@@ -149,16 +157,16 @@ def count_with_boundaries(
     """Return what `count` does, and for each pair how near the predicted boundaries come to the true ones."""
     classes = len(examples.labels)
     counts, boundaries = [], []
-    for target, predicted in _compared(predictor, examples, progress):
-        counts.append(confusion(target, predicted, classes))
-        boundaries.append(count_boundaries(target, predicted, classes, tolerance))
+    for example, predicted, _ in _compared(predictor, examples, progress):
+        counts.append(confusion(example.target, predicted, classes))
+        boundaries.append(count_boundaries(example.target, predicted, classes, tolerance))
     return counts, boundaries
 
 
 def _compared(
     predictor: Predictor, examples: EvaluationSet, progress: Callable[[int, int], None] | None
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Give the true and the predicted classes (H, W) of each pair, in order."""
+) -> Iterator[tuple[Example, NDArray[np.uint8], Tensor]]:
+    """Give each pair, in order, with its predicted classes (H, W) and the logits (K, h, w)."""
     if predictor.bundle.preprocessing != examples.preprocessing:
         raise ValueError("the examples were prepared for a network with other preprocessing")
     done = 0
@@ -166,13 +174,8 @@ def _compared(
         if progress is not None:
             progress(done, len(examples))
         images = np.stack([normalise(example.image, examples.preprocessing) for example in batch])
-        logits = predictor.whole_logits(images)
-        if examples.meter is not None:
-            for example, each in zip(batch, logits, strict=True):
-                if example.truth is not None:
-                    examples.meter.add(each, example.truth)
-        predictions = predictor.classes(logits, *batch[0].target.shape)
-        yield from ((example.target, predicted) for example, predicted in zip(batch, predictions, strict=True))
+        for example, logits in zip(batch, predictor.whole_logits(images), strict=True):
+            yield example, predictor.classes(logits, *example.target.shape), logits
         done += len(batch)
     if progress is not None:
         progress(len(examples), len(examples))

@@ -228,8 +228,8 @@ class Predictor:
         return self._prediction(logits, picture.shape[0], picture.shape[1], probabilities)
 
     def classes(self, logits: Tensor, height: int, width: int) -> NDArray[np.uint8]:
-        """Return the classes (N, height, width) of pictures of that size, given as `whole_logits` (N, K, h, w)."""
-        return np.stack([self._prediction(each, height, width).indices for each in logits])
+        """Return the classes (height, width) of a picture of that size whose logits (K, h, w) `whole_logits` gave."""
+        return self._prediction(logits, height, width).indices
 
     def batch_size(self, height: int, width: int) -> int:
         """Return how many network inputs of a size are best computed at once."""

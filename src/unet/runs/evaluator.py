@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -17,13 +16,12 @@ import torch
 from torch import nn
 
 import unet
-from unet import bundle, losses
+from unet import bundle
 from unet.bundle import Bundle
 from unet.data.pairs import Pair
 from unet.errors import ConfigError
 from unet.files import write_json
 from unet.inference import evaluation
-from unet.inference.loss_meter import LossMeter
 from unet.inference.predictor import Predictor
 from unet.labels import background_of
 from unet.metrics.stored import checked_scores
@@ -31,7 +29,7 @@ from unet.parsing import read_json
 from unet.plan.record import RunRecord
 from unet.runs.finish import draw_sample
 from unet.runs.folder import MODEL
-from unet.runs.training_set import borders_of, loss_weights_of
+from unet.runs.validation_loss import ValidationLoss
 from unet.terminal.display import Display
 from unet.training.job import Validation
 from unet.training.state import LoopState
@@ -78,16 +76,12 @@ class Evaluator:
         """Score the validation pictures."""
         labels, training = self.record.labels, self.record.config.training
         predictor = self._predictor(network)
-        self._meter.reset()
-        counts = evaluation.count(predictor, self._validated, self.display.validating)
-        loss = self._meter.mean
-        scores = evaluation.summarise(counts, self.val, labels)
-        self.scores = scores = {**scores, "loss": loss if math.isfinite(loss) else None}
+        counts, loss = evaluation.count_with_loss(predictor, self._validated, self._loss, self.display.validating)
+        scores = self.scores = evaluation.summarise(counts, self.val, labels)
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
-        values = {"val_loss": loss, **values}
         pictures = {"validation": draw_sample(predictor, self.val[0], labels)} if training.trackers else {}
         total = np.sum(counts, axis=0)
-        return Validation(_deciding(scores, training.best_by), values, pictures, total, tuple(_ious(scores)))
+        return Validation(_deciding(scores, training.best_by), values, loss, pictures, total, tuple(_ious(scores)))
 
     def score_trained(self, network: nn.Module) -> list[float]:
         """Return the mean IoU of some training pictures."""
@@ -123,13 +117,11 @@ class Evaluator:
 
     @cached_property
     def _validated(self) -> evaluation.EvaluationSet:
-        return evaluation.EvaluationSet(self.val, self.record.labels, self.record.preprocessing, meter=self._meter)
+        return evaluation.EvaluationSet(self.val, self.record.labels, self.record.preprocessing)
 
     @cached_property
-    def _meter(self) -> LossMeter:
-        """Takes the loss that is trained with."""
-        loss = losses.parse(self.record.config.training.loss or losses.DEFAULT_LOSS)
-        return LossMeter(loss, loss_weights_of(self.record), borders_of(self.record))
+    def _loss(self) -> ValidationLoss:
+        return ValidationLoss.of_run(self.record)
 
     @cached_property
     def seen(self) -> dict[str, Any]:

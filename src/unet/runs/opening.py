@@ -105,7 +105,7 @@ def _decide_again(folder: Path, display: Display, moved_data: Path | None) -> Ru
     data, seed = settings.data, settings.training.seed
     source = read_source(data, settings.model.outputs, seed, display, folder / PREPARED, stratified=False)
     record = decide_run(settings, source)
-    reasons = reasons_of_page((folder / PLAN).read_text(encoding="utf-8"))
+    reasons = reasons_of_page((folder / PLAN).read_text(encoding="utf-8", errors="replace"))
     return _run_of(folder, replace(record, reasons=reasons or record.reasons), source)
 
 

@@ -31,7 +31,7 @@ from unet.runs.longer import has_nothing_left, lengthened, reached
 from unet.runs.opening import Run, begin_run, open_run
 from unet.runs.record_files import update_record
 from unet.runs.settings import check, of_model
-from unet.runs.training_set import loss_weights_of, training_set
+from unet.runs.training_set import training_set
 from unet.terminal.display import Display, open_display
 from unet.terminal.tables import print_scores
 from unet.trackers import Tracker, open_trackers, read_rows
@@ -178,7 +178,7 @@ def train_run(
         f"network: {kind}, {size:,} parameters, on {compute.device} in {compute.precision}; "
         f"run folder {folder}, reasons in its plan.md"
     )
-    engine = Engine(network, settings, record.compute, class_weights=loss_weights_of(record), notify=display.notify)
+    engine = Engine(network, settings, record.compute, class_weights=_loss_weights(record), notify=display.notify)
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     clear_test_part(folder)  # of another model from now on
@@ -268,6 +268,11 @@ def finish_run(run: Run, display: Display, state: LoopState, outcome: Outcome) -
     print_scores(scores, "Scores of the best weights on the validation pictures")
     display.notify(str(remark) if remark and outcome.finished else f"trained: {outcome.sentence()}")
     return page, scores
+
+
+def _loss_weights(record: RunRecord) -> tuple[float, ...]:
+    """Return the weights of the classes in the loss; with borders they are in the weights of the pixels."""
+    return () if record.config.training.border_weight else record.class_weights
 
 
 def _budget(run: Run, evaluator: Evaluator, ready: float) -> TimeBudget:

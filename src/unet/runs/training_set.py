@@ -58,8 +58,3 @@ def borders_of(record: RunRecord) -> Borders | None:
     if not training.border_weight:
         return None
     return Borders(training.border_weight, training.border_sigma, record.class_weights)
-
-
-def loss_weights_of(record: RunRecord) -> tuple[float, ...]:
-    """Return the weights of the classes in the loss; with borders they are in the weights of the pixels."""
-    return () if record.config.training.border_weight else record.class_weights

@@ -93,7 +93,12 @@ def read_polygons(path: str | Path, layer: str | None = None) -> Polygons:
             layer = _polygon_layer(path, pyogrio) if layer is None else layer
             meta, _, stored, columns = pyogrio.raw.read(str(path), layer=layer, force_2d=True)
             geometries: NDArray[Any] = shapely.from_wkb(stored)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, shapely.errors.GEOSException) as error:
+    except (
+        pyogrio.errors.DataSourceError,
+        pyogrio.errors.DataLayerError,
+        shapely.errors.GEOSException,
+        UnicodeDecodeError,  # names of attributes that are no UTF-8
+    ) as error:
         reason = " ".join(str(error).split()).partition("; It might help")[0]
         raise InputError(
             f"{path} cannot be read ({reason})", "polygons in a .gpkg, .geojson, .shp or .fgb file"
@@ -266,6 +271,8 @@ def writing_polygons(path: Path, crs: str | None, about: str = "") -> Iterator[W
         # Without the name of a CRS, for RFC 7946 has one only, which GDAL would name.
         options = {"COORDINATE_PRECISION": _DECIMALS, "DESCRIPTION": "" if crs else f"{NO_CRS} {about}".strip()}
         options = {name: value for name, value in options.items() if value != ""}
+    elif driver == "GPKG":
+        options = {"VERSION": "1.2"}  # which older programs open without a word
     elif driver == "ESRI Shapefile":
         options = {"encoding": "UTF-8"}
     if driver != "ESRI Shapefile":

@@ -118,8 +118,8 @@ class Engine:
         """Set the learning rate, which all schedules but the plateau replace at the next step."""
         set_rate(self.optimizer, rate)
 
-    def validated(self, score: float, loss: float, val_loss: float = math.nan) -> None:
-        """Let the plateau schedule know how a validation went."""
+    def validated(self, score: float, loss: float, val_loss: float) -> None:
+        """Let the plateau schedule know how a validation went; `loss` is that of training since the one before."""
         if self.settings.schedule == "plateau":
             self.plateau.step({"score": score, "loss": loss, "val_loss": val_loss}[self.settings.plateau_by])
 

@@ -46,13 +46,14 @@ class ProgressDisplay(Protocol):
 
 @dataclass(frozen=True)
 class Validation:
-    """The outcome of one validation: the score that decides, numbers for the log, pictures for trackers.
+    """The outcome of one validation: the score that decides, numbers for the log, pictures for trackers, the loss.
 
     `counts` is the confusion matrix (K, K), rows true, and `images` the mean IoU of each picture.
     """
 
     score: float
     values: dict[str, float]
+    loss: float = math.nan
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     counts: NDArray[np.int64] | None = None
     images: tuple[float, ...] = ()

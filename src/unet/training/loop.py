@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -214,7 +213,7 @@ def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False)
         state.validation_seconds = time.monotonic() - begin
         state.seconds, state.validated_at = clock.seconds(), job.share_done
         loss = state.mean_loss
-        engine.validated(result.score, loss, result.values.get("val_loss", math.nan))
+        engine.validated(result.score, loss, result.loss)
         is_best = result.score > state.best
         row = {
             "step": state.step,
@@ -222,6 +221,7 @@ def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False)
             "seconds": state.seconds,
             "lr": engine.rate,
             "train_loss": loss,
+            "val_loss": result.loss,
             "pictures_per_second": clock.samples / max(clock.elapsed(), 1e-9),
             **result.values,
         }
@@ -340,9 +340,9 @@ def _distributions(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _line(row: dict[str, float], is_best: bool) -> str:
-    scores = {name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")}
-    names = {"loss": "validation loss"}
-    listing = "  ".join(f"{names.get(name, name)} {value:.4f}" for name, value in scores.items())
+    values = {name: value for name, value in row.items() if name.startswith("val_")}
+    scores = {name.removeprefix("val_") if name != "val_loss" else name: value for name, value in values.items()}
+    listing = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
     return (
         f"step {row['step']:5d}  epoch {row['epoch']:.1f}  {row['seconds']:.0f} s  loss {row['train_loss']:.4f}  "
         f"{listing}{'  best so far' if is_best else ''}"

@@ -78,7 +78,7 @@ def _risen(share: float) -> float:
 
 
 def plateau(optimizer: Optimizer, settings: TrainingConfig) -> ReduceLROnPlateau:
-    """Return what lowers the rate when the score (or, downwards, a loss) gets no better."""
+    """Return what lowers the rate when the score (or, downwards, the loss) gets no better."""
     mode = "max" if settings.plateau_by == "score" else "min"
     return ReduceLROnPlateau(
         optimizer,

@@ -99,21 +99,22 @@ def add_import(commands: Any) -> Added:
     parser = new_command(
         commands,
         "import",
-        "turn COCO, LabelMe, YOLO or Hugging Face annotations into masks",
+        "turn COCO, LabelMe, YOLO, Hugging Face or nnU-Net data into pictures and masks",
         "The format is recognised by what the files hold. Whatever is wrong with them is\n"
         "named at once, and then nothing is written.",
         "  unet import coco --out data\n"
         "  unet import instances_train2017.json --images train2017 --out data\n"
         "  unet import labelme-folder --out data --line-width 5\n"
         "  unet import yolo/data.yaml --out data\n"
-        "  unet import sidewalk-semantic --out data",
+        "  unet import sidewalk-semantic --out data\n"
+        "  unet import nnUNet_raw/Dataset120_Roads --out data",
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a file or folder of annotations")
     parser.add_argument("--out", "-o", type=Path, required=True, metavar="DATA", help="a new or empty folder")
     parser.add_argument(
         "--format",
         dest="form",
-        choices=("coco", "labelme", "yolo", "huggingface", "objects"),
+        choices=("coco", "labelme", "yolo", "huggingface", "objects", "nnunet"),
         help="where it is not clear (default: found out)",
     )
     parser.add_argument("--link", action="store_true", help="hard links to the pictures instead of copies")

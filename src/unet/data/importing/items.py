@@ -53,7 +53,7 @@ class Item:
     name : str
         What it will be called below its folder, without ending, with "/".
     picture : Path or callable
-        Its file; or what returns the bytes of the file, or raises DataError.
+        Its file; or what returns the bytes of the file, or the pixels (H, W, C), or raises DataError.
     where : str
         The place in the annotations, for messages.
     size : (int, int) or None
@@ -64,7 +64,7 @@ class Item:
 
     part: str
     name: str
-    picture: Path | Callable[[], bytes]
+    picture: Path | Callable[[], bytes | NDArray[Any]]
     where: str
     size: tuple[int, int] | None
     draw: Callable[[int, int], Drawn]

@@ -8,7 +8,7 @@ from pathlib import Path
 from unet.data.folders import beside, object_folders
 from unet.errors import DataError
 
-FORMATS = ("coco", "labelme", "yolo", "huggingface", "objects")
+FORMATS = ("coco", "labelme", "yolo", "huggingface", "objects", "nnunet")
 
 _ENDS = 1 << 16
 """Bytes read from each end of a JSON file, which may be gigabytes."""
@@ -38,7 +38,8 @@ def recognise(source: Path) -> str:
         what = f"{source} holds no annotations that are known"
         raise DataError(
             what + ("" if source.is_file() else beside(source)),
-            "COCO or LabelMe .json, data.yaml of YOLO, .parquet of Hugging Face, or a mask for each object",
+            "COCO or LabelMe .json, data.yaml of YOLO, .parquet of Hugging Face, dataset.json of nnU-Net, "
+            "or a mask for each object",
         )
     return formats.pop()
 
@@ -64,13 +65,15 @@ def is_yolo(path: Path) -> bool:
 
 
 def kind_of_json(path: Path) -> str | None:
-    """Return "coco" or "labelme", or None for other JSON files."""
+    """Return "coco", "labelme" or "nnunet", or None for other JSON files."""
     with path.open("rb") as file:
         ends = file.read(_ENDS)
         file.seek(max(_ENDS, path.stat().st_size - _ENDS))
         ends += file.read()
     if re.search(rb'"(imagePath|imageHeight)"\s*:', ends) and re.search(rb'"(shapes|version)"\s*:', ends):
         return "labelme"
+    if path.name == "dataset.json" and re.search(rb'"(channel_names|modality)"\s*:', ends):
+        return "nnunet"
     if re.search(rb'"(images|annotations|categories)"\s*:\s*\[', ends):
         return "coco"
     return None

@@ -11,8 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unet import raster
 from unet.data.finding import shortened
@@ -205,9 +207,12 @@ def _convert_all(
 def _convert(item: Item, folder: Path, link: bool, skip_empty: bool) -> _Outcome:
     """Write one picture and its mask; what is wrong with them comes back as faults."""
     image = folder / item.part / "images" / item.name
-    unpacked = image.with_name(f"{image.name}.part")
+    unpacked: Path | None = None
     try:
-        picture = item.picture if isinstance(item.picture, Path) else _unpack(item.picture(), unpacked)
+        if isinstance(item.picture, Path):
+            picture = item.picture
+        else:
+            picture = unpacked = _unpack(item.picture(), image.with_name(f"{image.name}.part"))
         info = _probe(item, picture)
         drawn = item.draw(info.height, info.width)
         values = frozenset(np.flatnonzero(np.bincount(drawn.target.ravel())).tolist())
@@ -215,8 +220,8 @@ def _convert(item: Item, folder: Path, link: bool, skip_empty: bool) -> _Outcome
             return _Outcome(item.part, drawn.faults, values)
         place = image.with_name(image.name + _ending(picture, info))
         place.parent.mkdir(parents=True, exist_ok=True)
-        if picture == unpacked:
-            picture.replace(place)
+        if unpacked is not None:
+            unpacked.replace(place)
         elif link:
             os.link(picture, place)
         else:
@@ -229,11 +234,14 @@ def _convert(item: Item, folder: Path, link: bool, skip_empty: bool) -> _Outcome
         remedy = "leave out --link, or choose another --out" if link else "free some space, or choose another --out"
         raise InputError(f"{image} cannot be written ({error.strerror})", remedy=remedy) from error
     finally:
-        unpacked.unlink(missing_ok=True)
+        if unpacked is not None:
+            unpacked.unlink(missing_ok=True)
 
 
-def _unpack(content: bytes, place: Path) -> Path:
+def _unpack(content: bytes | NDArray[Any], place: Path) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, np.ndarray):
+        return raster.write_lossless(place, content)
     place.write_bytes(content)
     return place
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unet.data.finding import Finding, counted
 from unet.data.mask_values import MaskValues
 from unet.data.scan import Scan
-from unet.labels import Labels, Value
+from unet.labels import Labels, Value, default_names
 
 _NEARLY = 0.0005  # share of the pixels below which a mask is nearly empty
 
@@ -14,7 +14,7 @@ def mask_findings(scan: Scan, labels: Labels | None) -> list[Finding]:
     """Return all that is to be said about single masks; without labels 0 is taken as the background."""
     if not scan.masks:
         return []
-    checks = [empty(scan, labels), ignored(scan, labels), frames(scan), alpha(scan)]
+    checks = [empty(scan, labels), ignored(scan, labels), frames(scan), alpha(scan), unnamed(labels)]
     return [finding for finding in checks if finding is not None]
 
 
@@ -89,4 +89,21 @@ def alpha(scan: Scan) -> Finding | None:
         f"{counted(len(files), 'mask')} with transparency",
         "one value for each class",
         "it is dropped, and the values under it count; save the masks without it if it is meant as background",
+    )
+
+
+def unnamed(labels: Labels | None) -> Finding | None:
+    """Classes of which neither a file nor the data say what they are called."""
+    if labels is None or len(labels.names) <= 2:
+        return None
+    rows = zip(labels.names, default_names(len(labels.names)), labels.values, strict=True)
+    files = [f"{name} is {value}" for name, made_up, value in rows if name == made_up]
+    line = "name,r,g,b" if isinstance(labels.values[0], tuple) else "a name, in the order of the values,"
+    return Finding.of_files(
+        "unnamed-classes",
+        "note",
+        files,
+        f"{counted(len(files), 'class', 'classes')} without a name",
+        "",
+        f"name them by --classes FILE, with {line} on each line",
     )
