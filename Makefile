@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8
 CODE := src tests $(wildcard *.py) $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo demo-map test check format clean
+.PHONY: help setup setup-dev demo demo-map test fast check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ demo-map: $(VENV)/.done-maps ## a map sheet, from pixels to scored polygons, in 
 test: $(VENV)/.done-dev ## the whole suite
 	$(PYTEST)
 
+fast: $(VENV)/.done-dev ## the fast tests; with PYTHON and VENV for another Python
+	$(PYTEST) -q -m "not slow"
+
 check: $(VENV)/.done-dev ## style, types, layers and the fast tests: before every commit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,7 +48,7 @@ format: $(VENV)/.done-dev ## put the code into shape
 	$(BIN)/ruff format .
 
 clean: ## remove the set-up, caches and the demo; keep data and runs
-	rm -rf $(VENV) build dist unet-demo unet-demo-map .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-3.* build dist unet-demo unet-demo-map .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps make a second call instant; a change of what is needed sets up again.

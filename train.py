@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))  # a clone works without being installed
@@ -13,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))  # a clone work
 from unet.cli import Parser, run_safely
 
 log = logging.getLogger("unet")
+
+TRACKERS = ("wandb", "tensorboard")
 
 
 def build_parser() -> Parser:
@@ -37,8 +41,38 @@ def build_parser() -> Parser:
     add("--amp", action="store_true", help="mixed precision")
     add("--bilinear", action="store_true", help="up-sample bilinearly, not by transposed convolution")
     add("--classes", "-c", type=int, default=2, help="classes (2)")
+    add("--track", dest="trackers", action="append", choices=(*TRACKERS, "none"),
+        help="log there too, may be repeated (UNET_TRACK, else wandb where WANDB_API_KEY or _MODE is set)")  # fmt: skip
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser
+
+
+def wanted_trackers(flags: Sequence[str] | None, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return where to log: what the flags say, else UNET_TRACK (names, with commas), else W&B where it is set up.
+
+    The original logs to W&B always. Who has set it up for a script of that name gets the same; a package that is
+    missing is an error only where it was asked for by name.
+
+    Raises
+    ------
+    ConfigError
+        UNET_TRACK names something else.
+    """
+    from unet.errors import ConfigError
+
+    named = environment.get("UNET_TRACK", "").replace(",", " ").split()
+    if flags or named:
+        wanted = tuple(flags or named)
+        if unknown := [name for name in wanted if name not in (*TRACKERS, "none")]:
+            raise ConfigError(f"UNET_TRACK = {unknown[0]}", "wandb, tensorboard or none")
+        return () if "none" in wanted else wanted
+    mode = environment.get("WANDB_MODE", "")
+    if mode == "disabled" or not (mode or environment.get("WANDB_API_KEY")):
+        return ()
+    if find_spec("wandb") is None:
+        log.warning("Weights & Biases is set up, but not installed; nothing is logged there: pip install wandb")
+        return ()
+    return ("wandb",)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -48,6 +82,7 @@ def run(args: argparse.Namespace) -> None:
     from unet.commands.train_legacy import train_legacy
     from unet.training.stopping import interruption
 
+    trackers = wanted_trackers(args.trackers)
     log.info("Using device %s", devices.pick().type)
     log.info(
         "Network:\n\t3 input channels\n\t%d output channels (classes)\n\t%s upscaling",
@@ -64,6 +99,7 @@ def run(args: argparse.Namespace) -> None:
         amp=args.amp,
         bilinear=args.bilinear,
         classes=args.classes,
+        trackers=trackers,
     )
     if (checkpoint := newest_checkpoint()) is not None:
         scale = f" -s {args.scale:g}" if args.scale != 0.5 else ""  # which such a file does not say

@@ -61,11 +61,13 @@ def cut(sheet: Path, out: Path) -> Path:
 
 def our_edges(sheet: Path, out: Path, time: str) -> Path:
     """Train, and return the edge map of the whole sheet."""
-    run, edges = out / "run", out / "edges_ours.png"
+    run, edges = out / "run", out / "ours_epm.png"
     if not (run / "report.html").exists():
         unet.train(cut(sheet, out / "data"), out=run, recipe="atlas-best", time=time, verbose=True)
     if not edges.exists():
-        unet.predict(run / "model.safetensors", sheet / "sheet.jpg", outputs=edges, epm=8, tta="d4", verbose=True)
+        unet.predict(
+            run / "model.safetensors", sheet / "sheet.jpg", outputs=out / "ours.png", epm=8, tta="d4", verbose=True
+        )
     return edges
 
 

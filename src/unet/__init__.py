@@ -19,9 +19,11 @@ if TYPE_CHECKING:
         PlanResult,
         PredictResult,
         RepairResult,
+        RunsResult,
         ScoreReport,
         TrainResult,
     )
+    from unet.api.runs import compare_runs
     from unet.api.scoring import evaluate, predict
     from unet.api.shapes import convert, evaluate_shapes, map_sheet, tune_shapes, vectorize
     from unet.api.training import cross_validate, make_plan, train
@@ -57,12 +59,14 @@ __all__ = [
     "Prediction",
     "RasterError",
     "RepairResult",
+    "RunsResult",
     "ScoreReport",
     "TrainResult",
     "TrainingError",
     "UNet",
     "UnetError",
     "__version__",
+    "compare_runs",
     "convert",
     "cross_validate",
     "data",
@@ -103,11 +107,13 @@ _HOMES = {
     "Prediction": "unet.api.model",
     "RasterError": "unet.errors",
     "RepairResult": "unet.api.results",
+    "RunsResult": "unet.api.results",
     "ScoreReport": "unet.api.results",
     "TrainResult": "unet.api.results",
     "TrainingError": "unet.errors",
     "UNet": "unet.models.unet",
     "UnetError": "unet.errors",
+    "compare_runs": "unet.api.runs",
     "convert": "unet.api.shapes",
     "cross_validate": "unet.api.training",
     "evaluate": "unet.api.scoring",

@@ -114,6 +114,7 @@ class TrainingConfig(Section):
     workers: int | None = Field(None, ge=0)
     seed: int = Field(0, ge=0, lt=2**63)  # as torch takes it
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    log_every: int = Field(10, ge=1)
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainingConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -81,6 +82,14 @@ class _Silent(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
+    def do_GET(self) -> None:
+        if not self.path.startswith("/half"):
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Length", "2000")
+        self.end_headers()
+        self.wfile.write(b"x" * 1000)
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
@@ -114,44 +123,72 @@ def test_hub_without_weights() -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == 31_037_698
 
 
+def test_hub_without_weights_of_the_first_version() -> None:
+    network = hub(version="v1.0")
+    assert (network.n_channels, network.n_classes, network.bilinear) == (3, 1, True)
+    with pytest.raises(Exception, match=r"version .v2\.0.; expected v1\.0 or v3\.0"):
+        hub(version="v2.0")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", [0.5, 1.0])
-def test_hub_fetches_weights_once(server: tuple[str, Path], scale: float) -> None:
+@pytest.mark.parametrize(("version", "scale"), [("v3.0", 0.5), ("v1.0", None)])
+def test_hub_fetches_weights_once(server: tuple[str, Path], version: str, scale: float | None) -> None:
     address, folder = server
-    published = UNet().state_dict()
-    file = folder / f"unet_carvana_scale{scale}_epoch2.pth"
-    torch.save({**published, "mask_values": [0, 1]}, file)
-    network = hub(pretrained=True, scale=scale, release=address)
+    published = UNet().state_dict() if version == "v3.0" else UNet(n_classes=1, bilinear=True).state_dict()
+    file = folder / ("unet_carvana_scale1_epoch5.pth" if scale is None else f"unet_carvana_scale{scale}_epoch2.pth")
+    stored: dict[str, Any] = {**published, "mask_values": [0, 1]}
+    if version == "v1.0":  # of the time before mask_values, with a bias before each norm
+        stored = dict(published)
+        for name in [name for name in published if ".double_conv." in name and name.endswith("running_mean")]:
+            before = name.replace("1.running_mean", "0.bias").replace("4.running_mean", "3.bias")
+            stored[before] = torch.ones_like(published[name])
+    torch.save(stored, file)
+    network = hub(pretrained=True, version=version, scale=scale, release=address)
     for name, tensor in network.state_dict().items():
-        assert torch.equal(tensor, published[name])
+        shift = 1 if version == "v1.0" and name.endswith("running_mean") else 0  # the biases, moved into the means
+        assert torch.equal(tensor, published[name] - shift)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
     file.unlink()
-    hub(pretrained=True, scale=scale, release=address)
+    hub(pretrained=True, version=version, scale=scale, release=address, sha256=digest.upper())
+    with pytest.raises(Exception, match=r"is a file with the SHA-256 .* delete it and try again"):
+        hub(pretrained=True, version=version, scale=scale, release=address, sha256="0" * 64)
 
 
 @pytest.mark.slow
 def test_hub_refusals(server: tuple[str, Path]) -> None:
     address, folder = server
+    file = folder / "unet_carvana_scale0.5_epoch2.pth"
     with pytest.raises(Exception, match=r"scale 0.25; expected 0.5 or 1.0"):
         hub(pretrained=True, scale=0.25)
+    with pytest.raises(Exception, match=r"scale 0.5; expected 1.0; v1.0 has weights for no other"):
+        hub(pretrained=True, scale=0.5, version="v1.0")
     with pytest.raises(Exception, match="cannot be fetched"):
         hub(pretrained=True, release=address)
     for content in (b"<html>no such thing</html>", b""):
-        (folder / "unet_carvana_scale0.5_epoch2.pth").write_bytes(content)
+        file.write_bytes(content)
         with pytest.raises(Exception, match="something else than the weights"):
             hub(pretrained=True, release=address)
-    torch.save(UNet(width=4).state_dict(), folder / "unet_carvana_scale0.5_epoch2.pth")
+    torch.save(UNet(width=4).state_dict(), file)
     with pytest.raises(Exception, match="something else than the weights"):
         hub(pretrained=True, release=address)
+    with pytest.raises(Exception, match=r"gave a file with the SHA-256 [0-9a-f]{64}; expected 0{64}; try again"):
+        hub(pretrained=True, release=address, sha256="0" * 64)
+    with pytest.raises(Exception, match=r"gave 1000 bytes; expected 2000, as announced"):
+        hub(pretrained=True, release=address + "/half")
+    assert not list((Path(torch.hub.get_dir()) / "checkpoints").iterdir()), "nothing of it is kept"
 
 
-def test_hub_addresses_are_those_of_the_release() -> None:
+def test_hub_addresses_are_those_of_the_releases() -> None:
     import importlib.util
 
     spec = importlib.util.spec_from_file_location("hubconf_under_test", ROOT / "hubconf.py")
     assert spec is not None and spec.loader is not None
     hubconf = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(hubconf)
-    assert {scale: f"{hubconf.RELEASE}/{name}" for scale, name in hubconf.WEIGHTS.items()} == {
-        scale: f"https://github.com/milesial/Pytorch-UNet/releases/download/v3.0/unet_carvana_scale{scale}_epoch2.pth"
-        for scale in (0.5, 1.0)
-    }
+    addresses = [f"{hubconf.RELEASES}/{v}/{name}" for v, by in hubconf.WEIGHTS.items() for name in by.values()]
+    root = "https://github.com/milesial/Pytorch-UNet/releases/download"
+    assert addresses == [
+        f"{root}/v1.0/unet_carvana_scale1_epoch5.pth",
+        f"{root}/v3.0/unet_carvana_scale0.5_epoch2.pth",
+        f"{root}/v3.0/unet_carvana_scale1.0_epoch2.pth",
+    ]

@@ -55,6 +55,7 @@ def test_train_defaults() -> None:
         "amp": False,
         "bilinear": False,
         "classes": 2,
+        "trackers": None,
         "debug": False,
     }
 
@@ -81,7 +82,41 @@ def test_train_switches(line: str) -> None:
     assert args["bilinear"] is ("--bilinear" in line)
 
 
+@pytest.mark.parametrize(
+    ("line", "environment", "expected"),
+    [
+        ("", {}, ()),
+        ("--track wandb --track tensorboard", {}, ("wandb", "tensorboard")),
+        ("", {"WANDB_API_KEY": "k"}, ("wandb",)),
+        ("", {"WANDB_MODE": "offline"}, ("wandb",)),
+        ("", {"WANDB_API_KEY": "k", "WANDB_MODE": "disabled"}, ()),
+        ("", {"UNET_TRACK": "tensorboard, wandb"}, ("tensorboard", "wandb")),
+        ("", {"UNET_TRACK": "none", "WANDB_API_KEY": "k"}, ()),
+        ("--track none", {"UNET_TRACK": "wandb", "WANDB_API_KEY": "k"}, ()),
+    ],
+)
+def test_trackers_by_flag_or_environment(
+    line: str, environment: dict[str, str], expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(__spec__=True))
+    assert script("train").wanted_trackers(parsed("train", line)["trackers"], environment) == expected
+
+
+def test_a_tracker_that_is_set_up_but_not_installed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    train = script("train")
+    monkeypatch.setattr(train, "find_spec", lambda name: None)
+    assert train.wanted_trackers(None, {"WANDB_API_KEY": "k"}) == ()
+    assert "pip install wandb" in caplog.text
+    assert train.wanted_trackers(["wandb"], {}) == ("wandb",), "asked for by name: the recipe refuses it"
+    with pytest.raises(Exception, match="UNET_TRACK = comet; expected wandb, tensorboard or none"):
+        train.wanted_trackers(None, {"UNET_TRACK": "comet"})
+
+
 def test_train_calls_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("UNET_TRACK", "WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
     calls: list[dict[str, Any]] = []
 
     def train_legacy(**kwargs: Any) -> SimpleNamespace:
@@ -102,6 +137,7 @@ def test_train_calls_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
             "amp": True,
             "bilinear": False,
             "classes": 2,
+            "trackers": (),
         }
     ]
     assert script("train").main([]) == 130, "the user stopped it"
@@ -219,10 +255,22 @@ def test_they_run_from_a_clone_that_is_not_installed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_train_predict_evaluate(make_data: Callable[..., Path], tmp_path: Path) -> None:
+def test_train_predict_evaluate(
+    make_data: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_data("data", count=4, size=(64, 96))
-    done = ran("train", "--epochs 1 --scale 0.5 --amp", tmp_path)
+    track = ""
+    if all(importlib.util.find_spec(name) for name in ("wandb", "tensorboard")):
+        track = " --track wandb --track tensorboard"
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))  # no account
+    done = ran("train", f"--epochs 1 --scale 0.5 --amp{track}", tmp_path)
     assert done.returncode == 0, done.stderr
+    if track:
+        (offline,) = tmp_path.glob("runs/*/wandb/offline-run-*")
+        assert f'wandb sync "{offline.relative_to(tmp_path)}"' in done.stderr
+        assert list(offline.glob("*.wandb")) and list(tmp_path.glob("runs/*/tensorboard/events*"))
     assert "INFO: Using device" in done.stderr
     assert "INFO: Network:\n\t3 input channels\n\t2 output channels (classes)\n\tTransposed conv" in done.stderr
 

@@ -654,13 +654,18 @@ def test_time_is_kept(make_data: DataMaker) -> None:
 def test_tensorboard_gets_numbers_pictures_and_distributions(make_data: DataMaker) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     make_data()
-    trained("data --track tensorboard")
+    trained("data --track tensorboard --set log_every=2")
     events = accumulator.EventAccumulator("run/tensorboard")
     events.Reload()
     tags = events.Tags()
     assert {"train_loss", "val_mean_iou", "lr"} <= set(tags["scalars"])
     assert [event.step for event in events.Scalars("val_mean_iou")] == [1, 2, 3, 4]
-    assert tags["images"] == ["validation"]
+    assert [event.step for event in events.Scalars("step/loss")] == [2, 4]
+    assert events.Scalars("step/pictures_per_second")[0].value > 0
+    classes = scores_of("run")["classes"]
+    logged = {name: [event.value for event in events.Scalars(f"iou/{name}")] for name in ("background", "foreground")}
+    assert all(any(value == pytest.approx(row["iou"]) for value in logged[row["name"]]) for row in classes)
+    assert tags["images"] and all(name.startswith("validation/p0") for name in tags["images"])
     assert "weights/inc.double_conv.0.weight" in tags["histograms"]
     assert "gradients/inc.double_conv.0.weight" in tags["histograms"]
     # A new run in the same folder begins with a clean sheet.
@@ -680,7 +685,7 @@ def test_weights_and_biases_offline(make_data: DataMaker, tmp_path: Path) -> Non
     content = log.read_bytes()
     for name in (b"val_mean_iou", b"weights/inc.double_conv.0.weight", b"gradients/outc.conv.weight", b"histogram"):
         assert name in content
-    assert list(Path("run/wandb").glob("offline-run-*/files/media/images/validation_*.png"))
+    assert list(Path("run/wandb").glob("offline-run-*/files/media/images/validation*/p0*.png"))
 
 
 @pytest.mark.slow

@@ -123,6 +123,24 @@ def test_files_of_masks(tmp_path: Path, mask_values: Any, mode: str) -> None:
     assert (np.asarray(mask).astype(np.uint8) != expected).mean() < 1e-3
 
 
+@pytest.mark.parametrize("archive", [True, False])
+def test_files_of_the_first_generation(tmp_path: Path, archive: bool) -> None:
+    # Its convolutions had a bias before each norm, and torch wrote no archives then.
+    network = UNet(3, 1, bilinear=True, width=4).eval()
+    network.load_state_dict(reference.random_weights(3, 1, bilinear=True, width=4))
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d) and module.bias is None:
+                module.bias = torch.nn.Parameter(torch.randn(module.out_channels))
+        image = torch.rand(1, 3, 33, 47)
+        expected = network(image)
+        assert "down4.maxpool_conv.1.double_conv.3.bias" in network.state_dict()
+        torch.save(network.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=archive)
+        loaded = bundle.load(tmp_path / "old.pth")
+        assert (loaded.spec.bilinear, loaded.spec.classes) == (True, 1)
+        assert_same_but_for_rounding(loaded.network().eval()(image), expected)
+
+
 def test_there_and_back_changes_nothing(tmp_path: Path) -> None:
     weights = carvana_file(tmp_path / "MODEL.pth", classes=2, bilinear=True, mask_values=[0, 255])
     convert(tmp_path / "MODEL.pth", tmp_path / "model.safetensors")

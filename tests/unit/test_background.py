@@ -15,9 +15,9 @@ from unet.data.pairs import Pair
 from unet.data.scan import scan
 from unet.labels import Labels, background_of, default_colors
 from unet.metrics.confusion import report
+from unet.metrics.stored import deciding_score
 from unet.report.sections import scores_of_test
 from unet.report.summary import key_figures
-from unet.runs.evaluator import _deciding
 from unet.terminal.tables import print_scores
 
 
@@ -98,4 +98,4 @@ def test_all_that_show_scores_agree(first: str, place: int | None, capsys: pytes
     assert shown.get(f"mean IoU without {first}") == expected
     details = [figure.detail for figure in key_figures(files)]  # type: ignore[arg-type]
     assert any(f"without {first}" in detail for detail in details) == (place == 0)
-    assert _deciding(scores, "mean_iou_foreground") == (expected or pytest.approx(np.mean(ious)))
+    assert deciding_score(scores, "mean_iou_foreground") == (expected or pytest.approx(np.mean(ious)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,10 @@ import torch
 
 from unet.errors import InputError, MissingExtraError
 from unet.trackers import COLUMNS, CsvTracker, Tracker, open_trackers, read_rows
+from unet.trackers.histograms import Histogram, counted, of_network
+from unet.trackers.wandb_mode import upload_hint, wandb_mode
+from unet.trackers.wandb_run import WandbNote
+from unet.training.step_log import StepLog
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
 
@@ -22,6 +27,11 @@ PICTURE = np.zeros((4, 6, 3), np.uint8)
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def histograms(tensor: torch.Tensor) -> dict[str, Histogram]:
+    found = counted(tensor)
+    return {} if found is None else {"weights/a": found}
 
 
 def log(tracker: Tracker, *steps: int) -> None:
@@ -36,11 +46,12 @@ def test_a_table(tmp_path: Path) -> None:
     assert [row["step"] for row in rows(path)] == ["1", "2"], "written at once, not at the end"
     tracker.log(3, {"strange": 1.0, "seconds": float("nan")})
     tracker.picture(3, "a", PICTURE)
-    tracker.histograms(3, {"a": torch.zeros(3)})
+    tracker.log_step(4, {"step/loss": 1.0})
+    tracker.histograms(3, histograms(torch.zeros(3)))
     tracker.close()
     assert tuple(rows(path)[0]) == COLUMNS
     assert rows(path)[0]["val_mean_iou"] == "0.123457"
-    assert rows(path)[2]["seconds"] == "nan"
+    assert rows(path)[2]["seconds"] == "nan" and len(rows(path)) == 3, "a row for each validation"
 
 
 @pytest.mark.parametrize("debris", ["", "6", "6,0.1,", "6,1,2,3,4,5,6,7,8,9,10,11,12\n", "\0\0\0\0", "x,,,,,,,,,\n"])
@@ -88,63 +99,152 @@ def test_tensorboard(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         log(table, step)
         log(board, step)
+        board.log_step(step, {"step/loss": step})
         board.picture(step, "sample", PICTURE)
-        board.histograms(step, {"weights/a": torch.randn(20)})
+        board.histograms(step, histograms(torch.arange(64.0)))
     for tracker in (table, board):
         tracker.close()
-    kept = read_rows(tmp_path / "metrics.csv", last_step=2)
-    table, board = open_trackers(tmp_path, ("tensorboard",), {}, kept)
+    kept = read_rows(tmp_path / "metrics.csv", last_step=1)
+    table, board = open_trackers(tmp_path, ("tensorboard",), {}, kept, step=2)
     for tracker in (table, board):
         log(tracker, 3, 4)
         tracker.close()
-    assert [row["step"] for row in rows(tmp_path / "metrics.csv")] == ["1", "2", "3", "4"]
-    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    assert [row["step"] for row in rows(tmp_path / "metrics.csv")] == ["1", "3", "4"]
+    events = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"histograms": 0})
     events.Reload()
     assert events.Tags()["images"] == ["sample"] and events.Tags()["histograms"] == ["weights/a"]
     steps = [event.step for event in events.Scalars("train_loss")]
     assert steps == [1, 2, 3, 4], "what came after the checkpoint is not there twice"
+    assert [event.step for event in events.Scalars("step/loss")] == [1, 2], "what came before it is"
+    drawn = events.Histograms("weights/a")[0].histogram_value
+    assert (drawn.min, drawn.max, drawn.num, drawn.sum, drawn.bucket) == (0, 63, 64, 2016, [1.0] * 64)
+    assert drawn.sum_squares == pytest.approx(np.square(np.arange(64)).sum())
 
 
-class FakeRun:
-    """Notes what Weights & Biases would be told."""
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="an optional package")
+def test_a_run_killed_before_its_first_state_begins_anew_in_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    def __init__(self) -> None:
-        self.logged: list[tuple[int, dict[str, Any]]] = []
-        self.finished = False
+    for _ in range(2):
+        table, board = open_trackers(tmp_path, ("tensorboard",), {})
+        for step in (10, 20):
+            board.log_step(step, {"step/loss": 1.0})
+        table.close()
+        board.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("step/loss")] == [10, 20]
 
-    def log(self, values: dict[str, Any], step: int) -> None:
-        self.logged.append((step, values))
 
-    def finish(self) -> None:
-        self.finished = True
+@pytest.mark.parametrize("shape", [(7,), (3, 5, 2), (1,)])
+def test_a_histogram_counts_every_value(shape: tuple[int, ...]) -> None:
+    tensor = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    found = counted(tensor)
+    assert found is not None and sum(found.counts) == tensor.numel() and len(found.edges) == len(found.counts) + 1
+    expected, _ = np.histogram(tensor.numpy(), bins=np.array(found.edges))
+    assert abs(np.cumsum(found.counts) - np.cumsum(expected)).max() <= 1, "but for what lies on an edge"
+    assert found.total == pytest.approx(float(tensor.sum()), rel=1e-5)
+    assert found.squares == pytest.approx(float(tensor.square().sum()), rel=1e-5)
 
 
-def test_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = FakeRun()
-    begun: dict[str, Any] = {}
+def test_histograms_of_what_cannot_be_counted() -> None:
+    assert counted(torch.zeros(0)) is None
+    for bad in (torch.nan, torch.inf):
+        assert counted(torch.tensor([1.0, bad])) is None
+    same = counted(torch.full((5,), -3.0))
+    assert same is not None and sum(same.counts) == 5 and same.edges[0] < -3 < same.edges[-1]
 
-    def init(**options: Any) -> FakeRun:
-        begun.update(options)
-        return run
 
-    fake = SimpleNamespace(
-        init=init,
-        Image=lambda picture: ("picture", picture.shape),
-        Histogram=lambda values: len(values),
-        Error=OSError,
-        __spec__=True,
-    )
-    monkeypatch.setitem(sys.modules, "wandb", fake)
-    (tmp_path / "cars").mkdir()
-    table, tracker = open_trackers(tmp_path / "cars", ("wandb",), {"seed": 3})
-    assert begun["name"] == "cars" and begun["dir"] == str(tmp_path / "cars") and begun["config"] == {"seed": 3}
-    tracker.log(1, {"a": 0.5})
-    tracker.picture(1, "sample", PICTURE)
-    tracker.histograms(1, {"w": torch.zeros(7)})
-    for each in (table, tracker):
-        each.close()
-    assert run.logged == [(1, {"a": 0.5}), (1, {"sample": ("picture", (4, 6, 3))}), (1, {"w": 7})]
-    assert run.finished
+def test_histograms_of_a_network() -> None:
+    network = torch.nn.Linear(3, 2)
+    assert list(of_network(network)) == ["weights/weight", "weights/bias"]
+    network(torch.ones(1, 3)).sum().backward()
+    assert sum(of_network(network)["gradients/weight"].counts) == 6
+
+
+class Heard(CsvTracker):
+    """Notes what it is told between validations."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.told: list[tuple[int, dict[str, float]]] = []
+
+    def log_step(self, step: int, values: Any) -> None:
+        self.told.append((step, dict(values)))
+
+
+def test_every_nth_step_is_told_with_the_mean_of_those_since(tmp_path: Path) -> None:
+    tracker = Heard(tmp_path / "metrics.csv")
+    steps = StepLog([tracker], every=2)
+    for step, loss in enumerate((1.0, 2.0, None, 5.0, None, None, 9.0), start=1):
+        steps.count(step, loss, 0.125, pictures=3, seconds=0.5)
+    assert tracker.told == [
+        (2, {"step/loss": 1.5, "step/lr": 0.125, "step/pictures_per_second": 6.0}),
+        (4, {"step/loss": 5.0, "step/lr": 0.125, "step/pictures_per_second": 6.0}),
+        (6, {"step/lr": 0.125, "step/pictures_per_second": 6.0}),
+    ]
+
+
+def read_offline(run: Path) -> tuple[str, list[dict[str, Any]]]:
+    """Return the id of a W&B run and the rows of its history, out of the file that it writes on this machine.
+
+    The file is a log as LevelDB writes it: after 7 bytes of its own, blocks of 32 KiB with records that are cut at the
+    end of a block; each piece has a checksum, a length and whether it is whole, the first, a middle or the last one.
+    """
+    from wandb.proto import wandb_internal_pb2
+
+    (path,) = run.glob("*.wandb")
+    data, place, whole = path.read_bytes(), 7, b""
+    found, history = "", []
+    while place + 7 <= len(data):
+        if 32768 - place % 32768 < 7:
+            place += 32768 - place % 32768
+            continue
+        size, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
+        whole += data[place + 7 : place + 7 + size]
+        place += 7 + size
+        if kind not in (1, 4):
+            continue
+        record = wandb_internal_pb2.Record.FromString(whole)
+        whole = b""
+        found = record.run.run_id or found
+        if record.history.item:
+            items = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
+            history.append({key: json.loads(value) for key, value in items.items()})
+    return found, history
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="an optional package")
+def test_weights_and_biases_offline_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for steps in ((10, 20, 30), (20, 30, 40)):
+        table, tracker = open_trackers(tmp_path, ("wandb",), {"seed": 3})
+        for step in steps:
+            tracker.log_step(step, {"step/loss": 1 / step})
+        log(tracker, steps[-1])
+        tracker.picture(steps[-1], "validation/a", PICTURE)
+        tracker.histograms(steps[-1], histograms(torch.arange(64.0)))
+        for each in (table, tracker):
+            each.close()
+    wandb.teardown()  # which waits for the process that writes
+    sessions = {path.resolve() for path in (tmp_path / "wandb").glob("offline-run-*")}
+    read = [read_offline(path) for path in sorted(sessions, key=lambda path: path.stat().st_mtime)]
+    ids, (first, second) = {found for found, _ in read}, [history for _, history in read]
+    assert len(ids) == 1, "one run of W&B"
+    assert [row["_step"] for row in first] == [10, 20, 30] and [row["_step"] for row in second] == [40]
+    assert first[-1]["train_loss"] == 1 / 30 and first[-1]["step/loss"] == 1 / 30
+    assert first[-1]["weights/a/values"] == [1] * 64 and first[-1]["validation/a/_type"] == "image-file"
+
+
+def test_a_note_of_weights_and_biases_that_is_none(tmp_path: Path) -> None:
+    for text in ("[", '["x"]', '{"id": 3, "step": 1}', '{"id": "a", "step": "b"}'):
+        (tmp_path / "wandb.json").write_text(text)
+        assert WandbNote.read(tmp_path) == WandbNote()
 
 
 def test_no_way_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,3 +255,28 @@ def test_no_way_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(InputError, match="no way; run: wandb login, or set WANDB_MODE=offline"):
         open_trackers(tmp_path, ("wandb",), {})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode"),
+    [
+        ({}, "offline"),
+        ({"WANDB_API_KEY": "k"}, None),
+        ({"WANDB_MODE": "online"}, None),
+        ({"WANDB_BASE_URL": "https://own.example:8080"}, "offline"),
+        ({"WANDB_BASE_URL": "https://two.example"}, None),
+    ],
+)
+def test_without_an_account_it_is_offline(tmp_path: Path, environment: dict[str, str], mode: str | None) -> None:
+    (tmp_path / "netrc").write_text("machine two.example\n  login user\n  password 0123\n")
+    assert wandb_mode({"NETRC": str(tmp_path / "netrc"), **environment}) == mode
+
+
+def test_how_to_upload_what_was_written_offline(tmp_path: Path) -> None:
+    assert upload_hint(tmp_path) == ""
+    (tmp_path / "wandb" / "run-1").mkdir(parents=True)
+    assert upload_hint(tmp_path) == ""
+    for name in ("offline-run-2", "offline-run-1"):
+        (tmp_path / "wandb" / name).mkdir()
+    paths = [tmp_path / "wandb" / f"offline-run-{number}" for number in (1, 2)]
+    assert upload_hint(tmp_path).endswith(f'wandb sync "{paths[0]}" "{paths[1]}"')

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unet.data.inspection.survey import Survey
     from unet.data.pairs import Pair
     from unet.data.repairing.repair_plan import RepairPlan
+    from unet.report.run_lines import RunLine
 
 
 @dataclass(frozen=True)
@@ -325,4 +326,34 @@ class RepairResult:
     kept: int
     left_out: tuple[tuple[str, str], ...]
     plan: RepairPlan
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunsResult:
+    """Runs beside one another.
+
+    Attributes
+    ----------
+    runs : tuple of RunLine
+        The best first; each with `folder`, `began`, `data`, `state`, `steps`, `seconds`, `metric`, `score`,
+        `test_score`, `settings`, `rows` (the validations), `folds` and `fault`.
+    differing : tuple of str
+        The settings that are not the same in all of them.
+    passed_over : tuple of Path
+        Folders without the record of a run.
+    messages : tuple of str
+        What was said on the way.
+
+    Examples
+    --------
+    >>> import unet
+    >>> found = unet.compare_runs(".")
+    >>> found.differing, found.messages[0]
+    ((), 'no runs in .')
+    """
+
+    runs: tuple[RunLine, ...]
+    differing: tuple[str, ...]
+    passed_over: tuple[Path, ...]
     messages: tuple[str, ...] = ()

@@ -101,6 +101,7 @@ class TrainingSettings(TypedDict, total=False):
     workers: int | None
     seed: int | None
     trackers: str | Sequence[str] | None
+    log_every: int | None
 
 
 class AugmentationSettings(TypedDict, total=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from unet import bundle, devices
@@ -23,6 +24,7 @@ def train_legacy(
     amp: bool = False,
     bilinear: bool = False,
     classes: int = 2,
+    trackers: Sequence[str] = (),
 ) -> TrainResult:
     """Train on data/imgs and data/masks; write checkpoints/checkpoint_epochN.pth after every epoch.
 
@@ -34,11 +36,15 @@ def train_legacy(
         Percent of the pictures to validate on; at least one picture is.
     amp : bool
         Mixed precision on a GPU. On a CPU the fastest precision is measured either way.
+    trackers : sequence of {"wandb", "tensorboard"}
+        Where to log beside `metrics.csv`.
 
     Raises
     ------
     InputError
         Data or settings that cannot be used.
+    MissingExtraError
+        The package of a tracker is not installed.
     """
     on_gpu = devices.pick().type != "cpu"
     wanted = parse(
@@ -54,6 +60,7 @@ def train_legacy(
                 "best_by": "mean_dice_foreground", "loss": "ce + micro_dice", "class_weights": False, "clip": 1.0,
                 "augment": "none", "upright": True, "balance": 0.0, "validations_per_epoch": 5,
                 "precision": "32-true" if on_gpu and not amp else "auto",
+                "trackers": list(dict.fromkeys(trackers)),
             },
         }
     )  # fmt: skip

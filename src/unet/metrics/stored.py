@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from unet.errors import ConfigError
+from unet.labels import background_of
 from unet.parsing import as_dataclass
 
 Share = Annotated[float, Field(ge=0, le=1)] | None
@@ -113,3 +114,25 @@ def checked_folds(plain: object) -> list[dict[str, Any]]:
 def _check(kind: type[Any], plain: Mapping[str, Any]) -> None:
     known = {each.name for each in fields(kind)}
     as_dataclass(kind, {key: value for key, value in plain.items() if key in known})
+
+
+def deciding_score(scores: Mapping[str, Any], best_by: str) -> float | None:
+    """Return the score by which weights are kept; where no class is a background, none is left out of the mean.
+
+    Parameters
+    ----------
+    scores : mapping
+        As in evaluation.json.
+    best_by : str
+        Setting of that name.
+
+    Examples
+    --------
+    >>> scores = {"classes": [{"name": "road"}, {"name": "field"}], "mean_iou": 0.75, "mean_iou_foreground": None}
+    >>> deciding_score(scores, "mean_iou_foreground")
+    0.75
+    """
+    if background_of([row["name"] for row in scores.get("classes", ())]) is None:
+        best_by = best_by.removesuffix("_foreground")
+    value = scores.get(best_by)
+    return None if value is None else float(value)

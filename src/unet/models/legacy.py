@@ -54,7 +54,7 @@ def read_pth(path: Path) -> tuple[dict[str, Tensor], list[Any] | None]:
             stored = {
                 name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Held)
             }
-            state = file.tensors(_weights(_without_prefix(stored)))
+            state = _folded(file.tensors(_weights(_without_prefix(stored))))
     except (PthError, OSError) as error:
         raise ModelFileError(f"{path}: not a file of weights ({error})", "a .pth of the Carvana U-Net") from None
     return state, mask_values if isinstance(mask_values, list) and mask_values else None
@@ -82,6 +82,22 @@ def spec_of_state(state: Mapping[str, Tensor], source: str = "the file") -> Mode
         depth=len(levels),  # those that a network so deep has not are found when it is compared
         bilinear="up1.up.weight" not in state,
     )
+
+
+def _folded(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights whose convolutions before a norm have no bias, as since the end of 2021; the network is the same.
+
+    A norm takes the running mean from what the convolution gives: of it and the bias only the difference counts, and
+    in training none, as the mean of the batch holds the bias.
+    """
+    folded = dict(state)
+    for name, tensor in state.items():
+        match = re.fullmatch(r"(.+\.double_conv\.)([03])\.bias", name)
+        mean = match and f"{match[1]}{int(match[2]) + 1}.running_mean"
+        if mean and mean in state and state[mean].shape == tensor.shape:
+            folded[mean] = state[mean] - tensor
+            del folded[name]
+    return folded
 
 
 def _without_prefix(state: dict[str, Held]) -> dict[str, Held]:

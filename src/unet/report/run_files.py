@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,7 @@ from unet.labels import Color, default_colors
 from unet.metrics.stored import checked_folds, checked_scores
 from unet.parsing import as_dataclass, read_json
 from unet.report.outcome import Outcome, read_outcome
-
-MOST = 1e30
-"""Larger numbers, of a loss that explodes, are in no chart."""
+from unet.report.run_tables import rows_of, table_of, text_of
 
 
 @dataclass(frozen=True)
@@ -112,9 +108,9 @@ def read_run(run: Path) -> RunFiles:
     return RunFiles(
         run=run,
         settings=settings,
-        settings_text=_text(run / "config.toml"),
-        plan_text=_text(run / "plan.md"),
-        rows=_rows(run / "metrics.csv"),
+        settings_text=text_of(run / "config.toml"),
+        plan_text=text_of(run / "plan.md"),
+        rows=rows_of(run / "metrics.csv"),
         scores=_scores(run / "evaluation.json"),
         model=_model(model) if model.exists() else None,
         health=_health(run / "health.json"),
@@ -127,30 +123,8 @@ def read_run(run: Path) -> RunFiles:
     )
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-
-
-def _rows(path: Path) -> tuple[dict[str, float], ...]:
-    rows = []
-    # The last line of a run that was killed may be cut off; what can be read of it counts.
-    for line in _table(path):
-        row = {key: number for key, text in line.items() if key and (number := _number(text)) is not None}
-        if "step" in row:
-            rows.append(row)
-    return tuple(rows)
-
-
-def _number(text: Any) -> float | None:
-    try:
-        number = float(text)
-    except (TypeError, ValueError):
-        return None
-    return number if abs(number) <= MOST else None
-
-
 def _scores(path: Path) -> dict[str, Any] | None:
-    text = _text(path)
+    text = text_of(path)
     if not text:
         return None
     try:
@@ -161,7 +135,7 @@ def _scores(path: Path) -> dict[str, Any] | None:
 
 
 def _health(path: Path) -> list[dict[str, Any]] | None:
-    text = _text(path)
+    text = text_of(path)
     if not text:
         return None
     try:
@@ -174,7 +148,7 @@ def _health(path: Path) -> list[dict[str, Any]] | None:
 
 
 def _folds(path: Path) -> tuple[dict[str, Any], ...]:
-    text = _text(path)
+    text = text_of(path)
     if not text:
         return ()
     try:
@@ -185,16 +159,7 @@ def _folds(path: Path) -> tuple[dict[str, Any], ...]:
 
 
 def _part_sizes(path: Path) -> dict[str, int]:
-    return dict(Counter(row["part"] for row in _table(path) if row.get("part")))
-
-
-def _table(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a table, as far as they can be read."""
-    rows = []
-    with suppress(csv.Error):
-        for row in csv.DictReader(_text(path).splitlines()):
-            rows.append(row)
-    return rows
+    return dict(Counter(row["part"] for row in table_of(path) if row.get("part")))
 
 
 def _model(path: Path) -> Bundle | None:

@@ -23,8 +23,7 @@ from unet.errors import ConfigError
 from unet.files import write_json
 from unet.inference import evaluation
 from unet.inference.predictor import Predictor
-from unet.labels import background_of
-from unet.metrics.stored import checked_scores
+from unet.metrics.stored import checked_scores, deciding_score
 from unet.parsing import read_json
 from unet.plan.record import RunRecord
 from unet.runs.finish import draw_sample
@@ -36,6 +35,9 @@ from unet.training.state import LoopState
 
 MAX_COMPARED = 8
 """Training pictures that are scored beside the validation pictures, to tell what was learned by heart."""
+
+MAX_TRACKED = 4
+"""Validation pictures that trackers are shown with their true and predicted masks, the same at each validation."""
 
 EVALUATION = "evaluation.json"
 
@@ -79,9 +81,12 @@ class Evaluator:
         counts, loss = evaluation.count_with_loss(predictor, self._validated, self._loss, self.display.validating)
         scores = self.scores = evaluation.summarise(counts, self.val, labels)
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
-        pictures = {"validation": draw_sample(predictor, self.val[0], labels)} if training.trackers else {}
+        shown = self.val[:: ceil(len(self.val) / MAX_TRACKED)] if training.trackers else ()
+        pictures = {f"validation/{pair.name}": draw_sample(predictor, pair, labels) for pair in shown}
         total = np.sum(counts, axis=0)
-        return Validation(_deciding(scores, training.best_by), values, loss, pictures, total, tuple(_ious(scores)))
+        deciding = deciding_score(scores, training.best_by) or 0.0
+        classes = {row["name"]: row["iou"] for row in scores["classes"] if row["iou"] is not None}
+        return Validation(deciding, values, loss, pictures, total, tuple(_ious(scores)), classes)
 
     def score_trained(self, network: nn.Module) -> list[float]:
         """Return the mean IoU of some training pictures."""
@@ -161,14 +166,8 @@ def kept_model(folder: Path, record: RunRecord) -> tuple[float, int]:
     if not (folder / MODEL).exists():
         return -1.0, 0
     model = bundle.load(folder / MODEL)
-    return _deciding(model.scores, record.config.training.best_by), int(model.provenance.get("step", 0))
-
-
-def _deciding(scores: dict[str, Any], best_by: str) -> float:
-    """Return the score by which weights are kept; where no class is a background, none is left out of the mean."""
-    if background_of([row["name"] for row in scores.get("classes", ())]) is None:
-        best_by = best_by.removesuffix("_foreground")
-    return float(scores.get(best_by) or 0.0)
+    score = deciding_score(model.scores, record.config.training.best_by) or 0.0
+    return score, int(model.provenance.get("step", 0))
 
 
 def read_evaluation(folder: Path, model: Bundle) -> dict[str, Any] | None:

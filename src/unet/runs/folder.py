@@ -39,7 +39,7 @@ DRAWN = "[0-9][0-9]_*.png"
 RESULTS = (
     MODEL, "evaluation.json", "test.json", "metrics.csv", "health.json", "outcome.json", "report.html", FOLDS,
     "checkpoints/*.safetensors", "checkpoints/evaluation-*.json", f"samples/{DRAWN}", f"samples/test/{DRAWN}",
-    "tensorboard/events.*",
+    "tensorboard/events.*", "wandb.json",
 )  # fmt: skip
 """What a run writes beside its record."""
 
@@ -172,6 +172,19 @@ def locked(folder: Path) -> Iterator[None]:
     finally:
         lock.release()
         _remove_if_unused(folder, made)
+
+
+def is_in_use(folder: Path) -> bool:
+    """Tell whether a process works in a run folder."""
+    if not (folder / LOCK).is_file():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder of somebody else, or on a medium that cannot be written
+        return False
 
 
 def _remove_if_unused(folder: Path, made: list[Path]) -> None:

@@ -35,6 +35,7 @@ from unet.runs.training_set import training_set
 from unet.terminal.display import Display, open_display
 from unet.terminal.tables import print_scores
 from unet.trackers import Tracker, open_trackers, read_rows
+from unet.trackers.wandb_mode import upload_hint
 from unet.training.checkpoint import GOOD, LAST, find_state, link, load_state, save_state
 from unet.training.diagnosis import TrainingContext
 from unet.training.engine import Engine
@@ -202,7 +203,7 @@ def train_run(
             else "one more step, a validation and the report follow all the same"
         )
         display.notify(f"{settings.seconds:.0f} s do not suffice: {rest}")
-    trackers = open_trackers(folder, settings.trackers, record.config.model_dump(mode="json"), state.rows)
+    trackers = open_trackers(folder, settings.trackers, record.config.model_dump(mode="json"), state.rows, state.step)
     try:
         with display, sample_store(folder / "cache") as store:
             job = TrainingJob(
@@ -233,6 +234,8 @@ def train_run(
     page, scores = finish_run(run, display, state, outcome_of(record, state, ready, finished))
     for what, path in {"model": folder / MODEL, "report": page}.items():
         display.notify(f"{what}: {path}")
+    if hint := upload_hint(folder):
+        display.notify(hint)
     if not finished:
         display.notify(f"stopped at step {state.step}; go on by: unet train --resume {folder}")
     return TrainResult(folder, folder / MODEL, page, scores, finished)

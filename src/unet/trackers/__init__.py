@@ -12,10 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from unet import files
 from unet.errors import InputError, MissingExtraError
+from unet.trackers.histograms import Histogram
+from unet.trackers.wandb_mode import wandb_mode
+from unet.trackers.wandb_run import WandbNote
 
 COLUMNS = (
     "step",
@@ -32,17 +34,20 @@ COLUMNS = (
 
 
 class Tracker(Protocol):
-    """What a run tells: numbers at a step, pictures at a step, the end."""
+    """What a run tells: numbers of a validation and between, pictures, the end."""
 
     wants_histograms: bool
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Note numbers."""
+        """Note the numbers of a validation."""
+
+    def log_step(self, step: int, values: Mapping[str, float]) -> None:
+        """Note numbers between validations."""
 
     def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Note a picture (H, W, 3)."""
 
-    def histograms(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+    def histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
         """Note distributions, of weights and gradients."""
 
     def close(self) -> None:
@@ -64,6 +69,9 @@ class CsvTracker:
         self._rows.append(_plain_row({"step": step, **values}))
         self._write()
 
+    def log_step(self, step: int, values: Mapping[str, float]) -> None:
+        """Do nothing: the table has a row for each validation."""
+
     def _write(self) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -74,7 +82,7 @@ class CsvTracker:
     def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Do nothing: a table holds no pictures."""
 
-    def histograms(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+    def histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
         """Do nothing: a table holds no distributions."""
 
     def close(self) -> None:
@@ -86,25 +94,37 @@ class TensorBoardTracker:
 
     wants_histograms = True
 
-    def __init__(self, folder: Path, resume_step: int = 0) -> None:
+    def __init__(self, folder: Path, step: int = 0) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
         # What a killed run wrote after its last checkpoint comes again.
-        self._writer = SummaryWriter(str(folder), purge_step=resume_step + 1 if resume_step else None)
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Write scalars."""
         for key, value in values.items():
             self._writer.add_scalar(key, value, step)
 
+    log_step = log
+
     def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Write a picture."""
         self._writer.add_image(name, picture, step, dataformats="HWC")
 
-    def histograms(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+    def histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
         """Write histograms."""
-        for key, tensor in tensors.items():
-            self._writer.add_histogram(key, tensor, step)
+        for key, each in histograms.items():
+            self._writer.add_histogram_raw(
+                key,
+                min=each.edges[0],
+                max=each.edges[-1],
+                num=sum(each.counts),
+                sum=each.total,
+                sum_squares=each.squares,
+                bucket_limits=list(each.edges[1:]),
+                bucket_counts=list(each.counts),
+                global_step=step,
+            )
 
     def close(self) -> None:
         """Flush and close the event file."""
@@ -112,32 +132,54 @@ class TensorBoardTracker:
 
 
 class WandbTracker:
-    """A Weights & Biases run; WANDB_MODE=offline keeps it on this machine."""
+    """A Weights & Biases run; without an account, or with WANDB_MODE=offline, it stays on this machine."""
 
     wants_histograms = True
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         import wandb
 
-        self._wandb = wandb
+        self._wandb, self._note = wandb, WandbNote.read(folder)
+        self._told = self._note.step  # by an earlier session, whose last steps come again
+        known: dict[str, Any] = {"id": self._note.id, "resume": "allow"} if self._note.id else {}
         try:
-            self._run = wandb.init(project="unet", name=folder.name, dir=str(folder), config=dict(settings))
+            self._run = wandb.init(
+                project="unet", name=folder.name, dir=str(folder), config=dict(settings), mode=wandb_mode(), **known
+            )
         except wandb.Error as error:  # not logged in, or no way to the server
             raise InputError(
                 f"Weights & Biases: {error}", remedy="run: wandb login, or set WANDB_MODE=offline"
             ) from None
 
+        self._note = WandbNote(str(self._run.id), self._told)
+        self._note.write(folder)
+        self._folder = folder
+
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Log numbers."""
-        self._run.log(dict(values), step=step)
+        self._log(step, dict(values))
+
+    log_step = log
 
     def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Log a picture."""
-        self._run.log({name: self._wandb.Image(picture)}, step=step)
+        self._log(step, {name: self._wandb.Image(picture)})
 
-    def histograms(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+    def histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
         """Log histograms."""
-        self._run.log({key: self._wandb.Histogram(tensor.tolist()) for key, tensor in tensors.items()}, step=step)
+        made = {
+            key: self._wandb.Histogram(np_histogram=(np.array(each.counts), np.array(each.edges)))
+            for key, each in histograms.items()
+        }
+        self._log(step, made)
+
+    def _log(self, step: int, values: dict[str, Any]) -> None:
+        if step <= self._told:
+            return
+        self._run.log(values, step=step)
+        if step > self._note.step:
+            self._note = WandbNote(self._note.id, step)
+            self._note.write(self._folder)
 
     def close(self) -> None:
         """Finish the run."""
@@ -179,7 +221,11 @@ def require(names: Sequence[str]) -> None:
 
 
 def open_trackers(
-    run: Path, names: Sequence[str], settings: Mapping[str, Any], rows: Sequence[Mapping[str, float]] = ()
+    run: Path,
+    names: Sequence[str],
+    settings: Mapping[str, Any],
+    rows: Sequence[Mapping[str, float]] = (),
+    step: int = 0,
 ) -> list[Tracker]:
     """Return the CSV tracker of a run folder and those asked for by name.
 
@@ -190,6 +236,8 @@ def open_trackers(
     settings : mapping
     rows : sequence of mapping
         What was logged before, in a run that is gone on with.
+    step : int
+        Where it is gone on: what was logged of later steps comes again.
 
     Raises
     ------
@@ -203,5 +251,5 @@ def open_trackers(
     if "wandb" in names:  # first: what may fail leaves nothing open
         trackers.append(WandbTracker(run, settings))
     if "tensorboard" in names:
-        trackers.append(TensorBoardTracker(run / "tensorboard", int(rows[-1]["step"]) if rows else 0))
+        trackers.append(TensorBoardTracker(run / "tensorboard", step))
     return [CsvTracker(run / "metrics.csv", rows), *trackers]

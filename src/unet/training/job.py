@@ -48,7 +48,8 @@ class ProgressDisplay(Protocol):
 class Validation:
     """The outcome of one validation: the score that decides, numbers for the log, pictures for trackers, the loss.
 
-    `counts` is the confusion matrix (K, K), rows true, and `images` the mean IoU of each picture.
+    `counts` is the confusion matrix (K, K), rows true, `images` the mean IoU of each picture, and `classes` the IoU
+    of each class that occurs, by name.
     """
 
     score: float
@@ -57,6 +58,7 @@ class Validation:
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     counts: NDArray[np.int64] | None = None
     images: tuple[float, ...] = ()
+    classes: dict[str, float] = field(default_factory=dict)
 
 
 class Scorer(Protocol):

@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from unet.data.dataset import Batch
 from unet.data.loading import sample_batches
 from unet.errors import TrainingError
+from unet.trackers.histograms import of_network
 from unet.training.checkpoint import GOOD, LAST, link, load_state, save_state
 from unet.training.diagnosis import Check, Remark
 from unet.training.health import write_remarks
 from unet.training.job import Tick, TrainingJob, Validation
+from unet.training.step_log import StepLog
 from unet.training.stopping import graceful_stop
 
 SAVE_SECONDS = (10.0, 300.0)
@@ -60,6 +61,7 @@ def train_loop(job: TrainingJob) -> bool:
     state.validated_at = 1.0 if over else min(state.validated_at, job.share_done)
     clock, saver = _Clock(state.seconds), _Saver(job)
     report_remarks(job, [])
+    steps = StepLog(job.trackers, settings.log_every)
     batches = sample_batches(
         job.dataset,
         batch_size=settings.batch_size or 1,
@@ -77,6 +79,7 @@ def train_loop(job: TrainingJob) -> bool:
             state.count(len(batch.names), loss)
             state.seconds = clock.seconds()
             watch_step(job, batch, loss)
+            steps.count(state.step, loss, engine.rate, len(batch.names), waited + time.monotonic() - begin)
             clock.count(len(batch.names))
             if is_warm(job) and clock.batches > 1:  # the first batch also waits for the processes to start
                 state.health.count_seconds(waited, time.monotonic() - begin)
@@ -240,11 +243,14 @@ def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False)
 def log(job: TrainingJob, row: dict[str, float], result: Validation) -> None:
     """Hand the numbers and pictures of a validation to the trackers."""
     values = {name: value for name, value in row.items() if name != "step"}
+    values |= {f"iou/{name}": value for name, value in result.classes.items()}
+    wanted = any(tracker.wants_histograms for tracker in job.trackers)
+    histograms = of_network(job.engine.network) if wanted else {}
     for tracker in job.trackers:
         tracker.log(job.state.step, values)
         for name, picture in result.pictures.items():
             tracker.picture(job.state.step, name, picture)
-        tracker.histograms(job.state.step, _distributions(job.engine.network) if tracker.wants_histograms else {})
+        tracker.histograms(job.state.step, histograms)
 
 
 def diagnose(job: TrainingJob, network: nn.Module, result: Validation, loss: float, last: bool) -> None:
@@ -327,16 +333,6 @@ def timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
 
 def _bytes_of_weights(network: nn.Module) -> int:
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
-
-
-def _distributions(network: nn.Module) -> dict[str, Tensor]:
-    """Return weights and gradients by name, for histograms."""
-    tensors = {}
-    for name, parameter in network.named_parameters():
-        tensors[f"weights/{name}"] = parameter.detach().float().cpu()
-        if parameter.grad is not None:
-            tensors[f"gradients/{name}"] = parameter.grad.float().cpu()
-    return {name: tensor for name, tensor in tensors.items() if bool(torch.isfinite(tensor).all())}
 
 
 def _line(row: dict[str, float], is_best: bool) -> str:
