@@ -87,14 +87,18 @@ def test_the_mean_loss_is_over_pixels(predictor: Predictor, pairs: list[Pair]) -
     examples = EvaluationSet(pairs, LABELS, HALF)
     given: list[tuple[float, int]] = []
 
-    def loss(logits: Tensor, target: NDArray[np.uint8]) -> tuple[float, int]:
+    def loss(logits: Tensor, target: NDArray[np.uint8], pair: Pair) -> tuple[float, int]:
+        assert pair == pairs[len(given)]
         given.append((float(logits.mean()) + len(given), target.size))
         return given[-1]
 
+    computed: list[int] = []
+    predictor.network.register_forward_hook(lambda module, args, output: computed.append(len(output)))
     counts, mean = evaluation.count_with_loss(predictor, examples, loss)
+    assert sum(computed) == len(pairs), "the network is asked once"
     np.testing.assert_array_equal(counts, evaluation.count(predictor, examples))
     assert len(given) == len(pairs) and mean == sum(total for total, _ in given) / sum(pixels for _, pixels in given)
-    assert math.isnan(evaluation.count_with_loss(predictor, examples, lambda logits, target: (0.0, 0))[1])
+    assert math.isnan(evaluation.count_with_loss(predictor, examples, lambda logits, target, pair: (0.0, 0))[1])
 
 
 def test_small_pictures_of_one_size_are_computed_at_once(

@@ -70,6 +70,42 @@ class Borders:
 
 
 @dataclass(frozen=True)
+class ScaledTruth:
+    """What a network is to say of a picture at its own scale: target uint8 (h, w), weights float16 (h, w) or None."""
+
+    target: NDArray[np.uint8]
+    weights: NDArray[np.float16] | None
+
+
+def scaled_truth(
+    pair: Pair, labels: Labels, target: NDArray[np.uint8], size: tuple[int, int], borders: Borders | None
+) -> ScaledTruth:
+    """Return the truth that the loss compares with, in training and in validation.
+
+    Parameters
+    ----------
+    pair : Pair
+    labels : Labels
+    target : uint8 array (H, W)
+        As `read_pair` gives it.
+    size : (int, int)
+        Height and width of the scaled picture.
+    borders : Borders or None
+        With them numbered objects that touch are parted by a line of background.
+    """
+    height, width = size
+    scaled = raster.resize(target, height, width, "nearest") if target.shape != size else target
+    if borders is None:
+        return ScaledTruth(np.ascontiguousarray(scaled), None)
+    objects = read_objects(pair, labels) if labels.kind == "instances" else None
+    if objects is not None:
+        objects = separate_touching(raster.resize(objects, height, width, "nearest"))
+        scaled = np.where((scaled == 1) & (objects == 0), np.uint8(0), scaled)
+    weights = borders.weight_map(scaled, objects).astype(np.float16)  # precise enough, and smaller
+    return ScaledTruth(np.ascontiguousarray(scaled), weights)
+
+
+@dataclass(frozen=True)
 class Sample:
     """One training example: image float32 (C, h, w), target int64 (h, w), the pair's name, weights float32 (h, w)."""
 
@@ -141,20 +177,13 @@ class SegmentationDataset(Dataset[Sample]):
         return self.store.get(index, self._decode)
 
     def _decode(self, index: int) -> PairTensors:
-        picture, target = read_pair(self.pairs[index], self.labels, self.preprocessing)
+        pair = self.pairs[index]
+        picture, target = read_pair(pair, self.labels, self.preprocessing)
         scaled = rescale(picture, self.preprocessing)
-        height, width = scaled.shape[:2]
-        if target.shape != (height, width):
-            target = raster.resize(target, height, width, "nearest")
-        weights = None
-        if self.borders is not None:
-            objects = read_objects(self.pairs[index], self.labels)
-            if objects is not None:
-                objects = separate_touching(raster.resize(objects, height, width, "nearest"))
-                target[(target == 1) & (objects == 0)] = 0
-            weights = torch.from_numpy(self.borders.weight_map(target, objects)).half()  # precise enough, and smaller
+        truth = scaled_truth(pair, self.labels, target, (scaled.shape[0], scaled.shape[1]), self.borders)
         channels_first = torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))
-        return PairTensors(channels_first, torch.from_numpy(np.ascontiguousarray(target)), weights)
+        weights = None if truth.weights is None else torch.from_numpy(truth.weights)
+        return PairTensors(channels_first, torch.from_numpy(truth.target), weights)
 
     def __getitem__(self, number: int) -> Sample:
         """Return sample `number` of the endless sequence of samples."""

@@ -24,8 +24,8 @@ from unet.metrics.confusion import Counts, confusion, report
 from unet.preprocessing import Preprocessing, normalise
 from unet.raster.network_input import picture_factor, rescale, source_factor
 
-PictureLoss = Callable[[Tensor, NDArray[np.uint8]], tuple[float, int]]
-"""Gives the loss of logits (K, h, w) and target (H, W) times the pixels that count, and their number."""
+PictureLoss = Callable[[Tensor, NDArray[np.uint8], Pair], tuple[float, int]]
+"""Gives the loss of logits (K, h, w) and target (H, W) of a pair times the pixels that count, and their number."""
 
 CACHE_BYTES = 1 << 30
 """Memory for pictures and masks that are scored again and again: 350 pictures of 1918 x 1280 px at a scale of 0.25."""
@@ -41,10 +41,12 @@ class Example:
         The picture with the network's bands and at its scale, not yet normalised.
     target : uint8 array (H, W)
         Of the mask's own size.
+    pair : Pair
     """
 
     image: NDArray[Any]
     target: NDArray[np.uint8]
+    pair: Pair
 
     @property
     def nbytes(self) -> int:
@@ -97,7 +99,7 @@ class EvaluationSet:
         picture, target = read_pair(pair, self.labels, self.preprocessing)
         try:
             scaled = rescale(picture, self.preprocessing, None if self.as_trained else self._factor(pair, picture))
-            example = Example(np.ascontiguousarray(scaled.transpose(2, 0, 1)), target)
+            example = Example(np.ascontiguousarray(scaled.transpose(2, 0, 1)), target, pair)
         except InputError as error:
             raise error.of(pair.image) from None
         if pair.window is None and example.nbytes <= self._free:  # a large sheet would fill the memory for little
@@ -130,7 +132,7 @@ def count(
     """
     classes = len(examples.labels)
     compared = _compared(predictor, examples, progress)
-    return processes.gathered([confusion(target, predicted, classes) for target, predicted, _ in compared])
+    return processes.gathered([confusion(each.target, predicted, classes) for each, predicted, _ in compared])
 
 
 def count_with_loss(
@@ -142,9 +144,9 @@ def count_with_loss(
     """Return what `count` does, and the mean loss of all pixels that count, NaN where there are none."""
     classes = len(examples.labels)
     own: list[tuple[Counts, tuple[float, int]]] = []
-    for target, predicted, logits in _compared(predictor, examples, progress):
+    for example, predicted, logits in _compared(predictor, examples, progress):
         with processes.alone():  # a loss is of one picture, and others may have more of them or none
-            own.append((confusion(target, predicted, classes), loss(logits, target)))
+            own.append((confusion(example.target, predicted, classes), loss(logits, example.target, example.pair)))
     rows = processes.gathered(own)
     pixels = sum(number for _, (_, number) in rows)
     return [counts for counts, _ in rows], sum(total for _, (total, _) in rows) / pixels if pixels else math.nan
@@ -159,16 +161,16 @@ def count_with_boundaries(
     """Return what `count` does, and for each pair how near the predicted boundaries come to the true ones."""
     classes = len(examples.labels)
     counts, boundaries = [], []
-    for target, predicted, _ in _compared(predictor, examples, progress):
-        counts.append(confusion(target, predicted, classes))
-        boundaries.append(count_boundaries(target, predicted, classes, tolerance))
+    for example, predicted, _ in _compared(predictor, examples, progress):
+        counts.append(confusion(example.target, predicted, classes))
+        boundaries.append(count_boundaries(example.target, predicted, classes, tolerance))
     return counts, boundaries
 
 
 def _compared(
     predictor: Predictor, examples: EvaluationSet, progress: Callable[[int, int], None] | None
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8], Tensor]]:
-    """Give the true and the predicted classes (H, W) of each pair, and the logits (K, h, w), in order."""
+) -> Iterator[tuple[Example, NDArray[np.uint8], Tensor]]:
+    """Give each pair, in order, with its predicted classes (H, W) and the logits (K, h, w)."""
     if predictor.bundle.preprocessing != examples.preprocessing:
         raise ValueError("the examples were prepared for a network with other preprocessing")
     done, numbers = 0, processes.share_of(len(examples))
@@ -177,7 +179,7 @@ def _compared(
             progress(done, len(numbers))
         images = np.stack([normalise(example.image, examples.preprocessing) for example in batch])
         for example, logits in zip(batch, predictor.whole_logits(images), strict=True):
-            yield example.target, predictor.classes(logits, *example.target.shape), logits
+            yield example, predictor.classes(logits, *example.target.shape), logits
         done += len(batch)
     if progress is not None:
         progress(len(numbers), len(numbers))
