@@ -251,7 +251,7 @@ def test_no_way_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.Monkey
     def init(**options: Any) -> None:
         raise OSError("no way")
 
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, Error=OSError, __spec__=True))
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, Error=OSError, Settings=dict, __spec__=True))
     with pytest.raises(InputError, match="no way; run: wandb login, or set WANDB_MODE=offline"):
         open_trackers(tmp_path, ("wandb",), {})
     assert not list(tmp_path.iterdir())

@@ -143,8 +143,16 @@ class WandbTracker:
         self._told = self._note.step  # by an earlier session, whose last steps come again
         known: dict[str, Any] = {"id": self._note.id, "resume": "allow"} if self._note.id else {}
         try:
+            # What the user asked to be tracked, and no more: no console, code or state of the repository.
+            quiet = wandb.Settings(console="off", disable_code=True, disable_git=True)
             self._run = wandb.init(
-                project="unet", name=folder.name, dir=str(folder), config=dict(settings), mode=wandb_mode(), **known
+                project="unet",
+                name=folder.name,
+                dir=str(folder),
+                config=dict(settings),
+                mode=wandb_mode(),
+                settings=quiet,
+                **known,
             )
         except wandb.Error as error:  # not logged in, or no way to the server
             raise InputError(
