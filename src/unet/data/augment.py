@@ -257,6 +257,6 @@ def _along(length: int, points: int) -> NDArray[np.float64]:
     across = np.ones((length, points + 2))
     if points:
         eye = torch.eye(points, dtype=torch.float64)[None, None]
-        across[:, :points] = F.interpolate(eye, (length, points), mode="bicubic", align_corners=True)[0, 0]
+        across[:, :points] = F.interpolate(eye, (length, points), mode="bicubic", align_corners=True)[0, 0].numpy()
     across[:, -1] = np.arange(length) + 0.5 - length / 2
     return across
