@@ -222,13 +222,15 @@ def test_weights_and_biases_offline_is_gone_on_with(tmp_path: Path, monkeypatch:
 
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    for steps in ((10, 20, 30), (20, 30, 40)):
+    # The first session is killed while it validates at step 30; the second goes on from step 10.
+    for steps, validated in (((10, 20, 30), (20,)), ((20, 30, 40), (20, 30))):
         table, tracker = open_trackers(tmp_path, ("wandb",), {"seed": 3})
         for step in steps:
             tracker.log_step(step, {"step/loss": 1 / step})
-        log(tracker, steps[-1])
-        tracker.picture(steps[-1], "validation/a", PICTURE)
-        tracker.histograms(steps[-1], histograms(torch.arange(64.0)))
+            if step in validated:
+                log(tracker, step)
+                tracker.picture(step, "validation/a", PICTURE)
+                tracker.histograms(step, histograms(torch.arange(64.0)))
         for each in (table, tracker):
             each.close()
     wandb.teardown()  # which waits for the process that writes
@@ -236,9 +238,11 @@ def test_weights_and_biases_offline_is_gone_on_with(tmp_path: Path, monkeypatch:
     read = [read_offline(path) for path in sorted(sessions, key=lambda path: path.stat().st_mtime)]
     ids, (first, second) = {found for found, _ in read}, [history for _, history in read]
     assert len(ids) == 1, "one run of W&B"
-    assert [row["_step"] for row in first] == [10, 20, 30] and [row["_step"] for row in second] == [40]
-    assert first[-1]["train_loss"] == 1 / 30 and first[-1]["step/loss"] == 1 / 30
-    assert first[-1]["weights/a/values"] == [1] * 64 and first[-1]["validation/a/_type"] == "image-file"
+    assert [row["_step"] for row in first] == [10, 20, 30] and [row["_step"] for row in second] == [31, 40]
+    assert first[1]["train_loss"] == 1 / 20 and first[1]["step/loss"] == 1 / 20 and "train_loss" not in first[2]
+    assert first[1]["weights/a/values"] == [1] * 64 and first[1]["validation/a/_type"] == "image-file"
+    assert second[0]["train_loss"] == 1 / 30 and "step/loss" not in second[0], "the validation that was killed"
+    assert second[0]["validation/a/_type"] == "image-file" and "train_loss" not in second[1]
 
 
 def test_a_note_of_weights_and_biases_that_is_none(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -140,7 +141,7 @@ class WandbTracker:
         import wandb
 
         self._wandb, self._note = wandb, WandbNote.read(folder)
-        self._told = self._note.step  # by an earlier session, whose last steps come again
+        self._told = self._note  # by an earlier session, whose last steps come again
         known: dict[str, Any] = {"id": self._note.id, "resume": "allow"} if self._note.id else {}
         try:
             # What the user asked to be tracked, and no more: no console, code or state of the repository.
@@ -159,19 +160,22 @@ class WandbTracker:
                 f"Weights & Biases: {error}", remedy="run: wandb login, or set WANDB_MODE=offline"
             ) from None
 
-        self._note = WandbNote(str(self._run.id), self._told)
+        self._note = replace(self._note, id=str(self._run.id))
         self._note.write(folder)
         self._folder = folder
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Log numbers."""
-        self._log(step, dict(values))
+        self._log_validation(step, dict(values))
 
-    log_step = log
+    def log_step(self, step: int, values: Mapping[str, float]) -> None:
+        """Log numbers, of a step that is not known yet."""
+        if step > self._told.step:
+            self._log(step, dict(values), self._note.validated)
 
     def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Log a picture."""
-        self._log(step, {name: self._wandb.Image(picture)})
+        self._log_validation(step, {name: self._wandb.Image(picture)})
 
     def histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
         """Log histograms."""
@@ -179,15 +183,18 @@ class WandbTracker:
             key: self._wandb.Histogram(np_histogram=(np.array(each.counts), np.array(each.edges)))
             for key, each in histograms.items()
         }
-        self._log(step, made)
+        self._log_validation(step, made)
 
-    def _log(self, step: int, values: dict[str, Any]) -> None:
-        if step <= self._told:
-            return
+    def _log_validation(self, step: int, values: dict[str, Any]) -> None:
+        if step > self._told.validated:
+            self._log(max(step, self._told.step + 1), values, step)
+
+    def _log(self, step: int, values: dict[str, Any], validated: int) -> None:
         self._run.log(values, step=step)
-        if step > self._note.step:
-            self._note = WandbNote(self._note.id, step)
-            self._note.write(self._folder)
+        note = replace(self._note, step=step, validated=validated)
+        if note != self._note:
+            self._note = note
+            note.write(self._folder)
 
     def close(self) -> None:
         """Finish the run."""

@@ -15,14 +15,16 @@ FILE = "wandb.json"
 
 @dataclass(frozen=True)
 class WandbNote:
-    """The id of a W&B run, and the last step that it knows.
+    """The id of a W&B run, the last step that it knows, and the last one whose validation it knows.
 
     W&B takes steps in rising order only. A run that was killed goes on from its last state, before steps that were
-    told already: they are not told again, neither online nor to files on this machine.
+    told already: they are not told again, neither online nor to files on this machine. A validation that was killed
+    comes again where its step is known already: it is told one step later than all that is known.
     """
 
     id: str = ""
     step: int = 0
+    validated: int = 0
 
     @classmethod
     def read(cls, folder: Path) -> WandbNote:
