@@ -63,7 +63,9 @@ def authorization(environment: Mapping[str, str], home: Path) -> str:
     DownloadError
         There are none, or the file is not one of credentials.
     """
-    if token := environment.get("KAGGLE_API_TOKEN"):
+    if token := environment.get("KAGGLE_API_TOKEN", "").strip():
+        if not re.fullmatch("[!-~]+", token):  # it would break the request, and be printed with the reason
+            raise DownloadError("KAGGLE_API_TOKEN is no token; expected one line of letters, digits and signs")
         return f"Bearer {token}"
     name, key = environment.get("KAGGLE_USERNAME"), environment.get("KAGGLE_KEY")
     file = Path(environment.get("KAGGLE_CONFIG_DIR") or home / ".kaggle") / "kaggle.json"

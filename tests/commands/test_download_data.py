@@ -153,6 +153,9 @@ def test_credentials(kaggle: Kaggle, data: Path, capsys: pytest.CaptureFixture[s
         file.write_text(broken)
         assert call(kaggle, data, {}) == 2
         assert "kaggle.json cannot be read" in (line := capsys.readouterr().err) and line.count("\n") == 1
+    for broken in ("se\ncret", "s\u00e9cret"):  # nothing of which may be printed
+        assert call(kaggle, data, {"KAGGLE_API_TOKEN": broken}) == 2
+        assert "KAGGLE_API_TOKEN is no token" in (line := capsys.readouterr().err) and "cret" not in line
     assert not kaggle.asked
     file.write_text(json.dumps({"username": "me", "key": "secret"}))
     assert download_data.authorization({}, data.parent) == "Basic bWU6c2VjcmV0"
