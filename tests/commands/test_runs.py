@@ -155,6 +155,29 @@ def test_scores_of_different_kinds_are_named(runs: Path, capsys: pytest.CaptureF
     assert "judged by different scores" in capsys.readouterr().out
 
 
+def test_scores_on_different_pictures_are_said_not_to_compare(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = "ot all runs were validated on the same pictures"
+    head = "part,name,image,mask,image_hash,mask_hash\n"
+    for name, names, digest in (("best", "a", "1"), ("middle", "b", "1"), ("killed", "c", "3")):  # one has no score
+        text = f"{head}train,t,t,t,{name},{name}\nval,{names},i,m,{digest},9\n"
+        (Path("runs") / name / "pairs.csv").write_text(text)
+    assert cli.main(["runs"]) == 0
+    assert said not in capsys.readouterr().out, "names do not count"
+    (Path("runs") / "middle" / "pairs.csv").write_text(f"{head}val,a,i,m,2,9\n")
+    assert cli.main(["runs", "--page", "runs.html"]) == 0
+    assert said in capsys.readouterr().out and said in Path("runs.html").read_text("utf-8")
+
+
+def test_in_a_pipe_a_run_is_one_line(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "with-a-name-" + "as-long-as-they-are-" * 8
+    make_run(name, 0.9, finished=True)
+    (Path("runs") / name / "config.toml").write_text('[data]\nroot = "/far/away/sheets/dataset.toml"\n')
+    assert cli.main(["runs"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f" runs/{name} ")]
+    cells = re.split(r"\s{2,}", line.strip())
+    assert cells[1:-1] == ["finished", "0.9000", "–", "40", "61\xa0seconds", "sheets"]
+
+
 def test_folds_and_runs_of_version_0_1() -> None:
     found = {run.folder.name: run for run in package.compare_runs(BEFORE).runs}
     assert set(found) == {"finished", "folds", "interrupted", "prepared"}

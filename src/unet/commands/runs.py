@@ -10,10 +10,11 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
+from unet.data.manifest import FILE_NAME
 from unet.errors import InputError
 from unet.files import StrPath, as_path, write_text
 from unet.report import words
-from unet.report.run_lines import METRICS, RunLine, as_csv, by_score, differing, metrics_of
+from unet.report.run_lines import METRICS, RunLine, as_csv, by_score, cautions, differing, metrics_of
 from unet.report.runs_page import render
 from unet.runs.listing import find_runs, read_line
 from unet.runs.targets import check_target
@@ -22,6 +23,10 @@ from unet.terminal.speech import open_console
 
 DEFAULT = Path("runs")
 """Where `unet train` writes runs."""
+
+
+WIDEST = 10_000
+"""Characters in a line where it goes to a file or another program: a run is one line there."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,11 @@ def list_runs(
         if path is not None:
             check_target(path, overwrite, flag, inputs=runs)
     lines = by_score(map(read_line, runs))
+    # Before the table, whose reader may go away: unet runs --csv runs.csv | head
+    if csv is not None:
+        write_text(csv, as_csv(lines))
+    if page is not None:
+        write_text(page, render(lines))
     if lines:
         print_runs(lines)
     else:
@@ -80,12 +90,9 @@ def list_runs(
             f"passed over: {words.counted(len(others), 'folder')} without the record of a run "
             f"({words.listed([path.name for path in others])})"
         )
-    if csv is not None:
-        write_text(csv, as_csv(lines))
-        display.notify(f"table: {csv}")
-    if page is not None:
-        write_text(page, render(lines))
-        display.notify(f"page: {page}")
+    for what, path in {"table": csv, "page": page}.items():
+        if path is not None:
+            display.notify(f"{what}: {path}")
     return ListedRuns(tuple(lines), tuple(others))
 
 
@@ -109,10 +116,12 @@ def print_runs(lines: Sequence[RunLine]) -> None:
             words.score(line.test_score, 4),
             shown_steps(line),
             words.DASH if line.seconds is None else words.duration(line.seconds),
-            Text(line.data or words.DASH),
+            Text(short_data(line) or words.DASH),
             f"{line.began:%Y-%m-%d %H:%M}" if line.began else words.DASH,
         )
     console = open_console()
+    if not console.is_terminal:
+        console.width = WIDEST
     console.print(table)
     for line in lines:
         if line.fault:
@@ -122,8 +131,14 @@ def print_runs(lines: Sequence[RunLine]) -> None:
     for line in lines:
         if keys and line.settings:
             console.print(f"  {line.folder.as_posix()}: {line.differences(keys) or words.DASH}", markup=False)
-    if len(metrics) > 1:
-        console.print("the runs were judged by different scores: compare those of one kind", markup=False)
+    for note in cautions(lines):
+        console.print(note, markup=False)
+
+
+def short_data(line: RunLine) -> str:
+    """Return the last part of where the data are, of a dataset.toml its folder; --csv has all of it."""
+    path = Path(line.data)
+    return path.parent.name or path.name if path.name == FILE_NAME else path.name
 
 
 def shown_steps(line: RunLine) -> str:

@@ -52,6 +52,8 @@ class RunLine:
         Every setting by its name; empty where they cannot be read.
     rows : tuple of dict
         The validations in metrics.csv, oldest first.
+    pictures : str
+        Stands for the validation pictures and their masks: the same where these are, whatever they are called.
     folds : int
         How many, where this is a cross-validation.
     fault : str
@@ -69,6 +71,7 @@ class RunLine:
     test_score: float | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     rows: tuple[dict[str, float], ...] = ()
+    pictures: str = ""
     folds: int = 0
     fault: str = ""
 
@@ -119,6 +122,17 @@ def shown_setting(value: Any) -> str:
 def metrics_of(lines: Sequence[RunLine]) -> list[str]:
     """Return the scores that the runs were judged by, without repetition."""
     return sorted({line.metric for line in lines if line.metric})
+
+
+def cautions(lines: Sequence[RunLine]) -> list[str]:
+    """Return what to know before the scores of these runs are compared."""
+    scored = [line for line in lines if line.score is not None]
+    notes = []
+    if len({line.pictures for line in scored if line.pictures}) > 1:
+        notes.append("not all runs were validated on the same pictures: compare those that were")
+    if len(metrics_of(lines)) > 1:
+        notes.append("the runs were judged by different scores: compare those of one kind")
+    return notes
 
 
 def as_csv(lines: Sequence[RunLine]) -> str:

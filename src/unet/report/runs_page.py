@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from unet.report import words
 from unet.report.charts import Series, line_chart
-from unet.report.run_lines import METRICS, RunLine, differing, metrics_of, shown_setting
+from unet.report.run_lines import METRICS, RunLine, cautions, differing, metrics_of, shown_setting
 from unet.report.words import shown
 
 COLOURED = 10
@@ -69,12 +69,8 @@ def story(lines: Sequence[RunLine]) -> str:
     """Return how the runs ended, and whether they can be compared."""
     states = [line.state for line in lines]
     told = words.listed([f"{states.count(state)} {state}" for state in dict.fromkeys(states)])
-    sets = len({line.data for line in lines if line.data})
-    remarks = [
-        f"They were trained on {sets} sets of data: scores tell runs on one set apart." if sets > 1 else "",
-        "They were judged by different scores." if len(metrics_of(lines)) > 1 else "",
-    ]
-    return " ".join(filter(None, [f"{told}." if told else "", *remarks]))
+    remarks = [f"{note[0].upper()}{note[1:]}." for note in cautions(lines)]
+    return " ".join([*([f"{told}."] if told else []), *remarks])
 
 
 def charts(lines: Sequence[RunLine]) -> list[OverlaidChart]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,8 +16,8 @@ from unet.parsing import read_json
 from unet.report.outcome import FILE as OUTCOME
 from unet.report.outcome import read_outcome
 from unet.report.run_lines import RunLine, State, flat_settings
-from unet.report.run_tables import rows_of
-from unet.runs.folder import CONFIG, FOLDS, RECORD, STATE, is_cross_validation, is_in_use, is_run
+from unet.report.run_tables import rows_of, table_of
+from unet.runs.folder import CONFIG, FOLDS, PAIRS, RECORD, STATE, is_cross_validation, is_in_use, is_run
 
 NO_ROWS: tuple[dict[str, float], ...] = ()
 
@@ -78,6 +79,7 @@ def read_line(folder: Path) -> RunLine:
         test_score=tried(lambda: _score(folder / "test.json", best_by), None),
         settings=flat_settings(settings) if settings else {},
         rows=tried(lambda: rows_of(folder / "metrics.csv"), NO_ROWS),
+        pictures=tried(lambda: _validated_on(folder / PAIRS), ""),
     )
     line = tried(lambda: _of_folds(line) if is_cross_validation(folder) else _of_run(line), line)
     return replace(line, state="broken", fault=" | ".join(faults)) if faults else line
@@ -95,6 +97,13 @@ def _score(path: Path, best_by: str) -> float | None:
         return deciding_score(checked_scores(read_json(path.read_text(encoding="utf-8"))), best_by)
     except (UnetError, ValueError) as error:
         raise InputError(f"{path.name} holds no scores ({error})") from None
+
+
+def _validated_on(path: Path) -> str:
+    """Return what stands for the validation pictures in a pairs.csv, nothing where there are none."""
+    rows = [row for row in table_of(path) if row.get("part") == "val"]
+    held = sorted(f"{row.get('image_hash')} {row.get('mask_hash')} {row.get('window') or ''}" for row in rows)
+    return hashlib.sha256("\n".join(held).encode()).hexdigest() if held else ""
 
 
 def _of_run(line: RunLine) -> RunLine:
