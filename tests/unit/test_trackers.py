@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +21,7 @@ from unet.errors import InputError, MissingExtraError
 from unet.trackers import COLUMNS, CsvTracker, Tracker, open_trackers, read_rows
 from unet.trackers.histograms import Histogram, counted, of_network
 from unet.trackers.wandb_mode import upload_hint, wandb_mode
-from unet.trackers.wandb_run import WandbNote
+from unet.trackers.wandb_run import WandbNote, history, told_in_files
 from unet.training.step_log import StepLog
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
@@ -186,69 +189,68 @@ def test_every_nth_step_is_told_with_the_mean_of_those_since(tmp_path: Path) -> 
     ]
 
 
-def read_offline(run: Path) -> tuple[str, list[dict[str, Any]]]:
-    """Return the id of a W&B run and the rows of its history, out of the file that it writes on this machine.
-
-    The file is a log as LevelDB writes it: after 7 bytes of its own, blocks of 32 KiB with records that are cut at the
-    end of a block; each piece has a checksum, a length and whether it is whole, the first, a middle or the last one.
-    """
-    from wandb.proto import wandb_internal_pb2
-
-    (path,) = run.glob("*.wandb")
-    data, place, whole = path.read_bytes(), 7, b""
-    found, history = "", []
-    while place + 7 <= len(data):
-        if 32768 - place % 32768 < 7:
-            place += 32768 - place % 32768
-            continue
-        size, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
-        whole += data[place + 7 : place + 7 + size]
-        place += 7 + size
-        if kind not in (1, 4):
-            continue
-        record = wandb_internal_pb2.Record.FromString(whole)
-        whole = b""
-        found = record.run.run_id or found
-        if record.history.item:
-            items = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
-            history.append({key: json.loads(value) for key, value in items.items()})
-    return found, history
+def wandb_session(run: Path, rows: list[int], steps: list[int], validated: list[int], kill: bool = False) -> None:
+    """Go on after some validations; tell of steps, and of the validations at some of them; close, or be killed."""
+    kept = [{"step": step, "train_loss": 1 / step, "val_mean_iou": 0.5} for step in rows]
+    table, tracker = open_trackers(run, ("wandb",), {"seed": 3}, kept)
+    for step in steps:
+        tracker.log_step(step, {"step/loss": 1 / step})
+        if step in validated:
+            log(tracker, step)
+            tracker.picture(step, "validation/a", PICTURE)
+            for number in range(60):  # more than a block of a W&B file
+                tracker.histograms(step, {f"weights/{number}": histograms(torch.arange(64.0))["weights/a"]})
+    if kill:
+        os.kill(os.getpid(), signal.SIGKILL)
+    for each in (table, tracker):
+        each.close()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="an optional package")
-def test_weights_and_biases_offline_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("end", ["closed", "killed"])
+def test_weights_and_biases_offline_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """The first session comes to step 50, where its second validation does not come to its end; its state is of 20."""
     import wandb
 
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    # The first session is killed while it validates at step 30; the second goes on from step 10.
-    for steps, validated in (((10, 20, 30), (20,)), ((20, 30, 40), (20, 30))):
-        table, tracker = open_trackers(tmp_path, ("wandb",), {"seed": 3})
-        for step in steps:
-            tracker.log_step(step, {"step/loss": 1 / step})
-            if step in validated:
-                log(tracker, step)
-                tracker.picture(step, "validation/a", PICTURE)
-                tracker.histograms(step, histograms(torch.arange(64.0)))
-        for each in (table, tracker):
-            each.close()
+    first_session: tuple[list[int], ...] = ([], [10, 20, 30, 40, 50], [20])
+    if end == "closed":
+        wandb_session(tmp_path, *first_session)
+    else:
+        call = f"wandb_session(Path({str(tmp_path)!r}), *{first_session}, kill=True)"
+        program = f"from tests.unit.test_trackers import Path, wandb_session; {call}"
+        root = Path(__file__).parents[2]
+        done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    wandb_session(tmp_path, [20], [30, 40, 50, 60], [50])
     wandb.teardown()  # which waits for the process that writes
-    sessions = {path.resolve() for path in (tmp_path / "wandb").glob("offline-run-*")}
-    read = [read_offline(path) for path in sorted(sessions, key=lambda path: path.stat().st_mtime)]
-    ids, (first, second) = {found for found, _ in read}, [history for _, history in read]
-    assert len(ids) == 1, "one run of W&B"
-    assert [row["_step"] for row in first] == [10, 20, 30] and [row["_step"] for row in second] == [31, 40]
-    assert first[1]["train_loss"] == 1 / 20 and first[1]["step/loss"] == 1 / 20 and "train_loss" not in first[2]
-    assert first[1]["weights/a/values"] == [1] * 64 and first[1]["validation/a/_type"] == "image-file"
-    assert second[0]["train_loss"] == 1 / 30 and "step/loss" not in second[0], "the validation that was killed"
-    assert second[0]["validation/a/_type"] == "image-file" and "train_loss" not in second[1]
+    sessions = sorted({path.resolve() for path in (tmp_path / "wandb").glob("offline-run-*")})
+    assert len({path.name.rpartition("-")[2] for path in sessions}) == 1, "one run of W&B"
+    first, second = ([row for row in history(next(path.glob("*.wandb")))] for path in sessions)
+    steps = [int(row["_step"]) for row in first], [int(row["_step"]) for row in second]
+    both = [*first, *second]
+    assert len({row["_step"] for row in both}) == len(both), "none is told twice"
+    assert {int(row["_step"]) for row in both if "step/loss" in row} >= {10, 30, 40, 50, 60}
+    validations = {int(row["_step"]): row for row in both if "val_mean_iou" in row}
+    if end == "closed":
+        assert steps == ([10, 20, 30, 40, 50], [51, 60]) and list(validations) == [20, 51]
+        assert json.loads(first[1]["weights/0/values"]) == [1] * 64 and first[1]["validation/a/_type"] == '"image-file"'
+    else:  # what W&B held back comes again as far as anybody knows it
+        assert steps == ([10], [20, 30, 40, 50, 60]) and list(validations) == [20, 50]
+    assert WandbNote.read(tmp_path) == WandbNote(sessions[0].name.rpartition("-")[2], 60, 50)
 
 
 def test_a_note_of_weights_and_biases_that_is_none(tmp_path: Path) -> None:
     for text in ("[", '["x"]', '{"id": 3, "step": 1}', '{"id": "a", "step": "b"}'):
         (tmp_path / "wandb.json").write_text(text)
         assert WandbNote.read(tmp_path) == WandbNote()
+    folder = tmp_path / "wandb" / "offline-run-1-abc"
+    folder.mkdir(parents=True)
+    for data in (b"", b"\0" * 40, b":W&B\0\0\0" + b"1234\x05\0\x01\xff\xff\xff\xff\xff"):
+        (folder / "run-abc.wandb").write_bytes(data)
+        assert told_in_files(tmp_path, "abc") == (0, 0)
 
 
 def test_no_way_to_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

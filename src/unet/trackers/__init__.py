@@ -18,7 +18,7 @@ from unet import files
 from unet.errors import InputError, MissingExtraError
 from unet.trackers.histograms import Histogram
 from unet.trackers.wandb_mode import wandb_mode
-from unet.trackers.wandb_run import WandbNote
+from unet.trackers.wandb_run import WandbNote, told_in_files
 
 COLUMNS = (
     "step",
@@ -137,12 +137,11 @@ class WandbTracker:
 
     wants_histograms = True
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], rows: Sequence[Mapping[str, float]] = ()) -> None:
         import wandb
 
-        self._wandb, self._note = wandb, WandbNote.read(folder)
-        self._told = self._note  # by an earlier session, whose last steps come again
-        known: dict[str, Any] = {"id": self._note.id, "resume": "allow"} if self._note.id else {}
+        self._wandb, self._folder, note = wandb, folder, WandbNote.read(folder)
+        known: dict[str, Any] = {"id": note.id, "resume": "allow"} if note.id else {}
         try:
             # What the user asked to be tracked, and no more: no console, code or state of the repository.
             quiet = wandb.Settings(console="off", disable_code=True, disable_git=True)
@@ -160,9 +159,14 @@ class WandbTracker:
                 f"Weights & Biases: {error}", remedy="run: wandb login, or set WANDB_MODE=offline"
             ) from None
 
-        self._note = replace(self._note, id=str(self._run.id))
+        step, validated = told_in_files(folder, note.id) if note.id else (0, 0)
+        on_server = int(self._run.step) - 1  # the next one is known to a run that is gone on with online
+        # By earlier sessions: W&B takes steps in rising order only, and the last ones come again after a kill.
+        self._told = WandbNote(str(self._run.id), max(note.step, step, on_server), max(note.validated, validated))
+        self._note = self._told
         self._note.write(folder)
-        self._folder = folder
+        for row in rows:  # which the training will not come to again, and W&B may have lost
+            self.log(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Log numbers."""
@@ -186,19 +190,18 @@ class WandbTracker:
         self._log_validation(step, made)
 
     def _log_validation(self, step: int, values: dict[str, Any]) -> None:
+        """Log what a validation tells; where only that is new of a step, at the next one that is not known."""
         if step > self._told.validated:
             self._log(max(step, self._told.step + 1), values, step)
 
     def _log(self, step: int, values: dict[str, Any], validated: int) -> None:
         self._run.log(values, step=step)
-        note = replace(self._note, step=step, validated=validated)
-        if note != self._note:
-            self._note = note
-            note.write(self._folder)
+        self._note = replace(self._note, step=step, validated=validated)
 
     def close(self) -> None:
-        """Finish the run."""
+        """Finish the run, which writes what W&B holds back."""
         self._run.finish()
+        self._note.write(self._folder)
 
 
 def _plain_row(row: Mapping[str, float]) -> dict[str, str]:
@@ -264,7 +267,7 @@ def open_trackers(
     require(names)
     trackers: list[Tracker] = []
     if "wandb" in names:  # first: what may fail leaves nothing open
-        trackers.append(WandbTracker(run, settings))
+        trackers.append(WandbTracker(run, settings, rows))
     if "tensorboard" in names:
         trackers.append(TensorBoardTracker(run / "tensorboard", step))
     return [CsvTracker(run / "metrics.csv", rows), *trackers]
