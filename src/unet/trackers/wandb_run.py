@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from unet import files
 from unet.errors import ConfigError
@@ -68,6 +69,7 @@ def history(path: Path) -> Iterator[dict[str, str]]:
     """
     from wandb.proto import wandb_internal_pb2
 
+    messages: Any = wandb_internal_pb2  # generated: type checkers see nothing in it
     data, place, whole = path.read_bytes(), PREAMBLE, b""
     while place + HEAD <= len(data):
         if BLOCK - place % BLOCK < HEAD:
@@ -79,6 +81,6 @@ def history(path: Path) -> Iterator[dict[str, str]]:
         whole += data[place + HEAD : place + HEAD + size]
         place += HEAD + size
         if kind in (1, 4):
-            record, whole = wandb_internal_pb2.Record.FromString(whole), b""
+            record, whole = messages.Record.FromString(whole), b""
             if record.history.item:
                 yield {each.key or "/".join(each.nested_key): each.value_json for each in record.history.item}
