@@ -20,15 +20,12 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# OpenVINO's package would write an identity into the home folder and report its use, unasked; it runs without.
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-
 import numpy as np
 import onnxruntime
-import openvino
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -41,6 +38,12 @@ Run = Callable[[], NDArray[np.float32]]
 
 CALIBRATION = 4
 """Pictures of 128 x 128 px that the ranges of int8 are taken from: speed does not depend on them."""
+
+
+def quiet_openvino() -> Any:
+    """Return OpenVINO without its telemetry, which would write an identity into the home folder and report, unasked."""
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    return import_module("openvino")
 
 
 def exported(spec: ModelSpec, path: Path) -> float:
@@ -90,7 +93,7 @@ def quantised(path: Path, spec: ModelSpec) -> Path:
 
 def runs(spec: ModelSpec, image: NDArray[np.float32], folder: Path, threads: int) -> Iterator[tuple[str, Run, float]]:
     """Give each way to compute the network, its name, and the seconds that it takes to be ready."""
-    network = fresh(spec)
+    network, openvino = fresh(spec), quiet_openvino()
     x = torch.from_numpy(image)
     for name, layout in (("plain", torch.contiguous_format), ("ours", torch.channels_last)):
         placed, y = fresh(spec).to(memory_format=layout), x.to(memory_format=layout)  # type: ignore[call-overload]
@@ -170,7 +173,7 @@ def machine(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "onnxruntime": onnxruntime.__version__,
-        "openvino": openvino.__version__,
+        "openvino": quiet_openvino().__version__,
     }
 
 
