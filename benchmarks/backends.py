@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import platform
 import subprocess
 import sys
@@ -25,10 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from unet import devices, models
 from unet.inference.folding import fold_norms
@@ -40,10 +39,11 @@ CALIBRATION = 4
 """Pictures of 128 x 128 px that the ranges of int8 are taken from: speed does not depend on them."""
 
 
-def quiet_openvino() -> Any:
-    """Return OpenVINO without its telemetry, which would write an identity into the home folder and report, unasked."""
+def quiet(package: str) -> Any:
+    """Return a runtime that keeps its use to itself: both would write an identity into the home folder and report."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-    return import_module("openvino")
+    return import_module(package)
 
 
 def exported(spec: ModelSpec, path: Path) -> float:
@@ -69,7 +69,7 @@ def fresh(spec: ModelSpec) -> torch.nn.Module:
     return fold_norms(models.build(spec).eval())
 
 
-class Drawn(CalibrationDataReader):  # type: ignore[misc]
+class Drawn:
     """Pictures for a quantisation."""
 
     def __init__(self, bands: int) -> None:
@@ -83,17 +83,17 @@ class Drawn(CalibrationDataReader):  # type: ignore[misc]
 
 def quantised(path: Path, spec: ModelSpec) -> Path:
     """Write the network in int8, with nodes that quantise and dequantise, which both runtimes read."""
-    target = path.with_name("int8.onnx")
-    quantize_static(
-        path, target, Drawn(spec.bands), quant_format=QuantFormat.QDQ, per_channel=True,
-        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+    target, quantization = path.with_name("int8.onnx"), quiet("onnxruntime.quantization")
+    quantization.quantize_static(
+        path, target, Drawn(spec.bands), quant_format=quantization.QuantFormat.QDQ, per_channel=True,
+        activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
     )  # fmt: skip
     return target
 
 
 def runs(spec: ModelSpec, image: NDArray[np.float32], folder: Path, threads: int) -> Iterator[tuple[str, Run, float]]:
     """Give each way to compute the network, its name, and the seconds that it takes to be ready."""
-    network, openvino = fresh(spec), quiet_openvino()
+    network, onnxruntime, openvino = fresh(spec), quiet("onnxruntime"), quiet("openvino")
     x = torch.from_numpy(image)
     for name, layout in (("plain", torch.contiguous_format), ("ours", torch.channels_last)):
         placed, y = fresh(spec).to(memory_format=layout), x.to(memory_format=layout)  # type: ignore[call-overload]
@@ -172,8 +172,8 @@ def machine(threads: int) -> dict[str, Any]:
         "threads": threads,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "onnxruntime": onnxruntime.__version__,
-        "openvino": quiet_openvino().__version__,
+        "onnxruntime": quiet("onnxruntime").__version__,
+        "openvino": quiet("openvino").__version__,
     }
 
 
