@@ -145,12 +145,17 @@ def joined(where: Place | None = None, store: Path | None = None) -> Iterator[No
 
 
 def _take_slurm_address() -> None:
-    """Set the address of the first process, which torchrun has set already, from what Slurm says."""
-    if "SLURM_STEP_NUM_TASKS" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
+    """Set the address of the first process from what Slurm says, where neither torchrun nor the user has set one."""
+    nodes = os.environ.get("SLURM_STEP_NODELIST")
+    if nodes is None or "TORCHELASTIC_RUN_ID" in os.environ:
+        return
+    if "MASTER_ADDR" not in os.environ:
+        # Only this of Lightning's class, which refuses jobs that ask for tasks by --ntasks.
         from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
-        slurm = SLURMEnvironment()
-        os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = slurm.main_address, str(slurm.main_port)
+        os.environ["MASTER_ADDR"] = SLURMEnvironment.resolve_root_node_address(nodes)
+    # All know the number of their job; of two jobs on one machine each has another port.
+    os.environ.setdefault("MASTER_PORT", str(15000 + _number("SLURM_JOB_ID", 0) % 10000))
 
 
 @contextmanager
