@@ -81,15 +81,15 @@ def linked(root: Path, kind: DataSet, out: Path) -> dict[str, Path]:
                 link.parent.mkdir(parents=True, exist_ok=True)
                 if not link.exists():
                     link.symlink_to(file.resolve())
-    for file in (*source.glob("classes.*"),):
+    for file in source.glob("classes.*"):
         shutil.copy(file, out)
     halves = parted(sorted(names), kind)
     training = [name for name in names if not any(name in half for half in halves.values())]
+    (out / "training.txt").write_text("\n".join(training))
     descriptions = {}
     group = f"group = '{kind.group}'\n" if kind.group else ""
     for part, half in halves.items():
         (out / f"{part}.txt").write_text("\n".join(half))
-        (out / "training.txt").write_text("\n".join(training))
         descriptions[part] = out / f"{part}.toml"
         descriptions[part].write_text(
             f'images = "imgs"\nmasks = "masks"\n{group}{kind.described}\n'

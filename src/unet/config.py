@@ -29,7 +29,7 @@ class Section(BaseModel):
 
 def _square(size: object) -> object:
     """Return both sides of what may be given as one number."""
-    return (size, size) if isinstance(size, int) else size
+    return (size, size) if type(size) is int else size  # true and false are no sizes
 
 
 class DataConfig(Section):

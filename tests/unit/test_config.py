@@ -49,8 +49,9 @@ def test_assignments_find_their_section() -> None:
 
 def test_a_crop_may_be_one_number() -> None:
     assert Config().updated(config.from_assignments({"crop": "128"})).data.crop == (128, 128)
-    with pytest.raises(ConfigError, match="crop"):
-        config.parse({"data": {"crop": 0}})
+    for wrong in (0, True):
+        with pytest.raises(ConfigError, match="crop"):
+            config.parse({"data": {"crop": wrong}})
 
 
 def test_every_key_belongs_to_one_section() -> None:

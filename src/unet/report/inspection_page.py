@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from unet.data.inspection.summary import percentage
 from unet.files import write_text
 from unet.labels import Labels
 from unet.report.contact_sheet import SheetPicture
 from unet.report.legend import legend_entries
-from unet.report.words import shown
+from unet.report.templates import template
 
 MARK = '<meta name="generator" content="unet inspect">'
 """By this a page is known to be ours, and may be replaced by a newer one."""
@@ -35,17 +33,7 @@ def write_inspection_page(
         By which the masks were drawn.
     """
     keys = [] if labels is None else legend_entries(labels, overlaid=True)
-    environment = Environment(
-        # The style and the templates lie together.
-        loader=PackageLoader("unet", "report"),
-        autoescape=True,
-        finalize=shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters["percent"] = percentage
-    page = environment.get_template("inspect.html.j2")
+    page = template("inspect.html.j2", percent=percentage)
     write_text(path, page.render(**summary, pictures=pictures, keys=keys, mark=MARK))
 
 

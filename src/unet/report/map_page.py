@@ -12,7 +12,6 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -22,7 +21,7 @@ from unet.files import write_text
 from unet.report import words
 from unet.report.charts import bar_chart, short
 from unet.report.shape_files import Place, Targets
-from unet.report.words import shown
+from unet.report.templates import template
 from unet.report.zoom import Pyramid, pyramid
 from unet.shapes.polygons import row_bands
 from unet.shapes.vector_files import known_crs, read_attributes
@@ -104,15 +103,7 @@ def write_map_page(path: Path, page: MapPage) -> None:
         palette=labels.palette() if is_mask else None, data_range=page.model.preprocessing.data_range,
     )  # fmt: skip
     shapes = shapes_of(page)
-    environment = Environment(
-        loader=PackageLoader("unet", "report"),
-        autoescape=True,
-        finalize=shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    text = environment.get_template("map.html.j2").render(
+    text = template("map.html.j2").render(
         headline=f"{words.counted(len(shapes.areas), 'shape')} of {page.sheet.name}",
         sheet=page.sheet,
         story=_story(page, shapes),

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from unet import files
 from unet.report import sections, summary, words
 from unet.report.run_files import RunFiles, read_run
-from unet.report.words import shown
+from unet.report.templates import template
 
 MOST_LISTED = 500
 """Pictures in the list of all pictures."""
@@ -42,17 +40,8 @@ def write_report(run: Path) -> Path:
 
 def render(run_files: RunFiles) -> str:
     """Return the page as text."""
-    environment = Environment(
-        loader=PackageLoader("unet", "report"),
-        autoescape=True,
-        finalize=shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"score": words.score, "percent": words.percent}
     scores = run_files.scores
-    return environment.get_template("page.html.j2").render(
+    return template("page.html.j2", score=words.score, percent=words.percent).render(
         name="/".join(run_files.run.resolve().parts[-2:]),
         headline=summary.headline(run_files),
         story=summary.story(run_files),

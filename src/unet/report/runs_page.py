@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from unet.report import words
 from unet.report.charts import Series, line_chart
 from unet.report.run_lines import METRICS, RunLine, cautions, differing, metrics_of, shown_setting
-from unet.report.words import shown
+from unet.report.templates import template
 
 COLOURED = 10
 """So many runs, the best, have a colour of their own; the curves of the others are grey."""
@@ -33,17 +32,8 @@ def render(lines: Sequence[RunLine]) -> str:
     lines : sequence of RunLine
         The best first.
     """
-    environment = Environment(
-        loader=PackageLoader("unet", "report"),
-        autoescape=True,
-        finalize=shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"score": words.score, "duration": words.duration, "setting": shown_setting}
     metrics = metrics_of(lines)
-    return environment.get_template("runs.html.j2").render(
+    return template("runs.html.j2", score=words.score, duration=words.duration, setting=shown_setting).render(
         headline=headline(lines),
         story=story(lines),
         runs=lines,

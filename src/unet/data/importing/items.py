@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -143,6 +144,23 @@ def size_of(entry: Mapping[str, Any], height: str, width: str) -> tuple[int, int
     sides = [entry.get(key) for key in (height, width)]
     rows, columns = (int(side) if isinstance(side, int | float) and side % 1 == 0 else None for side in sides)
     return None if rows is None or columns is None else (rows, columns)
+
+
+def read_object(file: Path, expected: str) -> dict[str, Any]:
+    """Return the JSON object that a file holds.
+
+    Raises
+    ------
+    DataError
+        It holds something else than `expected`, or no JSON.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{file} cannot be read as JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{file} holds a {type(content).__name__}", expected)
+    return content
 
 
 def part_of(path: Path, root: Path) -> str:

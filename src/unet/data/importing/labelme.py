@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -25,6 +24,7 @@ from unet.data.importing.items import (
     name_classes,
     number_classes,
     plural,
+    read_object,
     safe_stem,
     size_of,
 )
@@ -34,6 +34,9 @@ from unet.labels import IGNORED
 
 LINE_WIDTH = 10.0
 """Pixels; what LabelMe's own conversion to masks takes."""
+
+_PAGE = "shapes and imagePath"
+"""What a file of LabelMe holds."""
 
 IGNORE = "__ignore__"
 """LabelMe's label for what is not to be learned."""
@@ -75,7 +78,7 @@ def read(source: Path, *, line_width: float = LINE_WIDTH, outside: bool = False)
 def _load(path: Path, faults: list[str]) -> dict[str, Any] | None:
     """Return what a file says, without the picture in it; what is wrong goes to `faults`."""
     try:
-        page = _json(path)
+        page = read_object(path, _PAGE)
     except DataError as error:
         faults.append(str(error))
         return None
@@ -84,16 +87,6 @@ def _load(path: Path, faults: list[str]) -> dict[str, Any] | None:
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
         faults.append(f"{path} lacks a list of shapes")
         return None
-    return page
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        page = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read as JSON ({error})") from None
-    if not isinstance(page, dict):
-        raise DataError(f"{path} holds a {type(page).__name__}", "shapes and imagePath")
     return page
 
 
@@ -140,7 +133,7 @@ def _refuse(what: str) -> bytes:
 
 def _picture_inside(path: Path, image_path: Any) -> bytes:
     """Return the picture that the JSON file carries."""
-    data = _json(path).get("imageData")
+    data = read_object(path, _PAGE).get("imageData")
     if not data:
         raise DataError(f"{path}: there is no picture {image_path}, and none in the file (imageData)")
     return _decoded(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from unet import raster
 from unet.data.folders import pictures_in
-from unet.data.importing.items import Annotations, Drawn, Item, clean_name, plural, safe_stem
+from unet.data.importing.items import Annotations, Drawn, Item, clean_name, plural, read_object, safe_stem
 from unet.errors import DataError, RasterError
 from unet.labels import IGNORED
 
@@ -91,7 +90,7 @@ def _file_in(folder: Path) -> Path:
 
 
 def _format(file: Path) -> _Format:
-    content = _json(file)
+    content = read_object(file, "channel_names, labels and file_ending")
     channels = content.get("channel_names", content.get("modality"))
     if not isinstance(channels, dict) or set(channels) != {str(number) for number in range(len(channels))}:
         raise DataError(f"{file}: channel_names is {_shown(channels)}", '{"0": "red", "1": "green", ...}')
@@ -105,16 +104,6 @@ def _format(file: Path) -> _Format:
             "volumes are not read; write their slices as pictures",
         )
     return _Format(file, len(channels), _names(content.get("labels"), file), ending.lower())
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file} cannot be read as JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{file} holds a {type(content).__name__}", "channel_names, labels and file_ending")
-    return content
 
 
 def _ending_in(root: Path) -> str:
