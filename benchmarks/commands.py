@@ -1,9 +1,10 @@
 """Whole commands against those of a clone of the original Carvana U-Net, start-up included, in turn.
 
-    python benchmarks/commands.py CLONE CARVANA [--repeats 2]
+    python benchmarks/commands.py CLONE CARVANA [--repeats 2] [--pictures 12]
 
 CLONE is a checkout of the original program, CARVANA a folder with imgs and masks. Both train two epochs at scale 0.25
-on the same pictures and predict two of them with the same weights at scales 0.5 and 1. The original imports torchvision
+on the first pictures, once in float32 and once with mixed precision and a fifth held out, and predict two of them with
+the same weights at scales 0.5 and 1. The original imports torchvision
 without using it for this; where it is not installed an empty stand-in is put on its path.
 """
 
@@ -26,10 +27,13 @@ from unet.models import UNet
 OURS = Path(__file__).resolve().parents[1]
 
 
-def workspace(folder: Path, program: Path, carvana: Path) -> Path:
-    """Return a folder in which a program finds its data and may write."""
+def workspace(folder: Path, program: Path, carvana: Path, count: int) -> Path:
+    """Return a folder in which a program finds the first pictures and their masks and may write."""
     place = folder / program.name if program != OURS else folder / "ours"
-    shutil.copytree(carvana, place / "data")
+    for part in ("imgs", "masks"):
+        (place / "data" / part).mkdir(parents=True)
+        for path in sorted((carvana / part).iterdir())[:count]:
+            shutil.copy(path, place / "data" / part)
     return place
 
 
@@ -66,17 +70,19 @@ def main() -> None:
     parser.add_argument("clone", type=Path)
     parser.add_argument("carvana", type=Path)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--pictures", type=int, default=12, help="how many to train on (12)")
     parser.add_argument("--only", choices=("train", "predict"))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shims = shim_folder(folder)
-        places = {program: workspace(folder, program, args.carvana) for program in (args.clone.resolve(), OURS)}
+        places = {program: workspace(folder, program, args.carvana, args.pictures) for program in (args.clone.resolve(), OURS)}
         pictures = sorted((args.carvana / "imgs").iterdir())[:2]
         torch.save({**UNet().state_dict(), "mask_values": [0, 1]}, folder / "MODEL.pth")
         inputs = ["-m", str(folder / "MODEL.pth"), "-i", *map(str, pictures), "-o", "a.png", "b.png"]
         tasks = {
             "train.py --epochs 2 --scale 0.25": ("train.py", "--epochs", "2", "--scale", "0.25"),
+            "the same with -v 20 --amp": ("train.py", "--epochs", "2", "--scale", "0.25", "-v", "20", "--amp"),
             "predict.py, two pictures, scale 0.5": ("predict.py", *inputs, "-s", "0.5"),
             "predict.py, two pictures, scale 1": ("predict.py", *inputs, "-s", "1"),
         }
@@ -88,7 +94,8 @@ def main() -> None:
                 pairs.append([run(p, place, script, *arguments, shims=shims) for p, place in places.items()])
             plain, ours = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
             ratio = statistics.median(pair[0] / pair[1] for pair in pairs)
-            print(f"{title}: original {plain:.1f} s, ours {ours:.1f} s, {ratio:.2f} times", flush=True)
+            every = ", ".join(f"{pair[0] / pair[1]:.2f}" for pair in pairs)
+            print(f"{title}: original {plain:.1f} s, ours {ours:.1f} s, {ratio:.2f} times ({every})", flush=True)
 
 
 if __name__ == "__main__":
