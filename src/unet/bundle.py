@@ -35,7 +35,8 @@ MODEL_NAME = "model.safetensors"
 LEGACY_SCALE = 0.5
 """The scale of Carvana U-Net files, which do not say theirs."""
 
-_KEY = "unet"
+KEY = "unet"
+"""The entry of a file's metadata that describes the model."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,11 @@ def save(bundle: Bundle, path: StrPath) -> None:
     >>> load("half.safetensors").preprocessing.scale
     0.5
     """
+    tensor_files.write(Path(path), bundle.state, {"format": "pt", KEY: describe(bundle)})
+
+
+def describe(bundle: Bundle) -> str:
+    """Return all that a model file says beside the weights, as JSON; in files of any format it stands under `KEY`."""
     description = {
         "format": FORMAT,
         "spec": bundle.spec.to_dict(),
@@ -140,7 +146,7 @@ def save(bundle: Bundle, path: StrPath) -> None:
     }
     if bundle.shapes is not None:  # what older versions do not know they leave alone
         description["shapes"] = bundle.shapes.to_dict()
-    tensor_files.write(Path(path), bundle.state, {"format": "pt", _KEY: json.dumps(description)})
+    return json.dumps(description)
 
 
 def load(path: StrPath, *, scale: float | None = None) -> Bundle:
@@ -236,11 +242,11 @@ def save_pth(bundle: Bundle, path: Path) -> None:
 
 def _load_safetensors(path: Path) -> Bundle:
     state, metadata = tensor_files.read(path)
-    if _KEY not in metadata:
+    if KEY not in metadata:
         what = "the state of a training" if "checkpoint" in metadata else "a file of another program"
         raise ModelFileError(f"{path}: {what}", EXPECTED)
     try:
-        plain = read_json(metadata[_KEY])
+        plain = read_json(metadata[KEY])
         if isinstance(plain.get("format"), int) and plain["format"] > FORMAT:
             raise ModelFileError(f"{path}: written by a newer version of unet", remedy="upgrade unet")
         about = as_dataclass(_Description, {key: plain[key] for key in plain if key in _ENTRIES})

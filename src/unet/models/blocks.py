@@ -201,7 +201,8 @@ def at_least(image: Tensor, height: int, width: int) -> Tensor:
 
 def to_multiple(image: Tensor, step: int, least: int) -> Tensor:
     """Repeat the last row and column of (N, C, H, W) until both sides are multiples of `step`, `least` at least."""
-    height, width = (max(-(-side // step) * step, least) for side in image.shape[2:])
+    # Written without a minus before the side: an export would take the multiple for a constant.
+    height, width = (max((side + step - 1) // step * step, least) for side in image.shape[2:])
     return at_least(image, height, width)
 
 
@@ -210,6 +211,8 @@ def mirrored(image: Tensor, before: int, after: int, dim: int) -> Tensor:
 
     However far: where the image ends it is mirrored again.
     """
+    if before == after == 0:
+        return image
     side = image.shape[dim]
     indices = places(Span(-before, side + after, 0, side), side, "mirror")
     return image.index_select(dim, torch.from_numpy(indices).to(image.device))
