@@ -9,6 +9,7 @@ from typing import Any
 
 from unet import __version__, bundle
 from unet.bundle import Bundle
+from unet.export.pictures import least_side
 from unet.models import geometry_of
 
 TILE = 512
@@ -37,6 +38,7 @@ def described(model: Bundle, tile: int | None, facts: dict[str, Any]) -> dict[st
         "valid_margin": geometry.valid_margin,
         "receptive_field_radius": geometry.receptive_field_radius,
         "multiple": geometry.multiple,
+        "least_side": least_side(geometry),
         "tile": tile,
         **facts,
     }

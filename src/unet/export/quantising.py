@@ -101,6 +101,7 @@ class Quantiser:
         )  # fmt: skip
         with quiet():
             quantiser.quantize_model()
+            quantiser.model.topological_sort()
         return quantiser.model.model
 
 
