@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,9 @@ from unet.onnx_files import FINISH, IMAGE, LOGITS, NORMALISED, PREPARE, PROBABIL
 
 OPSET = 17
 """Version of ONNX's operations: of 2022, which runtimes of today's QGIS plugins know."""
+
+_PROBED = 1 << 13
+"""A side that can be halved as often as any network does."""
 
 
 def check_exportable(bundle: Bundle) -> None:
@@ -65,7 +69,7 @@ def traced(bundle: Bundle) -> Any:
             network, (image,), written, opset_version=OPSET, input_names=[NORMALISED], output_names=[LOGITS],
             dynamic_axes={NORMALISED: axes, LOGITS: axes}, **choice,
         )  # fmt: skip
-    return onnx.load_model_from_string(written.getvalue())
+    return with_sizes_of_input(onnx.load_model_from_string(written.getvalue()))
 
 
 def traced_size(bundle: Bundle) -> tuple[int, int]:
@@ -74,6 +78,45 @@ def traced_size(bundle: Bundle) -> tuple[int, int]:
     if geometry.valid_margin:
         return geometry.at_least(1), geometry.at_least(2 * geometry.valid_margin + 2 * geometry.multiple)
     return 4 * geometry.multiple - 1, 8 * geometry.multiple - 1
+
+
+def with_sizes_of_input(network: Any) -> Any:
+    """Return a network in which the height and width of every level are worked out from those of the input.
+
+    A trace asks the maps themselves, where it fills up odd sizes. In int8 OpenVINO (2026.4) computes wrong values for
+    maps whose size is asked for, and whoever computes them has to keep them.
+    """
+    onnx = onnx_package()
+    probe = onnx.ModelProto()
+    probe.CopyFrom(network)
+    for axis, length in ((0, 1), (2, _PROBED), (3, _PROBED)):
+        dimension = probe.graph.input[0].type.tensor_type.shape.dim[axis]
+        dimension.Clear()
+        dimension.dim_value = length
+    values = onnx.shape_inference.infer_shapes(probe).graph.value_info
+    shapes = {each.name: [side.dim_value for side in each.type.tensor_type.shape.dim] for each in values}
+    constants = {node.output[0]: node.attribute[0].t for node in network.graph.node if node.op_type == "Constant"}
+    shape_nodes = {node.output[0]: node for node in network.graph.node if node.op_type == "Shape"}
+    readers = Counter(name for node in network.graph.node for name in node.input)
+    nodes, grown = [], set[str]()  # grown: maps whose size was doubled, which need not be a level's
+    for node in network.graph.node:
+        nodes.append(node)
+        if node.op_type in ("ConvTranspose", "Resize") or grown.intersection(node.input):
+            grown.update(node.output)
+        asked = shape_nodes.get(node.input[0]) if node.op_type == "Gather" else None
+        if asked is None or asked.input[0] in {NORMALISED, *grown} or readers[asked.output[0]] > 1:
+            continue
+        shape, axis = shapes.get(asked.input[0], []), int(onnx.numpy_helper.to_array(constants[node.input[1]]).item())
+        if axis not in (2, 3) or len(shape) != 4 or not shape[axis] or _PROBED % shape[axis]:
+            continue
+        asked.input[0], name = NORMALISED, node.output[0]
+        factor = np.array(_PROBED // shape[axis], dtype=np.int64)
+        network.graph.initializer.append(onnx.numpy_helper.from_array(factor, f"{name}_factor"))
+        node.output[0] = f"{name}_of_input"
+        nodes.append(onnx.helper.make_node("Div", [node.output[0], f"{name}_factor"], [name], name=f"{name}_of_level"))
+    del network.graph.node[:]
+    network.graph.node.extend(nodes)
+    return network
 
 
 def whole(network: Any, bundle: Bundle, tile: int | None = None) -> Any:

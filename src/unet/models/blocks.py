@@ -149,11 +149,11 @@ class Up(nn.Module):
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         """Return (N, outputs, H, W) for a skip (N, C, H, W) and (N, C', H // 2, W // 2) from below."""
         grown = self.up(below)
-        if self.gate is not None:
-            skip = self.gate(skip, below)
         if self.padded:
             grown = pad_like(grown, skip)
-        else:
+        if self.gate is not None:
+            skip = self.gate(skip, below)
+        if not self.padded:
             skip = centre(skip, grown.shape[2], grown.shape[3])
         return cast(Tensor, self.conv(torch.cat([skip, grown], dim=1)))
 
@@ -176,15 +176,18 @@ class AttentionGate(nn.Module):
         """Return the weighed skip (N, C, H, W); from below comes (N, C', H // 2, W // 2)."""
         weight = self.psi(F.relu(self.theta(skip) + self.phi(below))).sigmoid()
         weight = F.interpolate(weight, scale_factor=2, mode="bilinear")
-        return skip * at_least(weight, skip.shape[2], skip.shape[3])  # odd sizes lack a row or column at the end
+        return skip * pad_like(weight, skip, "replicate")
 
 
-def pad_like(x: Tensor, like: Tensor) -> Tensor:
-    """Pad (N, C, h, w) with zeros to the height and width of `like`: half on each side, the odd one last."""
-    rows, columns = like.shape[2] - x.shape[2], like.shape[3] - x.shape[3]
+def pad_like(x: Tensor, like: Tensor, mode: str = "constant") -> Tensor:
+    """Pad (N, C, h, w), which was halved and doubled and so lacks a row or column of odd sizes, to the size of `like`.
+
+    The size of `like` alone says what is lacking: see `unet.export.graph.with_sizes_of_input`.
+    """
+    rows, columns = like.shape[2] % 2, like.shape[3] % 2
     if not _exporting() and rows == columns == 0:
         return x
-    return F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+    return F.pad(x, (0, columns, 0, rows), mode=mode)
 
 
 def _exporting() -> bool:
