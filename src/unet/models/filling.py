@@ -33,7 +33,9 @@ def filled(image: Tensor, spec: ModelSpec) -> Tensor:
         return filled_without_padding(image, geometry)
     if spec.architecture in ("unet", "resenc"):
         least = least_side(spec)
-        return at_least(image, least, least) if spec.architecture == "unet" else to_multiple(image, 1 << spec.depth, least)
+        return (
+            at_least(image, least, least) if spec.architecture == "unet" else to_multiple(image, 1 << spec.depth, least)
+        )
     return to_multiple(image, geometry.multiple, geometry.multiple)
 
 

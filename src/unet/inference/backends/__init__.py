@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from unet import devices
 from unet.errors import InputError
-from unet.inference.backends.graphs import CONVERTED, is_installed
+from unet.inference.backends.graphs import is_installed, obstacle
 from unet.models import ModelSpec
 
 BACKENDS = ("auto", "torch", "openvino")
@@ -65,12 +65,8 @@ class TorchBackend:
 
     def __call__(self, images: Tensor, /) -> Tensor:
         """See `Backend`."""
-        logits: Tensor = self.network(self.suited(images))
+        logits: Tensor = self.network(images.to(dtype=self.dtype, memory_format=self.layout))
         return logits.float()
-
-    def suited(self, images: Tensor) -> Tensor:
-        """Return images as the network takes them."""
-        return images.to(dtype=self.dtype, memory_format=self.layout)
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,9 @@ def choose(wanted: str | None, device: torch.device, dtype: torch.dtype, spec: M
     InputError
         There is no such backend, or the one that is asked for by name cannot compute this.
     """
-    said, source = (wanted, "as asked") if wanted is not None else (os.environ.get(VARIABLE) or "auto", f"by {VARIABLE}")
+    said, source = (
+        (wanted, "as asked") if wanted is not None else (os.environ.get(VARIABLE) or "auto", f"by {VARIABLE}")
+    )
     if said not in BACKENDS:
         raise InputError(f"{VARIABLE if wanted is None else 'backend'} {said!r}", " or ".join(BACKENDS))
     if said == "torch":
@@ -128,8 +126,8 @@ def _unfit(device: torch.device, dtype: torch.dtype, spec: ModelSpec, exact: boo
         return "--exact means torch's float32", "leave out --exact"
     if dtype == torch.bfloat16 and not devices.cpu_has_bf16():
         return "this CPU has no bfloat16 units", "leave the precision to the CPU"
-    if spec.architecture not in CONVERTED:
-        return f"{spec.architecture} networks are not converted", "take another network"
+    if (words := obstacle(spec)) is not None:
+        return words, "take another network"
     if not is_installed():
         return "OpenVINO is not installed", "pip install openvino"
     return None

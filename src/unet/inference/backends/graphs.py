@@ -5,6 +5,7 @@ This room alone imports openvino, when a graph is wanted.
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from importlib import import_module
@@ -18,8 +19,26 @@ from torch import nn
 from unet.models import ModelSpec, geometry_of
 from unet.models.filling import least_side
 
-CONVERTED = ("unet", "paper", "resenc", "backbone")
-"""Architectures whose graphs were compared with torch on sizes other than those that they were traced at."""
+KINDS = ("resnet", "convnext", "convnextv2", "segformer")
+"""Types of encoders whose graphs were compared with torch on sizes other than those that they were traced at."""
+
+
+def obstacle(spec: ModelSpec) -> str | None:
+    """Return in words why a network cannot be had as a graph; None where it can.
+
+    Examples
+    --------
+    >>> obstacle(ModelSpec()), obstacle(ModelSpec("resenc", norm="instance"))
+    (None, 'resenc networks with norms over the picture are not converted')
+    """
+    if spec.architecture == "resenc" and spec.norm not in ("batch", "none"):
+        # OpenVINO 2026.4 crashes when it compiles sums of two such norms for a size.
+        return "resenc networks with norms over the picture are not converted"
+    if spec.encoder:
+        kind = json.loads(spec.encoder)["model_type"]
+        if kind not in KINDS:  # traces of Swin hold the size that they were made at
+            return f"networks with {kind} encoders are not converted"
+    return None
 
 
 def is_installed() -> bool:
