@@ -59,6 +59,7 @@ def predict(
     viz: bool = False,
     save: bool = True,
     exact: bool = False,
+    backend: str | None = None,
     tile: int | None = None,
     join: str | None = None,
     pad: str | None = None,
@@ -105,7 +106,9 @@ def predict(
     save : bool
         Write the mask.
     exact : bool
-        Compute in float32.
+        Compute in float32, with torch.
+    backend : {"auto", "torch", "openvino"}, optional
+        What computes: by default UNET_BACKEND or else "auto", see `unet.inference.backends.choose`.
     tile, join, pad : optional
         See `unet.inference.streaming.plan_tiles`.
     tta : {"flips", "d4"}, optional
@@ -170,15 +173,25 @@ def predict(
     ensemble = Ensemble(
         [
             Predictor(
-                each, device=device, exact=exact, threshold=threshold, tile=tile, join=join, notify=display.notify
-            )
+                each,
+                device=device,
+                exact=exact,
+                threshold=threshold,
+                tile=tile,
+                join=join,
+                backend=backend,
+                notify=display.notify,
+            )  # fmt: skip
             for each in loaded
         ],
         tta,
     )
     del loaded  # one copy of the weights is enough
     region = Path(roi) if roi is not None else None
-    options = Options(models, region, tile, join, pad, tta, exact, threshold, overwrite, resume or shard is not None)
+    options = Options(
+        models, region, tile, join, pad, tta, exact, threshold, overwrite, resume or shard is not None,
+        ensemble.first.backend.name,
+    )  # fmt: skip
     written: list[Path] = []
     faults: list[str] = []
     counted: dict[Path, NDArray[np.int64]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unet.errors import InputError
 from unet.models import Geometry
-from unet.tiling import Span, Tile, abutting_spans, grid, halo_spans, overlapping_spans, valid_spans
+from unet.tiling import Span, Tile, abutting_spans, even_spans, grid, halo_spans, overlapping_spans, valid_spans
 
 JOINS = ("exact", "gaussian", "linear", "abut")
 """How tiles become one: as the whole picture would, averaged by bells or by tents, or just side by side."""
@@ -30,7 +30,7 @@ def least_tile_side(geometry: Geometry) -> int:
     return geometry.at_least(2 * geometry.valid_margin + geometry.multiple)
 
 
-def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -> list[Tile]:
+def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str, alike: bool = False) -> list[Tile]:
     """Return the tiles for a picture.
 
     Parameters
@@ -41,6 +41,8 @@ def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -
     side : int
         Pixels that a tile sees, down and across; more where the network takes no such size.
     join : {"exact", "gaussian", "linear", "abut"}
+    alike : bool
+        All tiles see as many pixels, where that can be: for networks that are compiled for a size.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -
         The tiles are too small, or cannot be joined so.
     """
     check_join(geometry, side, join)
-    return grid(*(spans_of(length, geometry, side, join) for length in (height, width)))
+    return grid(*(spans_of(length, geometry, side, join, alike) for length in (height, width)))
 
 
 def check_join(geometry: Geometry, side: int, join: str) -> None:
@@ -70,7 +72,7 @@ def check_join(geometry: Geometry, side: int, join: str) -> None:
         raise InputError(f"--join {join} for a network without padding", "exact, at no more cost", "leave out --join")
 
 
-def spans_of(length: int, geometry: Geometry, side: int, join: str) -> list[Span]:
+def spans_of(length: int, geometry: Geometry, side: int, join: str, alike: bool = False) -> list[Span]:
     """Return the tiles along one axis, see `lay_out`."""
     if join == "abut":
         return abutting_spans(length, side, geometry.valid_margin)
@@ -80,5 +82,6 @@ def spans_of(length: int, geometry: Geometry, side: int, join: str) -> list[Span
             length, geometry.at_least(max(needed, least_tile_side(geometry))), geometry.valid_margin, geometry.multiple
         )
     if join == "exact":
-        return halo_spans(length, side, geometry.receptive_field_radius or 0, geometry.multiple)
+        lay = even_spans if alike else halo_spans
+        return lay(length, side, geometry.receptive_field_radius or 0, geometry.multiple)
     return overlapping_spans(length, side, side // OVERLAP, geometry.multiple)

@@ -122,7 +122,7 @@ def plan_tiles(
     spans = [
         tuple(
             Span(span.start - extra, span.stop - extra, span.first - extra, span.last - extra)
-            for span in spans_of(length + 2 * extra, geometry, side, join)
+            for span in spans_of(length + 2 * extra, geometry, side, join, ensemble.alike)
         )
         for length in seen
     ]

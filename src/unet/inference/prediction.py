@@ -1,0 +1,45 @@
+"""What logits say: classes, probabilities, and both as what is known of a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def classes_of(logits: Tensor, threshold: float) -> Tensor:
+    """Return the classes (H, W) of logits (K, H, W), the first of those that are equally likely."""
+    if len(logits) == 1:
+        return logits[0].sigmoid() > threshold
+    if len(logits) == 2:
+        return logits[1] > logits[0]
+    return logits.max(dim=0).indices  # on a CPU `argmax` takes many times as long
+
+
+def probabilities_of(logits: Tensor) -> Tensor:
+    """Return the probabilities (K, H, W) of logits (K, H, W): of class 1 only where K is 1."""
+    return logits.sigmoid() if len(logits) == 1 else logits.softmax(dim=0)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model predicts for a picture.
+
+    Attributes
+    ----------
+    indices : uint8 array (H, W)
+        The class of every pixel.
+    probabilities : float32 array (K, H, W) or None
+        Of each class; of class 1 only (K = 1) for a network with one logit. Only where asked for.
+
+    Examples
+    --------
+    >>> prediction = Prediction(np.array([[0, 1], [1, 1]], dtype=np.uint8))
+    >>> float(prediction.indices.mean())
+    0.75
+    """
+
+    indices: NDArray[np.uint8]
+    probabilities: NDArray[np.float32] | None = None
