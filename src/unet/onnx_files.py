@@ -100,7 +100,10 @@ def network_of(model: Any) -> Any:
         raise ModelFileError("an ONNX file of another program", "one that `unet export` has written")
     del graph.node[:]
     graph.node.extend(kept)
-    graph.input[0].name, graph.output[0].name = NORMALISED, LOGITS
+    for end, name in ((graph.input[0], NORMALISED), (graph.output[0], LOGITS)):
+        end.name = name
+        for axis, side in ((2, "height"), (3, "width")):  # the network itself is held to no size
+            end.type.tensor_type.shape.dim[axis].dim_param = side if end is graph.input[0] else f"{side}_of_{name}"
     used = {name for node in kept for name in node.input}
     weights = [each for each in graph.initializer if each.name in used]
     del graph.initializer[:]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from unet.bundle import Bundle
 from unet.errors import InputError
@@ -17,7 +17,10 @@ from unet.export.quantising import Quantiser
 from unet.export.runtimes import Session
 from unet.inference import evaluation
 from unet.inference.evaluation import EvaluationSet
-from unet.inference.predictor import DEFAULT_THRESHOLD, Predictor, classes_of
+from unet.inference.prediction import classes_of
+from unet.inference.predictor import DEFAULT_THRESHOLD, Predictor
+from unet.models import geometry_of
+from unet.models.filling import filled
 
 Score = Callable[[Any], float]
 """A network (onnx.ModelProto, as `unet.export.graph.traced` returns it) to what it reaches, 1 at best."""
@@ -61,15 +64,18 @@ class Int8:
         return asdict(self) | {"drop": self.drop}
 
 
-class _Network(nn.Module):
-    """A network in ONNX Runtime in the place of one of torch."""
+class _Backend:
+    """A network in ONNX Runtime, see `unet.inference.backends.Backend`."""
 
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        self.session = Session(network)
+    name, dtype = "onnxruntime", torch.float32
 
-    def forward(self, images: Tensor) -> Tensor:
-        return torch.from_numpy(self.session(np.ascontiguousarray(images.numpy())))
+    def __init__(self, network: Any, bundle: Bundle) -> None:
+        self.session, self.spec = Session(network), bundle.spec
+        self.margin = geometry_of(bundle.spec).valid_margin
+
+    def __call__(self, images: Tensor, /) -> Tensor:
+        height, width = (side - 2 * self.margin for side in images.shape[2:])
+        return torch.from_numpy(self.session(filled(images, self.spec).numpy()))[..., :height, :width]
 
 
 def mean_iou(bundle: Bundle, examples: EvaluationSet, progress: Callable[[int, int], None] | None = None) -> Score:
@@ -77,7 +83,7 @@ def mean_iou(bundle: Bundle, examples: EvaluationSet, progress: Callable[[int, i
 
     def score(network: Any) -> float:
         predictor = Predictor(bundle, device="cpu", exact=True)
-        predictor.network = _Network(network)
+        predictor.backend = _Backend(network, bundle)
         counts = evaluation.count(predictor, examples, progress)
         reached = evaluation.summarise(counts, examples.pairs, examples.labels)["mean_iou"]
         if reached is None:

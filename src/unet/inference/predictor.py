@@ -18,6 +18,7 @@ from unet.bundle import Bundle
 from unet.errors import InputError
 from unet.inference.backends import Backend, Choice, TorchBackend, choose
 from unet.inference.backends.compiled import OpenVINOBackend
+from unet.inference.backends.exported import check_wanted, exported_backend
 from unet.inference.banded import bytes_per_row, interpolated, lazy, logits_in_bands
 from unet.inference.folding import fold_norms
 from unet.inference.layouts import JOINS, default_join, lay_out, least_tile_side
@@ -141,7 +142,9 @@ class Predictor:
         if tile is not None or join is not None:
             side = tile or 4096
             lay_out(side, side, self.geometry, side, join or default_join(self.geometry, side))
-        self.device = devices.pick(device)
+        if bundle.graph is not None:
+            check_wanted(backend, device)
+        self.device = devices.pick(device if bundle.graph is None else "cpu")
         if exact and precision not in ("auto", "32-true"):
             raise InputError(f"precision {precision!r} for an exact prediction", "32-true", "leave one of them out")
         self.dtype = devices.inference_dtype(self.device, "32-true" if exact else precision)
@@ -150,7 +153,11 @@ class Predictor:
         self.layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
         self.recomputed = 0
         self._said: set[str] = set()
-        self.choice = choose(backend, self.device, self.dtype, bundle.spec, exact)
+        self.choice = (
+            choose(backend, self.device, self.dtype, bundle.spec, exact)
+            if bundle.graph is None
+            else Choice("openvino", "an exported model")
+        )
         self.backend = self._prepared(bundle)
         self._reserve = self._takes_over(bundle)
         needs_weights = self._reserve or (self.dtype != torch.float32 and self.backend.name == "torch")
@@ -313,6 +320,8 @@ class Predictor:
 
     def _takes_over(self, bundle: Bundle) -> bool:
         """Tell whether pictures too large for OpenVINO are torch's: in bands it gives the whole, and tiles would not."""
+        if bundle.graph is not None:
+            return False
         spec = bundle.spec
         local = spec.norm in ("batch", "none") and not spec.attention
         whole = spec.architecture == "unet" and local and self.geometry.receptive_field_radius is None
@@ -320,6 +329,8 @@ class Predictor:
 
     def _prepared(self, bundle: Bundle) -> Backend:
         """Return what was chosen, or torch where it cannot be had."""
+        if bundle.graph is not None:
+            return exported_backend(bundle, self.dtype)
         if self.choice.name == "openvino":
             try:
                 return OpenVINOBackend.from_bundle(bundle, self.dtype)
