@@ -78,7 +78,11 @@ def write(model: Any, path: Path) -> None:
     """
     if model.ByteSize() > MOST_BYTES:
         raise InputError(f"a network of {model.ByteSize():,} bytes", f"at most {MOST_BYTES:,} for one .onnx file")
-    files.write_with(path, lambda draft: draft.write_bytes(model.SerializeToString()) and None, durable=True)
+
+    def to(draft: Path) -> None:
+        draft.write_bytes(model.SerializeToString())
+
+    files.write_with(path, to, durable=True)
 
 
 def network_of(model: Any) -> Any:

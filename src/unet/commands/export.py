@@ -21,6 +21,7 @@ from unet.export.parity import Parity
 from unet.export.pictures import Pictures, least_side
 from unet.export.quantising import Quantiser
 from unet.files import StrPath, as_path
+from unet.inference.backends.graphs import is_installed
 from unet.inference.evaluation import EvaluationSet
 from unet.labels import Labels
 from unet.models import geometry_of
@@ -37,6 +38,9 @@ HELD_OUT = 4
 """Of pictures without parts every fourth is measured on, the others are calibrated on."""
 
 MAX_DROP = 0.005
+
+RUNTIMES_APART = 0.01
+"""Share of the pixels: that ONNX Runtime and OpenVINO round differently does not change the class of more."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,9 @@ def export_model(
         made = exported(network, loaded, to, tile)
         found = parity.compare(loaded, made.run, checked.spread(CHECKED).images(loaded, tile), checked.of)
         display.notify(f"int8: {found.same_classes:.2%} of the pixels are of the same class, on {words(found)}")
-    facts = {"precision": "float32" if costs is None else "int8", "parity": found.to_dict()}
+        if to == "onnx":
+            compare_runtimes(network, loaded, tile, checked, found, display)
+    facts: dict[str, Any] = {"precision": "float32" if costs is None else "int8", "parity": found.to_dict()}
     if costs is not None:
         facts["int8"] = costs.to_dict()
     made.write(keys.described(loaded, tile, facts), target)
@@ -210,6 +216,21 @@ def exported(network: Any, loaded: Bundle, to: str, tile: int | None) -> Exporte
     return (formats.as_onnx if to == "onnx" else formats.as_openvino)(network, loaded, tile)
 
 
+def compare_runtimes(
+    network: Any, loaded: Bundle, tile: int | None, checked: Pictures, found: Parity, display: Display
+) -> None:
+    """Say so where OpenVINO, if it is installed, makes something else of a network in int8 than ONNX Runtime."""
+    if not is_installed():
+        return
+    images = checked.spread(CHECKED).images(loaded, tile)
+    other = parity.compare(loaded, formats.as_openvino(network, loaded, tile).run, images, checked.of)
+    if other.same_classes < found.same_classes - RUNTIMES_APART:
+        display.notify(
+            f"warning: OpenVINO gives {other.same_classes:.2%} of the pixels the same class: use ONNX Runtime, or do "
+            "without --int8"
+        )
+
+
 def words(found: Parity) -> str:
     """Return on what was compared."""
     return f"{found.pictures} picture{'s' * (found.pictures != 1)}: {found.of}"
@@ -248,7 +269,9 @@ def int8_data(loaded: Bundle, run: Path | None, calibrate: Path | None, display:
         return given_data(loaded, calibrate, display)
     parts = run_parts(run, display) if run is not None else {}
     if run is None or not parts.get("train") or not parts.get("val"):
-        raise InputError("--int8 without pictures to calibrate on", "some like those of the training", "--calibrate DATA")
+        raise InputError(
+            "--int8 without pictures to calibrate on", "some like those of the training", "--calibrate DATA"
+        )
     labels = open_run(run, display).record.labels
     own = [Pictures(parts[part], f"the run's {part} pictures", as_trained=True) for part in ("train", "val")]
     return Data(own[0], own[1], labels)
@@ -285,8 +308,7 @@ def halves(items: Any, data: Path) -> tuple[list[Any], list[Any]]:
     """
     if len(items) < 2:
         raise InputError(f"{data} holds one picture", "two or more: one to calibrate on, one to measure on")
-    measured = list(items[::HELD_OUT])
-    return [item for item in items if item not in measured], measured
+    return [item for number, item in enumerate(items) if number % HELD_OUT], list(items[::HELD_OUT])
 
 
 def quantised(network: Any, loaded: Bundle, data: Data, max_drop: float, display: Display) -> tuple[Any, Int8]:
@@ -295,9 +317,7 @@ def quantised(network: Any, loaded: Bundle, data: Data, max_drop: float, display
     quantiser = Quantiser(network, calibration.inputs(loaded))
     with display:
         if data.labels is not None:
-            examples = EvaluationSet(
-                measured.items, data.labels, loaded.preprocessing, as_trained=measured.as_trained
-            )  # type: ignore[arg-type]
+            examples = EvaluationSet(measured.items, data.labels, loaded.preprocessing, as_trained=measured.as_trained)  # type: ignore[arg-type]
             name, score = "mean IoU", measuring.mean_iou(loaded, examples, display.validating)
             before = score(network)
         else:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import io
 import json
 import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -59,17 +60,18 @@ def traced(bundle: Bundle) -> Any:
     """
     onnx = onnx_package()
     check_exportable(bundle)
-    network, written = fold_norms(bundle.network()), io.BytesIO()
+    network = fold_norms(bundle.network())
     image = torch.zeros(1, bundle.spec.bands, *traced_size(bundle))
     axes = {0: "batch", 2: "height", 3: "width"}
     # The tracing exporter; the other one needs a further package, and its graphs know one size of picture.
-    choice = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
-    with quiet(), torch.no_grad():
+    choice: dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+    with TemporaryDirectory() as folder, quiet(), torch.no_grad():
+        written = Path(folder) / "network.onnx"
         torch.onnx.export(
-            network, (image,), written, opset_version=OPSET, input_names=[NORMALISED], output_names=[LOGITS],
+            network, (image,), str(written), opset_version=OPSET, input_names=[NORMALISED], output_names=[LOGITS],
             dynamic_axes={NORMALISED: axes, LOGITS: axes}, **choice,
         )  # fmt: skip
-    return with_sizes_of_input(onnx.load_model_from_string(written.getvalue()))
+        return with_sizes_of_input(onnx.load(str(written)))
 
 
 def traced_size(bundle: Bundle) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What int8 costs: mean IoU on pictures with masks that were not calibrated on, or how many pixels stay as they were."""
+"""What int8 costs: mean IoU on pictures that were not calibrated on, or, without masks, pixels that change class."""
 
 from __future__ import annotations
 
@@ -141,8 +141,9 @@ def to_int8(
         if before - reached <= max_drop:
             return network, wide, reached
         kept = max(2, 2 * kept)
+    costs = f"{before - reached:.4f} ({reached:.4f} instead of {before:.4f})"
     raise InputError(
-        f"int8 costs {before - reached:.4f} ({reached:.4f} instead of {before:.4f}), with half of the layers in float32",
+        f"int8 costs {costs}, with half of the layers in float32",
         f"at most {max_drop:g}",
         "calibrate on more or other pictures, allow more by --max-drop, or export without --int8",
     )

@@ -14,7 +14,6 @@ from unet.bundle import Bundle
 from unet.errors import UnetError
 from unet.inference.folding import fold_norms
 from unet.inference.predictor import DEFAULT_THRESHOLD
-from unet.models import geometry_of
 from unet.preprocessing import normalise
 
 TOLERANCE = 1e-3
@@ -88,10 +87,9 @@ def compare(bundle: Bundle, run: Run, images: Iterable[NDArray[np.float32]], of:
 
 def classes(probabilities: NDArray[np.float32], bundle: Bundle) -> NDArray[np.int64]:
     """Return the classes (N, H, W) of probabilities (N, K, H, W)."""
-    if probabilities.shape[1] > 1:
-        return probabilities.argmax(axis=1)
     threshold = DEFAULT_THRESHOLD if bundle.threshold is None else bundle.threshold
-    return (probabilities[:, 0] > threshold).astype(np.int64)
+    likeliest: NDArray[np.int64] = probabilities.argmax(axis=1)
+    return likeliest if probabilities.shape[1] > 1 else (probabilities[:, 0] > threshold).astype(np.int64)
 
 
 def check(parity: Parity, tolerance: float = TOLERANCE) -> None:

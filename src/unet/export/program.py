@@ -36,8 +36,8 @@ class Whole(nn.Module):
         self.network, self.one_logit = fold_norms(bundle.network()), bundle.spec.classes == 1
         self.data_range = preprocessing.data_range
         mean, std = preprocessing.mean or (0.0,), preprocessing.std or (1.0,)
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
-        self.register_buffer("std", torch.tensor(std)[:, None, None])
+        self.mean = nn.Buffer(torch.tensor(mean)[:, None, None])
+        self.std = nn.Buffer(torch.tensor(std)[:, None, None])
 
     def forward(self, image: Tensor) -> Tensor:
         """Return probabilities (N, K, h, w) for images (N, C, H, W) in float32."""

@@ -197,8 +197,9 @@ def _exporting() -> bool:
 
 def _larger(one: int, other: int) -> int:
     """Return the larger of two sizes, whichever that will be where a program is being written down."""
-    larger: int = torch.sym_max(one, other) if _exporting() else max(one, other)
-    return larger
+    if _exporting():
+        return cast(int, torch.sym_max(one, other))  # type: ignore[no-untyped-call]
+    return max(one, other)
 
 
 def centre(x: Tensor, height: int, width: int) -> Tensor:
