@@ -186,7 +186,7 @@ def predict(
         ],
         tta,
     )
-    del loaded  # one copy of the weights is enough
+    del loaded, each  # one copy of the weights is enough
     region = Path(roi) if roi is not None else None
     options = Options(
         models, region, tile, join, pad, tta, exact, threshold, overwrite, resume or shard is not None,

@@ -388,7 +388,7 @@ class Predictor:
         if self.tile is None and (height + margins) * (width + margins) <= room:
             side = max(least_tile_side(self.geometry), max(height, width) + margins)
         join = self.join or default_join(self.geometry, side)
-        tiles = lay_out(height, width, self.geometry, side, join, self.alike)
+        tiles = lay_out(height, width, self.geometry, side, join, self.alike and self.tile is None)
         batch = max(1, min(MOST_TILES, room // side**2))
         if join in ("gaussian", "linear") and len(tiles) > 1:
             return blended(backend, image, tiles, kind=join, batch=batch)
