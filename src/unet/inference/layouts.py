@@ -78,9 +78,9 @@ def _even_axes(size: tuple[int, int], geometry: Geometry, side: int) -> tuple[li
         usual = even_spans(length, side, halo, multiple)
         sides = [-(-(length + 2 * halo * (count - 1)) // count) + multiple for count in range(1, 2 * len(usual) + 1)]
         axes.append([usual, *(even_spans(length, other, halo, multiple) for other in sides)])
-    usual, *others = [(rows, cols) for rows in axes[0] for cols in axes[1]]
-    fitting = [each for each in others if each[0][0].length * each[1][0].length <= side**2]
-    return min([usual, *fitting], key=lambda each: _work(*each))
+    pairs = [(rows, cols) for rows in axes[0] for cols in axes[1]]
+    fitting = [each for each in pairs[1:] if each[0][0].length * each[1][0].length <= side**2]
+    return min([pairs[0], *fitting], key=lambda each: _work(*each))
 
 
 def _work(rows: list[Span], cols: list[Span]) -> int:
