@@ -105,7 +105,8 @@ class Predictor:
     Notes
     -----
     A picture's result depends on the model, the device, the backend and the precision; not on the time that anything
-    takes, nor on the pictures before it. A picture whose logits are infinite or NaN in bfloat16 or float16 is computed in float32.
+    takes, nor on the pictures before it. A picture whose logits are infinite or NaN in bfloat16 or float16 is computed
+    in float32.
 
     Examples
     --------
@@ -191,7 +192,8 @@ class Predictor:
         scale = self.bundle.preprocessing.scale
         dtype = str(self.dtype).removeprefix("torch.")
         more = f", {self.recomputed} in float32" if self.recomputed else ""
-        return f"{len(self.bundle.labels)} classes, scale {scale:g}, {self.device.type} in {dtype}{more}, {self.backends.choice}"
+        where = f"{self.device.type} in {dtype}{more}, {self.backends.choice}"
+        return f"{len(self.bundle.labels)} classes, scale {scale:g}, {where}"
 
     def say_once(self, words: str, before: str = "") -> None:
         """Give `notify` a line, `before` in front of it, the first time that these words are said."""
