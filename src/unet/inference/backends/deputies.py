@@ -52,6 +52,7 @@ class Deputies:
     ) -> None:
         self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self._device, self._others = device, dict[torch.dtype, Backend]()
+        self._exact: OpenVINOBackend | None = None
         self.choice = choose(wanted, device, dtype, bundle.spec, exact)
         self.main: Backend = self._prepared(bundle, dtype, notify)
         spec, uses_torch = bundle.spec, self.main.name == "torch"
@@ -61,8 +62,11 @@ class Deputies:
         self._bundle = bundle if needed else replace(bundle, state={})  # weights take memory
 
     def in_float32(self) -> Backend:
-        """Return what computes the same in float32."""
-        return self.main.in_float32() if isinstance(self.main, OpenVINOBackend) else self.in_torch(torch.float32)
+        """Return what computes the same in float32; kept from its first use on."""
+        if isinstance(self.main, OpenVINOBackend):
+            self._exact = self._exact or self.main.in_float32()
+            return self._exact
+        return self.in_torch(torch.float32)
 
     def in_torch(self, dtype: torch.dtype) -> Backend:
         """Return the same network in torch, where it may have to stand in; kept from its first use on."""
