@@ -181,8 +181,7 @@ def halo_spans(length: int, side: int, halo: int, multiple: int) -> list[Span]:
 def even_spans(length: int, side: int, halo: int, multiple: int) -> list[Span]:
     """Lay out tiles as `halo_spans` does, all of which see as many pixels.
 
-    They see more than they need at the picture's ends. As all start at multiples, they are as long as the picture
-    beyond one.
+    As all start at multiples, they are as long as the picture beyond a multiple; and no longer than as many need.
 
     Parameters
     ----------
@@ -200,11 +199,13 @@ def even_spans(length: int, side: int, halo: int, multiple: int) -> list[Span]:
     halo = _round_up(halo, multiple)
     if length <= side:
         return [Span(0, length, 0, length)]
-    seen = max(2 * halo + multiple, side - multiple) // multiple * multiple + length % multiple
-    seen = seen + multiple if seen + multiple <= side else seen
+    over = length % multiple
+    most = max(2 * halo + multiple, (side - over) // multiple * multiple)
+    count = 1 + -(-max(0, length - over - most) // (most - 2 * halo))
+    seen = _round_up(-(-(length - over + 2 * halo * (count - 1)) // count), multiple) + over
     if seen >= length:
         return [Span(0, length, 0, length)]
-    step = (seen - 2 * halo) // multiple * multiple
+    step = seen - over - 2 * halo
     starts = [*range(0, length - seen, step), length - seen]
     firsts = [0, *(start + halo for start in starts[1:])]
     lasts = [*firsts[1:], length]

@@ -45,6 +45,8 @@ def model(spec: ModelSpec, **changes: Any) -> Bundle:
     for name, tensor in state.items():
         if name.startswith("outc"):
             state[name] = tensor * 8  # logits far enough apart that a fault shows in the probabilities
+        elif name.endswith(("running_mean", ".bias")):
+            state[name] = tensor + torch.rand(tensor.shape) - 0.5  # as training makes it
     preprocessing = Preprocessing(bands=spec.bands, mean=(0.4,) * spec.bands, std=(0.2,) * spec.bands)
     return Bundle(spec, Labels.numbered(max(2, spec.classes)), preprocessing, None, {}, {}, state, **changes)
 
@@ -234,10 +236,15 @@ def test_int8_is_the_same_in_both_runtimes_and_near_the_original() -> None:
     known = model(SMALL)
     network, made, _ = quantiser(known)
     small = made.quantised([made.layers[0], made.layers[-1]])
-    images = pictures(SMALL, (61, 83), (64, 96))  # an odd size: OpenVINO gets padding wrong in int8
-    for way in (formats.as_onnx, formats.as_openvino):
-        found = parity.compare(known, way(small, known, None).run, images, "noise")
-        assert 1e-5 < found.difference < 0.1 and found.same_classes > 0.98
+    of_onnx, of_openvino = (way(small, known, None).run for way in (formats.as_onnx, formats.as_openvino))
+    for images in (image[None] for image in pictures(SMALL, (61, 83), (64, 96))):
+        # Where the size of a map was asked for, and where int8 was filled up, OpenVINO would be 0.01 and more away.
+        fixed = openvino_ir.read(graph.whole(small, known))
+        fixed.reshape(list(images.shape))
+        expected = of_onnx(images)
+        for run in (of_openvino, openvino_ir.running(fixed)):
+            np.testing.assert_allclose(run(images), expected, atol=3e-4)
+        assert 1e-5 < np.abs(expected - parity.original(known)(images)).max() < 0.1
     whole = sum(each.ByteSize() for each in network.graph.initializer)
     assert sum(each.ByteSize() for each in small.graph.initializer) < 0.7 * whole
 

@@ -157,7 +157,7 @@ def predict(
             outputs=None if outputs is None else as_paths(outputs),
             scale=scale, threshold=threshold, overlay=overlay, probabilities=probabilities, epm=epm,
             class_name=class_name, raw_values=raw_values, viz=viz, save=save, exact=exact, backend=backend,
-            tile=tile, join=join, pad=pad, tta=tta, roi=None if roi is None else fspath(roi), shard=shard, device=device, classes=classes,
-            bilinear=bilinear, csv=csv, overwrite=overwrite, resume=resume,
+            tile=tile, join=join, pad=pad, tta=tta, roi=None if roi is None else fspath(roi), shard=shard,
+            device=device, classes=classes, bilinear=bilinear, csv=csv, overwrite=overwrite, resume=resume,
         )  # fmt: skip
     return PredictResult(tuple(files), tuple(said))

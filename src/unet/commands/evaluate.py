@@ -135,6 +135,7 @@ def evaluate(
             display,
         )
     predictor = Predictor(loaded, device=device, exact=exact, backend=backend, notify=display.notify)
+    loaded = predictor.bundle  # without the weights, which the predictor has
     examples = evaluation.EvaluationSet(pairs, labels, loaded.preprocessing, cache_bytes=0, as_trained=own)
     boundaries: list[BoundaryCounts] = []
     with display:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,23 +171,12 @@ def predict(
     if spec.classes > 1 and threshold not in (None, 0.5):
         display.notify(f"note: the threshold has no effect: of {spec.classes} classes the most probable is taken")
 
+    how: dict[str, Any] = {"threshold": threshold, "tile": tile, "join": join, "backend": backend}
     ensemble = Ensemble(
-        [
-            Predictor(
-                each,
-                device=device,
-                exact=exact,
-                threshold=threshold,
-                tile=tile,
-                join=join,
-                backend=backend,
-                notify=display.notify,
-            )  # fmt: skip
-            for each in loaded
-        ],
+        [Predictor(each, device=device, exact=exact, notify=display.notify, **how) for each in loaded],
         tta,
     )
-    del loaded  # one copy of the weights is enough
+    del loaded, each  # one copy of the weights is enough
     region = Path(roi) if roi is not None else None
     options = Options(
         models, region, tile, join, pad, tta, exact, threshold, overwrite, resume or shard is not None,

@@ -42,7 +42,21 @@ def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str, a
         Pixels that a tile sees, down and across; more where the network takes no such size.
     join : {"exact", "gaussian", "linear", "abut"}
     alike : bool
-        All tiles see as many pixels, where that can be: for networks that are compiled for a size.
+        All tiles see as many pixels, no more than a square of that side has: for networks that are compiled for a
+        size. Where that can be; and not where they are only to touch.
+
+    Raises
+    ------
+    InputError
+        The tiles are too small, or cannot be joined so.
+    """
+    return grid(*axes_of((height, width), geometry, side, join, alike))
+
+
+def axes_of(
+    size: tuple[int, int], geometry: Geometry, side: int, join: str, alike: bool = False
+) -> tuple[list[Span], list[Span]]:
+    """Return the tiles along both axes, see `lay_out`.
 
     Raises
     ------
@@ -50,7 +64,27 @@ def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str, a
         The tiles are too small, or cannot be joined so.
     """
     check_join(geometry, side, join)
-    return grid(*(spans_of(length, geometry, side, join, alike) for length in (height, width)))
+    if alike and join == "exact" and not geometry.valid_margin:
+        return _even_axes(size, geometry, side)
+    rows, cols = (spans_of(length, geometry, side, join) for length in size)
+    return rows, cols
+
+
+def _even_axes(size: tuple[int, int], geometry: Geometry, side: int) -> tuple[list[Span], list[Span]]:
+    """Return tiles of one size that join exactly, those that take the least work."""
+    halo, multiple = geometry.receptive_field_radius or 0, geometry.multiple
+    axes = []
+    for length in size:
+        usual = even_spans(length, side, halo, multiple)
+        sides = [-(-(length + 2 * halo * (count - 1)) // count) + multiple for count in range(1, 2 * len(usual) + 1)]
+        axes.append([usual, *(even_spans(length, other, halo, multiple) for other in sides)])
+    pairs = [(rows, cols) for rows in axes[0] for cols in axes[1]]
+    fitting = [each for each in pairs[1:] if each[0][0].length * each[1][0].length <= side**2]
+    return min([pairs[0], *fitting], key=lambda each: _work(*each))
+
+
+def _work(rows: list[Span], cols: list[Span]) -> int:
+    return len(rows) * len(cols) * rows[0].length * cols[0].length
 
 
 def check_join(geometry: Geometry, side: int, join: str) -> None:
@@ -72,7 +106,7 @@ def check_join(geometry: Geometry, side: int, join: str) -> None:
         raise InputError(f"--join {join} for a network without padding", "exact, at no more cost", "leave out --join")
 
 
-def spans_of(length: int, geometry: Geometry, side: int, join: str, alike: bool = False) -> list[Span]:
+def spans_of(length: int, geometry: Geometry, side: int, join: str) -> list[Span]:
     """Return the tiles along one axis, see `lay_out`."""
     if join == "abut":
         return abutting_spans(length, side, geometry.valid_margin)
@@ -82,6 +116,5 @@ def spans_of(length: int, geometry: Geometry, side: int, join: str, alike: bool 
             length, geometry.at_least(max(needed, least_tile_side(geometry))), geometry.valid_margin, geometry.multiple
         )
     if join == "exact":
-        lay = even_spans if alike else halo_spans
-        return lay(length, side, geometry.receptive_field_radius or 0, geometry.multiple)
+        return halo_spans(length, side, geometry.receptive_field_radius or 0, geometry.multiple)
     return overlapping_spans(length, side, side // OVERLAP, geometry.multiple)

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from unet import devices
 from unet.bundle import Bundle
 from unet.errors import InputError
-from unet.inference.backends import Backend, Choice, TorchBackend, choose
-from unet.inference.backends.compiled import OpenVINOBackend
-from unet.inference.backends.exported import check_wanted, exported_backend
+from unet.inference.backends import Backend, TorchBackend
+from unet.inference.backends.deputies import Deputies
+from unet.inference.backends.exported import check_wanted
 from unet.inference.banded import bytes_per_row, interpolated, lazy, logits_in_bands
-from unet.inference.folding import fold_norms
 from unet.inference.layouts import JOINS, default_join, lay_out, least_tile_side
 from unet.inference.prediction import Prediction, classes_of, probabilities_of
 from unet.inference.tiled import blended, joined
@@ -50,8 +49,8 @@ pictures of 240 x 180 px as long, and of bigger ones longer, as their features f
 pictures are computed one by one, as the other order of summation would show in the masks."""
 
 OPENVINO_BYTES, OPENVINO_WIDTH = 1 << 29, 16
-"""Memory for the maps of what OpenVINO computes at a time, and the least width that is reckoned with. Pictures and tiles
-of 1024 x 1024 pixels fit, of the usual network of 31 million weights in bfloat16."""
+"""Memory for the maps of what OpenVINO computes at a time, and the least width that is reckoned with: 1024 x 1024 px of
+the usual network of 31 million weights in bfloat16."""
 
 MOST_SIDE = 2048
 """Tiles of sheets are no longer than this. The halo of a usual network is then a tenth of the work, or less."""
@@ -106,8 +105,9 @@ class Predictor:
 
     Notes
     -----
-    A picture's result depends on the model, the device, the backend and the precision; not on the time that anything takes, nor on
-    the pictures before it. A picture whose logits are infinite or NaN in bfloat16 or float16 is computed in float32.
+    A picture's result depends on the model, the device, the backend and the precision; not on the time that anything
+    takes, nor on the pictures before it. A picture whose logits are infinite or NaN in bfloat16 or float16 is computed
+    in float32.
 
     Examples
     --------
@@ -150,25 +150,17 @@ class Predictor:
         self.dtype = devices.inference_dtype(self.device, "32-true" if exact else precision)
         thresholds = (threshold, bundle.threshold, DEFAULT_THRESHOLD)
         self.threshold = next(value for value in thresholds if value is not None)
-        self.layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
         self.recomputed = 0
         self._said: set[str] = set()
-        self.choice = (
-            choose(backend, self.device, self.dtype, bundle.spec, exact)
-            if bundle.graph is None
-            else Choice("openvino", "an exported model")
-        )
-        self.backend = self._prepared(bundle)
-        self._reserve = self._takes_over(bundle)
-        needs_weights = self._reserve or (self.dtype != torch.float32 and self.backend.name == "torch")
-        self._weights = bundle if needs_weights else self.bundle
-        self._others: dict[torch.dtype, Backend] = {}
+        sees_all = self.geometry.receptive_field_radius is None
+        self.backends = Deputies(bundle, self.device, self.dtype, backend, exact, sees_all, notify)
+        self.backend = self.backends.main
 
     @classmethod
     def from_network(cls, network: nn.Module, template: Bundle, **options: Any) -> Predictor:
         """Return a predictor for a network under training, good until the network's weights change.
 
-        It costs as much as a copy of the weights, and none leaves its device. torch computes it if nothing else is said.
+        It costs as much as a copy of the weights, and none leaves its device. torch computes it, as nothing is said.
 
         Parameters
         ----------
@@ -180,6 +172,10 @@ class Predictor:
             As for `Predictor`.
         """
         return cls(replace(template, state=network.state_dict()), **{"backend": "torch", **options})
+
+    @property
+    def _torch_takes_large(self) -> bool:
+        return self.backends.torch_takes_large and self.tile is None and self.join is None
 
     @property
     def network(self) -> nn.Module:
@@ -199,7 +195,8 @@ class Predictor:
         scale = self.bundle.preprocessing.scale
         dtype = str(self.dtype).removeprefix("torch.")
         more = f", {self.recomputed} in float32" if self.recomputed else ""
-        return f"{len(self.bundle.labels)} classes, scale {scale:g}, {self.device.type} in {dtype}{more}, {self.choice}"
+        where = f"{self.device.type} in {dtype}{more}, {self.backends.choice}"
+        return f"{len(self.bundle.labels)} classes, scale {scale:g}, {where}"
 
     def say_once(self, words: str, before: str = "") -> None:
         """Give `notify` a line, `before` in front of it, the first time that these words are said."""
@@ -271,7 +268,9 @@ class Predictor:
         if self.tile is not None:
             return self.tile
         least = least_tile_side(self.geometry)
-        if banded(self.backend) is not None:  # computed in bands, of which the memory is known
+        if (
+            self._torch_takes_large or banded(self.backend) is not None
+        ):  # computed in bands, of which the memory is known
             side = math.isqrt(4 * self._memory() // (4 * self.bundle.spec.width))
             most = MOST_SIDE if self.geometry.receptive_field_radius is not None else MOST_SIDE // 2
             return max(least, min(side, most) // 64 * 64)
@@ -287,7 +286,9 @@ class Predictor:
         """Return how many pixels of a network's input are computed as a whole, where no tiles were asked for."""
         if self.tile is not None or self.join is not None:
             return 0
-        if self.backend.name == "openvino" and not self._reserve:  # it knows no bands: what does not fit is tiles
+        if (
+            self.backend.name == "openvino" and not self._torch_takes_large
+        ):  # it knows no bands: what does not fit is tiles
             return self._tile_pixels(self.backend)
         return min(MOST_WHOLE_PIXELS, WHOLE_BYTES // (2 * self.bundle.spec.width))
 
@@ -308,42 +309,7 @@ class Predictor:
             dtype = str(self.dtype).removeprefix("torch.")
             self.notify(f"a picture's logits are not finite in {dtype}: such pictures are computed in float32")
         self.recomputed += 1
-        if isinstance(self.backend, OpenVINOBackend):
-            return run(self.backend.in_float32(), image)
-        return run(self._other(torch.float32), image)
-
-    def _other(self, dtype: torch.dtype) -> Backend:
-        """Return torch with the same weights, kept from its first use on."""
-        if dtype not in self._others:
-            self._others[dtype] = self._in_torch(self._weights, dtype)
-        return self._others[dtype]
-
-    def _takes_over(self, bundle: Bundle) -> bool:
-        """Tell whether pictures too large for OpenVINO are torch's: in bands it gives the whole, and tiles would not."""
-        if bundle.graph is not None:
-            return False
-        spec = bundle.spec
-        local = spec.norm in ("batch", "none") and not spec.attention
-        whole = spec.architecture == "unet" and local and self.geometry.receptive_field_radius is None
-        return whole and self.backend.name == "openvino" and self.tile is None and self.join is None
-
-    def _prepared(self, bundle: Bundle) -> Backend:
-        """Return what was chosen, or torch where it cannot be had."""
-        if bundle.graph is not None:
-            return exported_backend(bundle, self.dtype)
-        if self.choice.name == "openvino":
-            try:
-                return OpenVINOBackend.from_bundle(bundle, self.dtype)
-            except (ImportError, RuntimeError, ValueError, TypeError) as error:
-                line = " ".join(str(error).split())[:200]
-                self.notify(f"OpenVINO cannot compute this network ({line}): torch does")
-                self.choice = Choice("torch", "OpenVINO cannot")
-        return self._in_torch(bundle, self.dtype)
-
-    def _in_torch(self, bundle: Bundle, dtype: torch.dtype) -> TorchBackend:
-        network = fold_norms(bundle.network()).to(self.device, dtype)
-        placed: nn.Module = network.to(memory_format=self.layout)  # type: ignore[call-overload]
-        return TorchBackend(placed, dtype, self.layout)
+        return run(self.backends.in_float32(), image)
 
     @torch.inference_mode()
     def _prediction(self, logits: Tensor, height: int, width: int, probabilities: bool = False) -> Prediction:
@@ -374,19 +340,25 @@ class Predictor:
         """Return the logits of images, of a big one in bands or in tiles."""
         if len(image) > 1:  # not more than `batch_size`
             return backend(image)
-        if self._reserve and image.shape[2] * image.shape[3] > self._tile_pixels(backend):
-            backend = self._other(backend.dtype)
+        backend = self._suited(backend, image)
         if self.tile is None and self.join is None and banded(backend) is not None:
             return self._run_once(backend, image)
         return self._tiled(backend, image)
 
+    def _suited(self, backend: Backend, images: Tensor) -> Backend:
+        """Return what computes images of a size."""
+        if self._torch_takes_large and images.shape[2] * images.shape[3] > self._tile_pixels(self.backend):
+            return self.backends.in_torch(backend.dtype)
+        return backend
+
     def _run_once(self, backend: Backend, images: Tensor) -> Tensor:
         """Return the logits of tiles: a big one is computed in bands, and nothing is cut or filled up."""
+        backend = self._suited(backend, images)
         network = banded(backend)
         if len(images) == 1 and network is not None:
             band = self._memory() // bytes_per_row(network, images.shape[3], backend.dtype)
             if band < images.shape[2]:
-                image = images.to(backend.dtype, memory_format=self.layout)
+                image = images.to(backend.dtype, memory_format=self.backends.layout)
                 return logits_in_bands(network, image, max(band, 16)).float()
         return backend(images)
 
@@ -399,7 +371,7 @@ class Predictor:
         if self.tile is None and (height + margins) * (width + margins) <= room:
             side = max(least_tile_side(self.geometry), max(height, width) + margins)
         join = self.join or default_join(self.geometry, side)
-        tiles = lay_out(height, width, self.geometry, side, join, self.alike)
+        tiles = lay_out(height, width, self.geometry, side, join, self.alike and self.tile is None)
         batch = max(1, min(MOST_TILES, room // side**2))
         if join in ("gaussian", "linear") and len(tiles) > 1:
             return blended(backend, image, tiles, kind=join, batch=batch)
@@ -408,7 +380,7 @@ class Predictor:
     @property
     def alike(self) -> bool:
         """Whether tiles of a picture are best of one size: each size is compiled for."""
-        return self.backend.name == "openvino"
+        return self.backend.name == "openvino" and not self._torch_takes_large
 
     def _tile_pixels(self, backend: Backend) -> int:
         """Return how many pixels are given at a time to a network that is not computed in bands."""

@@ -85,7 +85,9 @@ def converted(network: nn.Module, spec: ModelSpec) -> Any:
     side = traced_side(spec)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # on what a trace does not follow
-        traced = torch.jit.trace(network, torch.zeros(1, spec.bands, side, side), check_trace=False)
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            network, torch.zeros(1, spec.bands, side, side), check_trace=False
+        )
         graph = ov.convert_model(traced, input=[ov.PartialShape([1, spec.bands, -1, -1])])
     split_last_join(graph)
     return graph
