@@ -46,7 +46,8 @@ def model(spec: ModelSpec, **changes: Any) -> Bundle:
         if name.startswith("outc"):
             state[name] = tensor * 8  # logits far enough apart that a fault shows in the probabilities
         elif name.endswith(("running_mean", ".bias")):
-            state[name] = tensor + torch.rand(tensor.shape) - 0.5  # as training makes it
+            shift = -2.0 if name.endswith("up.bias") else -0.5  # as training makes it, but more
+            state[name] = tensor + torch.rand(tensor.shape) + shift
     preprocessing = Preprocessing(bands=spec.bands, mean=(0.4,) * spec.bands, std=(0.2,) * spec.bands)
     return Bundle(spec, Labels.numbered(max(2, spec.classes)), preprocessing, None, {}, {}, state, **changes)
 
@@ -138,9 +139,7 @@ def test_a_file_says_what_the_model_file_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "tile", "threshold", "overlap"), [(SMALL, 64, 0.0, 50), (SPECS["one logit"], None, 0.5, 9)]
 )
-def test_deepness_is_told_in_its_own_words(
-    spec: ModelSpec, tile: int | None, threshold: float, overlap: int
-) -> None:
+def test_deepness_is_told_in_its_own_words(spec: ModelSpec, tile: int | None, threshold: float, overlap: int) -> None:
     told = {key: json.loads(text) for key, text in keys.deepness(model(spec), tile).items()}
     assert told["model_type"] == "Segmentor"
     assert told["class_names"] == {"0": "background", "1": "foreground"}
@@ -238,12 +237,12 @@ def test_int8_is_the_same_in_both_runtimes_and_near_the_original() -> None:
     small = made.quantised([made.layers[0], made.layers[-1]])
     of_onnx, of_openvino = (way(small, known, None).run for way in (formats.as_onnx, formats.as_openvino))
     for images in (image[None] for image in pictures(SMALL, (61, 83), (64, 96))):
-        # Where the size of a map was asked for, and where int8 was filled up, OpenVINO would be 0.01 and more away.
+        # Where the size of a map was asked for, and where int8 was filled up, OpenVINO would be 0.002 and more away.
         fixed = openvino_ir.read(graph.whole(small, known))
         fixed.reshape(list(images.shape))
         expected = of_onnx(images)
         for run in (of_openvino, openvino_ir.running(fixed)):
-            np.testing.assert_allclose(run(images), expected, atol=3e-4)
+            np.testing.assert_allclose(run(images), expected, atol=1e-3)
         assert 1e-5 < np.abs(expected - parity.original(known)(images)).max() < 0.1
     whole = sum(each.ByteSize() for each in network.graph.initializer)
     assert sum(each.ByteSize() for each in small.graph.initializer) < 0.7 * whole
