@@ -10,6 +10,7 @@ from unet import bundle
 from unet.bundle import Bundle
 from unet.commands.evaluate import described_part
 from unet.config import DataConfig
+from unet.data.finding import counted
 from unet.data.manifest import describe
 from unet.data.pairs import Pair, find_images
 from unet.data.parts import find_parts
@@ -55,6 +56,13 @@ class ExportResult:
         How far what it gives is from what the model gives.
     int8 : Int8 or None
         How it became int8, and what that costs.
+
+    Examples
+    --------
+    >>> import unet
+    >>> done = unet.export_model("model.safetensors", int8=True, calibrate="data", max_drop=0.5)
+    >>> done.path.as_posix(), done.int8.measured_on, done.int8.drop <= 0.5
+    ('model-int8.onnx', '1 picture: 1 others of data', True)
     """
 
     path: Path
@@ -233,7 +241,7 @@ def compare_runtimes(
 
 def words(found: Parity) -> str:
     """Return on what was compared."""
-    return f"{found.pictures} picture{'s' * (found.pictures != 1)}: {found.of}"
+    return f"{counted(found.pictures, 'picture')}: {found.of}"
 
 
 def checked_pictures(run: Path | None, check: Path | None, data: Data | None, display: Display) -> Pictures:
@@ -324,7 +332,8 @@ def quantised(network: Any, loaded: Bundle, data: Data, max_drop: float, display
             name, score, before = "same pixels", measuring.same_pixels(loaded, network, measured.inputs(loaded)), 1.0
         small, wide, after = measuring.to_int8(quantiser, score, before, max_drop, display.notify)
     costs = Int8(
-        f"{len(calibration)} pictures: {calibration.of}", f"{len(measured)} pictures: {measured.of}", name, before,
+        f"{counted(len(calibration), 'picture')}: {calibration.of}",
+        f"{counted(len(measured), 'picture')}: {measured.of}", name, before,
         after, wide, len(quantiser.layers),
     )  # fmt: skip
     display.notify(f"int8: costs {costs.drop:.4f} of the {name} on {costs.measured_on}")
