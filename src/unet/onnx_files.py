@@ -7,6 +7,8 @@ network takes, nodes named `FINISH`... probabilities of its logits; what lies be
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ NORMALISED, LOGITS = "normalised", "logits"
 
 PREPARE, FINISH = "prepare/", "finish/"
 """How the names of the nodes before and behind the network begin."""
+
+CHECKSUM = "checksum"
+"""The entry beside the description: it finds what disks and copies do to a graph, and that others have changed it."""
 
 MOST_BYTES = (1 << 31) - 1
 """Of a file; ONNX keeps the weights of larger networks in other files."""
@@ -60,7 +65,20 @@ def read(path: Path) -> Any:
         raise ModelFileError(f"{path}: damaged or cut off ({' '.join(str(error).split())[:200]})", *_DAMAGED) from None
     if any(each.data_location == onnx.TensorProto.EXTERNAL for each in model.graph.initializer):
         raise ModelFileError(f"{path}: its weights lie in another file", *_DAMAGED)
+    written = metadata_of(model).get(CHECKSUM)
+    if written is not None and written != checksum(model):
+        raise ModelFileError(f"{path}: damaged or changed: it is not what its checksum says was written", *_DAMAGED)
     return model
+
+
+def checksum(model: Any) -> str:
+    """Return the CRC-32 of a model's graph."""
+    return f"crc32:{zlib.crc32(model.graph.SerializeToString(deterministic=True)):08x}"
+
+
+def describe(model: Any, entries: Mapping[str, str]) -> None:
+    """Write texts into a model's metadata, in place of those there, and the checksum of its graph."""
+    onnx_package().helper.set_model_props(model, {**entries, CHECKSUM: checksum(model)})
 
 
 def metadata_of(model: Any) -> dict[str, str]:

@@ -151,7 +151,8 @@ def test_a_mistyped_format_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_exported_model_is_refused_where_weights_are_wanted(capsys: pytest.CaptureFixture[str]) -> None:
     unet.export_model("model.safetensors")
     for line in (
-        "convert model.onnx other.safetensors", "export model.onnx -o again.onnx", "train data --load model.onnx --steps 1",
+        "convert model.onnx other.safetensors", "export model.onnx -o again.onnx",
+        "train data --load model.onnx --steps 1",
     ):  # fmt: skip
         assert "no weights to go on with" in error_of(line, capsys)
     assert "or give the model file itself" in error_of("predict -m model.onnx -i data/imgs --backend torch", capsys)

@@ -38,7 +38,7 @@ def as_onnx(network: Any, bundle: Bundle, tile: int | None) -> Exported:
     model = graph.whole(network, bundle, tile)
 
     def write(entries: dict[str, str], path: Path) -> None:
-        graph.describe(model, entries)
+        onnx_files.describe(model, entries)
         onnx_files.write(model, path)
 
     return Exported(Session(model), write)

@@ -176,11 +176,6 @@ def _prepare(onnx: Any, graph: Any, bundle: Bundle) -> list[Any]:
     return nodes
 
 
-def describe(model: Any, entries: dict[str, str]) -> None:
-    """Write texts into a model's metadata, in place of those there."""
-    onnx_package().helper.set_model_props(model, entries)
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep what libraries say of themselves while they trace and quantise from the user."""

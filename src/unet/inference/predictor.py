@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -155,6 +157,8 @@ class Predictor:
         sees_all = self.geometry.receptive_field_radius is None
         self.backends = Deputies(bundle, self.device, self.dtype, backend, exact, sees_all, notify)
         self.backend = self.backends.main
+        self._turn = nullcontext() if self.backend.name == "openvino" else Lock()
+        self._saying = Lock()
 
     @classmethod
     def from_network(cls, network: nn.Module, template: Bundle, **options: Any) -> Predictor:
@@ -200,8 +204,10 @@ class Predictor:
 
     def say_once(self, words: str, before: str = "") -> None:
         """Give `notify` a line, `before` in front of it, the first time that these words are said."""
-        if words not in self._said:
+        with self._saying:
+            is_new = words not in self._said
             self._said.add(words)
+        if is_new:
             self.notify(before + words)
 
     def predict(self, picture: NDArray[Any], *, probabilities: bool = False, as_trained: bool = False) -> Prediction:
@@ -297,9 +303,10 @@ class Predictor:
         """Return the logits (N, K, h, w) of network inputs (N, C, h, w) in float32, on the device."""
         run = run or self._run
         x = torch.from_numpy(images).to(self.device)
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 is meant where it is asked for
+        # float32 is meant where it is asked for; and torch takes pictures in turn, which OpenVINO sees to by itself.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False), self._turn:
             logits = run(self.backend, x)
-            if self.dtype != torch.float32:
+            if self.dtype != torch.float32 and not logits.sum().isfinite():  # quick to tell; sums overflow sooner
                 for number in (~logits.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist():
                     logits[number] = self._in_float32(x[number : number + 1], run)[0]
         return logits
@@ -372,6 +379,8 @@ class Predictor:
             side = max(least_tile_side(self.geometry), max(height, width) + margins)
         join = self.join or default_join(self.geometry, side)
         tiles = lay_out(height, width, self.geometry, side, join, self.alike and self.tile is None)
+        if len(tiles) == 1 and tiles[0].shape == (height, width):
+            return backend(image)
         batch = max(1, min(MOST_TILES, room // side**2))
         if join in ("gaussian", "linear") and len(tiles) > 1:
             return blended(backend, image, tiles, kind=join, batch=batch)

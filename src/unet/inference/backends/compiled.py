@@ -108,7 +108,7 @@ class OpenVINOBackend:
         """See `unet.inference.backends.Backend`."""
         height, width = (side - 2 * self.valid_margin for side in images.shape[2:])
         logits = [self._logits(self.fill(images[n : n + 1])) for n in range(len(images))]
-        return torch.cat(logits)[..., :height, :width]
+        return (logits[0] if len(logits) == 1 else torch.cat(logits))[..., :height, :width]
 
     def _logits(self, image: Tensor) -> Tensor:
         with self._lock:
