@@ -253,7 +253,7 @@ def add_export(commands: Any) -> Added:
         "--check", type=Path, metavar="PICTURES", help="compare on these (default: the run's own, or drawn ones)"
     )
     small = parser.add_argument_group("8-bit numbers")
-    small.add_argument("--int8", action="store_true", help="a quarter of the size, and faster where the CPU can")
+    small.add_argument("--int8", action="store_true", help="a quarter of the size, and faster in OpenVINO")
     small.add_argument(
         "--calibrate", type=Path, metavar="DATA", help="pictures, or a data set with masks (default: the run's own)"
     )
