@@ -76,7 +76,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shims = shim_folder(folder)
-        places = {program: workspace(folder, program, args.carvana, args.pictures) for program in (args.clone.resolve(), OURS)}
+        places = {
+            program: workspace(folder, program, args.carvana, args.pictures) for program in (args.clone.resolve(), OURS)
+        }
         pictures = sorted((args.carvana / "imgs").iterdir())[:2]
         torch.save({**UNet().state_dict(), "mask_values": [0, 1]}, folder / "MODEL.pth")
         inputs = ["-m", str(folder / "MODEL.pth"), "-i", *map(str, pictures), "-o", "a.png", "b.png"]
