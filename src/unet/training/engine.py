@@ -341,6 +341,7 @@ class Engine:
         for group in self.optimizer.param_groups:
             if "fused" in group:
                 group["fused"] = self.fused  # not as where the state was written
+        _match_layouts(self.optimizer)
         if state["plateau"]:
             self.plateau.load_state_dict(state["plateau"])
         if state["precision"] and state["precision"] != self.compute.precision:  # version 0.1 left it empty
@@ -350,6 +351,14 @@ class Engine:
         self.rate_scale = state["rate_scale"]
         random_state.load_state_dict(state["random"])
         random_state.part_ways(processes.place().rank)
+
+
+def _match_layouts(optimizer: torch.optim.Optimizer) -> None:
+    """Lay the moments out in memory as their weights are: fused optimisers take that for granted."""
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
