@@ -16,6 +16,7 @@ from unet import raster
 # Before torch is loaded, as the command line does: test runs share their machine, see docs/decisions/007-threads.md.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub
+os.environ["UNET_BACKEND"] = "torch"  # what most tests compare with; those of other backends name them
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as processors run already
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -38,6 +38,13 @@ def as_paths(paths: StrPath | Sequence[StrPath]) -> tuple[Path, ...]:
     return (Path(paths),) if isinstance(paths, (str, os.PathLike)) else tuple(Path(path) for path in paths)
 
 
+def cache_folder() -> Path:
+    """Return where things are kept that can be made again: UNET_CACHE, or the user's cache folder on this system."""
+    import platformdirs
+
+    return Path(os.environ.get("UNET_CACHE") or platformdirs.user_cache_dir("unet"))
+
+
 @contextmanager
 def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Give a temporary file beside `path`, and put it in the place of `path` when the block ends without an error.

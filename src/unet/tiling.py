@@ -6,6 +6,7 @@ functions that lay tiles out differ in what they promise:
 - `valid_spans`: for networks without padding, whose output lacks a margin; the result is that of the whole picture.
 - `abutting_spans`: for the same networks, tiles side by side with no regard to pooling: fewer, but not quite the same.
 - `halo_spans`: for networks with padding; with a halo of the receptive field's radius the result is that of the whole.
+- `even_spans`: the same, by tiles that are all as long.
 - `overlapping_spans`: for any network with padding; what tiles say twice is averaged by `blend_weights`.
 - `window_spans`: for pictures that are cut into files, and put together from other files of the same names.
 """
@@ -175,6 +176,40 @@ def halo_spans(length: int, side: int, halo: int, multiple: int) -> list[Span]:
         Span(max(0, first - halo), min(length, last + halo), first, last)
         for first, last in zip(firsts, lasts, strict=True)
     ]
+
+
+def even_spans(length: int, side: int, halo: int, multiple: int) -> list[Span]:
+    """Lay out tiles as `halo_spans` does, all of which see as many pixels.
+
+    As all start at multiples, they are as long as the picture beyond a multiple; and no longer than as many need.
+
+    Parameters
+    ----------
+    length, side, halo, multiple : int
+        As for `halo_spans`.
+
+    Examples
+    --------
+    >>> for span in even_spans(length=29, side=20, halo=4, multiple=4):
+    ...     print(span)
+    Span(start=0, stop=17, first=0, last=12)
+    Span(start=8, stop=25, first=12, last=16)
+    Span(start=12, stop=29, first=16, last=29)
+    """
+    halo = _round_up(halo, multiple)
+    if length <= side:
+        return [Span(0, length, 0, length)]
+    over = length % multiple
+    most = max(2 * halo + multiple, (side - over) // multiple * multiple)
+    count = 1 + -(-max(0, length - over - most) // (most - 2 * halo))
+    seen = _round_up(-(-(length - over + 2 * halo * (count - 1)) // count), multiple) + over
+    if seen >= length:
+        return [Span(0, length, 0, length)]
+    step = seen - over - 2 * halo
+    starts = [*range(0, length - seen, step), length - seen]
+    firsts = [0, *(start + halo for start in starts[1:])]
+    lasts = [*firsts[1:], length]
+    return [Span(start, start + seen, first, last) for start, first, last in zip(starts, firsts, lasts, strict=True)]
 
 
 def overlapping_spans(length: int, side: int, overlap: int, multiple: int) -> list[Span]:

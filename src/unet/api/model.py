@@ -174,13 +174,16 @@ class Model:
         device: str | torch.device = "auto",
         exact: bool = False,
         threshold: float | None = None,
+        backend: str | None = None,
     ) -> None:
         self.bundle, self.path = bundle, path
-        self._exact, self._threshold = exact, threshold
+        self._exact, self._threshold, self._backend = exact, threshold, backend
         self._predictor = self._on(device)
 
     def _on(self, device: str | torch.device) -> Predictor:
-        return Predictor(self.bundle, device=str(device), exact=self._exact, threshold=self._threshold)
+        return Predictor(
+            self.bundle, device=str(device), exact=self._exact, threshold=self._threshold, backend=self._backend
+        )
 
     def __repr__(self) -> str:
         return f"Model({', '.join(self.names)}; {self._predictor.describe()})"
@@ -304,6 +307,7 @@ def load(
     scale: float | None = None,
     exact: bool = False,
     threshold: float | None = None,
+    backend: str | None = None,
 ) -> Model:
     """Read a model file, of ours or of the Carvana U-Net, and return it ready to predict.
 
@@ -315,9 +319,12 @@ def load(
     scale : float, optional
         Replaces the scale that the file holds; files of the Carvana U-Net hold none, 0.5 is meant there.
     exact : bool
-        Compute in float32.
+        Compute in float32, with torch.
     threshold : float, optional
         For models with one logit: a pixel with a greater probability is foreground.
+    backend : {"auto", "torch", "openvino"}, optional
+        What computes: by default the environment variable UNET_BACKEND, or else "auto", which is OpenVINO on CPUs
+        where it is faster, and torch elsewhere.
 
     Raises
     ------
@@ -331,7 +338,8 @@ def load(
     >>> model.names, model.device.type
     (('background', 'foreground'), 'cpu')
     """
-    return Model(model_file.load(path, scale=scale), Path(path), device=device, exact=exact, threshold=threshold)
+    model = model_file.load(path, scale=scale)
+    return Model(model, Path(path), device=device, exact=exact, threshold=threshold, backend=backend)
 
 
 def as_pixels(picture: NDArray[Any], bands: int) -> NDArray[Any]:

@@ -26,6 +26,7 @@ def evaluate(
     json: StrPath | None = None,
     scale: float | None = None,
     exact: bool = False,
+    backend: str | None = None,
     boundary: bool = False,
     tolerance: str | float | None = None,
     device: str = "auto",
@@ -49,7 +50,7 @@ def evaluate(
         How far apart two outlines may be: pixels (2), or a share of the diagonal ("0.75%").
     verbose : bool
         Show progress and a table.
-    mask_suffix, class_field, outline, roi, json, scale, exact, device, overwrite
+    mask_suffix, class_field, outline, roi, json, scale, exact, backend, device, overwrite
         See `unet.commands.evaluate.evaluate`.
 
     Returns
@@ -73,7 +74,7 @@ def evaluate(
     with listening(verbose) as said:
         scores = command(
             model, data, images=images, masks=masks, mask_suffix=mask_suffix, class_field=class_field, outline=outline,
-            split=split, roi=roi, json=json, scale=scale, exact=exact, boundary=boundary,
+            split=split, roi=roi, json=json, scale=scale, exact=exact, backend=backend, boundary=boundary,
             tolerance=None if tolerance is None else str(tolerance), device=device, overwrite=overwrite,
         )  # fmt: skip
     return ScoreReport.from_dict(scores, tuple(said))
@@ -95,6 +96,7 @@ def predict(
     viz: bool = False,
     save: bool = True,
     exact: bool = False,
+    backend: str | None = None,
     tile: int | None = None,
     join: str | None = None,
     pad: str | None = None,
@@ -123,9 +125,9 @@ def predict(
         A table to write: pixels and share of each class in each picture.
     verbose : bool
         Show progress, and for each picture the share of each class.
-    scale, threshold, overlay, probabilities, epm, class_name, raw_values, viz, save, exact, tile, join, pad, tta, roi
+    scale, threshold, overlay, probabilities, epm, class_name, raw_values, viz, save, exact, backend, tile, join, pad
         See `unet.commands.predict.predict`.
-    shard, device, classes, bilinear, overwrite, resume
+    tta, roi, shard, device, classes, bilinear, overwrite, resume
         See there too.
 
     Returns
@@ -154,8 +156,8 @@ def predict(
             as_paths(inputs),
             outputs=None if outputs is None else as_paths(outputs),
             scale=scale, threshold=threshold, overlay=overlay, probabilities=probabilities, epm=epm,
-            class_name=class_name, raw_values=raw_values, viz=viz, save=save, exact=exact, tile=tile, join=join,
-            pad=pad, tta=tta, roi=None if roi is None else fspath(roi), shard=shard, device=device, classes=classes,
-            bilinear=bilinear, csv=csv, overwrite=overwrite, resume=resume,
+            class_name=class_name, raw_values=raw_values, viz=viz, save=save, exact=exact, backend=backend,
+            tile=tile, join=join, pad=pad, tta=tta, roi=None if roi is None else fspath(roi), shard=shard,
+            device=device, classes=classes, bilinear=bilinear, csv=csv, overwrite=overwrite, resume=resume,
         )  # fmt: skip
     return PredictResult(tuple(files), tuple(said))

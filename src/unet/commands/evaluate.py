@@ -59,6 +59,7 @@ def evaluate(
     json: StrPath | None = None,
     scale: float | None = None,
     exact: bool = False,
+    backend: str | None = None,
     boundary: bool = False,
     tolerance: str | None = None,
     device: str = "auto",
@@ -86,7 +87,9 @@ def evaluate(
     scale : float, optional
         Overrides the scale that the model file holds.
     exact : bool
-        Compute in float32.
+        Compute in float32, with torch.
+    backend : {"auto", "torch", "openvino"}, optional
+        What computes: by default UNET_BACKEND or else "auto", see `unet.inference.backends.choose`.
     boundary : bool
         Score boundaries too, as `unet.metrics.boundary` says.
     tolerance : str, optional
@@ -131,7 +134,8 @@ def evaluate(
             loaded,
             display,
         )
-    predictor = Predictor(loaded, device=device, exact=exact, notify=display.notify)
+    predictor = Predictor(loaded, device=device, exact=exact, backend=backend, notify=display.notify)
+    loaded = predictor.bundle  # without the weights, which the predictor has
     examples = evaluation.EvaluationSet(pairs, labels, loaded.preprocessing, cache_bytes=0, as_trained=own)
     boundaries: list[BoundaryCounts] = []
     with display:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ from unet.inference.tasks import (
     picture_tasks,
     shard_of_environment,
 )
+from unet.inference.threads import overlapped
 from unet.labels import Labels
 from unet.raster.roi import open_region
 from unet.report.legend import legend, with_legend
@@ -39,6 +42,9 @@ from unet.terminal.display import Display, open_display
 
 MOST_DRAWN = 1 << 26
 """Pixels of pictures that are drawn, as overlays or in a window: these are held in memory."""
+
+SMALL_PIXELS, AT_ONCE = 1 << 19, 3
+"""Pictures of no more pixels are read, computed and written so many at once; to compute they take turns."""
 
 LARGE_BYTES = 1 << 30
 """A picture that is decoded into more memory than this is worth a word."""
@@ -59,6 +65,7 @@ def predict(
     viz: bool = False,
     save: bool = True,
     exact: bool = False,
+    backend: str | None = None,
     tile: int | None = None,
     join: str | None = None,
     pad: str | None = None,
@@ -105,7 +112,9 @@ def predict(
     save : bool
         Write the mask.
     exact : bool
-        Compute in float32.
+        Compute in float32, with torch.
+    backend : {"auto", "torch", "openvino"}, optional
+        What computes: by default UNET_BACKEND or else "auto", see `unet.inference.backends.choose`.
     tile, join, pad : optional
         See `unet.inference.streaming.plan_tiles`.
     tta : {"flips", "d4"}, optional
@@ -167,25 +176,31 @@ def predict(
     if spec.classes > 1 and threshold not in (None, 0.5):
         display.notify(f"note: the threshold has no effect: of {spec.classes} classes the most probable is taken")
 
+    how: dict[str, Any] = {"threshold": threshold, "tile": tile, "join": join, "backend": backend}
     ensemble = Ensemble(
-        [
-            Predictor(
-                each, device=device, exact=exact, threshold=threshold, tile=tile, join=join, notify=display.notify
-            )
-            for each in loaded
-        ],
+        [Predictor(each, device=device, exact=exact, notify=display.notify, **how) for each in loaded],
         tta,
     )
-    del loaded  # one copy of the weights is enough
+    del loaded, each  # one copy of the weights is enough
     region = Path(roi) if roi is not None else None
-    options = Options(models, region, tile, join, pad, tta, exact, threshold, overwrite, resume or shard is not None)
+    options = Options(
+        models, region, tile, join, pad, tta, exact, threshold, overwrite, resume or shard is not None,
+        ensemble.first.backend.name,
+    )  # fmt: skip
     written: list[Path] = []
     faults: list[str] = []
     counted: dict[Path, NDArray[np.int64]] = {}
-    for number, task in enumerate(tasks, start=1):
+
+    def work(task: PictureTask) -> tuple[NDArray[np.int64], float]:
         start = perf_counter()
+        return predict_one(ensemble, task, wanted, options, viewer, display), perf_counter() - start
+
+    def alone(task: PictureTask) -> bool:
+        return len(tasks) == 1 or viewer is not None or not is_small(task.image, ensemble, options)
+
+    for number, (task, result) in enumerate(overlapped(tasks, work, alone, AT_ONCE), start=1):
         try:
-            counted[task.image] = predict_one(ensemble, task, wanted, options, viewer, display)
+            counted[task.image], seconds = result()
         except InputError as error:
             if len(all_tasks) == 1:
                 raise
@@ -195,7 +210,7 @@ def predict(
         names = [getattr(task, kind) for kind in wanted.kinds]
         written += names
         where = f" -> {', '.join(map(str, names))}" if names else ""
-        said = f"{number}/{len(tasks)} {task.image}{where} ({perf_counter() - start:.1f} s)"
+        said = f"{number}/{len(tasks)} {task.image}{where} ({seconds:.1f} s)"
         display.notify(f"{said}: {shares(counted[task.image], labels)}")
     display.notify(f"model: {', '.join(map(str, models))}, {ensemble.describe()}")
     if table is not None:
@@ -206,6 +221,16 @@ def predict(
     if faults:
         raise InputError(f"{len(faults)} of {len(tasks)} pictures could not be used: {'; '.join(faults)}")
     return written
+
+
+def is_small(image: Path, ensemble: Ensemble, options: Options) -> bool:
+    """Tell whether a picture is one tile, and so small that others may be read and written beside it."""
+    try:
+        about = raster.probe(image)
+        plan = plan_tiles(ensemble, about.height, about.width, tile=options.tile, join=options.join, pad=options.pad)
+    except InputError:  # it is told when its turn comes
+        return False
+    return plan.whole and max(plan.size[0] * plan.size[1], plan.seen[0] * plan.seen[1]) <= SMALL_PIXELS
 
 
 def predict_one(
@@ -274,11 +299,12 @@ def run(
         for product in products:
             product.mark(rows, {"classes": counts.tolist()})
 
+    predicted = partial(predict_raster, ensemble, task.image, plan, write, region=options.region, rows_there=rows_there)
+    if len(plan.rows) * len(plan.cols) == 1:  # several pictures at once: no bar, of which there can be one only
+        predicted()
+        return counts
     with display.counting(f"predicting {task.image.name}") as counting:
-        predict_raster(
-            ensemble, task.image, plan, write, region=options.region, rows_there=rows_there,
-            rows_done=rows_done if len(plan.rows) > 1 else lambda rows: None, progress=counting,
-        )  # fmt: skip
+        predicted(rows_done=rows_done if len(plan.rows) > 1 else lambda rows: None, progress=counting)
     return counts
 
 

@@ -16,8 +16,6 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from unet import files
 from unet.data.hashing import stamp
 from unet.data.pairs import Pair
@@ -80,7 +78,7 @@ def _key(pair: Pair, image: str, mask: str) -> str:
 
 
 def _place(folders: set[str], folder: Path | None) -> Path:
-    root = folder or Path(os.environ.get("UNET_CACHE") or platformdirs.user_cache_dir("unet"))
+    root = folder or files.cache_folder()
     names = json.dumps(sorted(os.path.realpath(path) for path in folders))
     return root / "scans" / f"{hashlib.sha256(names.encode()).hexdigest()[:24]}.json"
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from unet.errors import InputError
 from unet.inference.layouts import least_tile_side
-from unet.inference.predictor import Predictor, classes_of, probabilities_of
+from unet.inference.prediction import classes_of, probabilities_of
+from unet.inference.predictor import Predictor
 from unet.models import Geometry
 from unet.preprocessing import normalise
 
@@ -51,6 +52,8 @@ class Ensemble:
         Of the network that looks farthest.
     averaged : bool
         `scores` gives probabilities, and not logits.
+    alike : bool
+        Tiles are best of one size, see `Predictor.alike`.
     """
 
     def __init__(self, predictors: Sequence[Predictor], tta: str | None = None) -> None:
@@ -65,6 +68,7 @@ class Ensemble:
             None if None in radii else max(radius for radius in radii if radius is not None),
             max(predictor.geometry.multiple for predictor in predictors),
         )
+        self.alike = any(predictor.alike for predictor in predictors)
         self.averaged = len(predictors) > 1 or len(self.views) > 1
         self.threshold = float(np.mean([predictor.threshold for predictor in predictors]))
 
@@ -159,4 +163,6 @@ def _seen(images: NDArray[np.float32], view: View) -> NDArray[np.float32]:
 
 def _undone(logits: Tensor, view: View) -> Tensor:
     turns, mirrored = view
+    if not turns and not mirrored:
+        return logits  # torch would copy it
     return torch.rot90(logits.flip(3) if mirrored else logits, -turns, dims=(2, 3))

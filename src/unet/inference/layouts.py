@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unet.errors import InputError
 from unet.models import Geometry
-from unet.tiling import Span, Tile, abutting_spans, grid, halo_spans, overlapping_spans, valid_spans
+from unet.tiling import Span, Tile, abutting_spans, even_spans, grid, halo_spans, overlapping_spans, valid_spans
 
 JOINS = ("exact", "gaussian", "linear", "abut")
 """How tiles become one: as the whole picture would, averaged by bells or by tents, or just side by side."""
@@ -30,7 +30,7 @@ def least_tile_side(geometry: Geometry) -> int:
     return geometry.at_least(2 * geometry.valid_margin + geometry.multiple)
 
 
-def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -> list[Tile]:
+def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str, alike: bool = False) -> list[Tile]:
     """Return the tiles for a picture.
 
     Parameters
@@ -41,6 +41,22 @@ def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -
     side : int
         Pixels that a tile sees, down and across; more where the network takes no such size.
     join : {"exact", "gaussian", "linear", "abut"}
+    alike : bool
+        All tiles see as many pixels, no more than a square of that side has: for networks that are compiled for a
+        size. Where that can be; and not where they are only to touch.
+
+    Raises
+    ------
+    InputError
+        The tiles are too small, or cannot be joined so.
+    """
+    return grid(*axes_of((height, width), geometry, side, join, alike))
+
+
+def axes_of(
+    size: tuple[int, int], geometry: Geometry, side: int, join: str, alike: bool = False
+) -> tuple[list[Span], list[Span]]:
+    """Return the tiles along both axes, see `lay_out`.
 
     Raises
     ------
@@ -48,7 +64,27 @@ def lay_out(height: int, width: int, geometry: Geometry, side: int, join: str) -
         The tiles are too small, or cannot be joined so.
     """
     check_join(geometry, side, join)
-    return grid(*(spans_of(length, geometry, side, join) for length in (height, width)))
+    if alike and join == "exact" and not geometry.valid_margin:
+        return _even_axes(size, geometry, side)
+    rows, cols = (spans_of(length, geometry, side, join) for length in size)
+    return rows, cols
+
+
+def _even_axes(size: tuple[int, int], geometry: Geometry, side: int) -> tuple[list[Span], list[Span]]:
+    """Return tiles of one size that join exactly, those that take the least work."""
+    halo, multiple = geometry.receptive_field_radius or 0, geometry.multiple
+    axes = []
+    for length in size:
+        usual = even_spans(length, side, halo, multiple)
+        sides = [-(-(length + 2 * halo * (count - 1)) // count) + multiple for count in range(1, 2 * len(usual) + 1)]
+        axes.append([usual, *(even_spans(length, other, halo, multiple) for other in sides)])
+    pairs = [(rows, cols) for rows in axes[0] for cols in axes[1]]
+    fitting = [each for each in pairs[1:] if each[0][0].length * each[1][0].length <= side**2]
+    return min([pairs[0], *fitting], key=lambda each: _work(*each))
+
+
+def _work(rows: list[Span], cols: list[Span]) -> int:
+    return len(rows) * len(cols) * rows[0].length * cols[0].length
 
 
 def check_join(geometry: Geometry, side: int, join: str) -> None:

@@ -57,6 +57,7 @@ class Options:
     threshold: float | None
     overwrite: bool
     resume: bool
+    backend: str = "torch"
 
 
 def begin_products(source: Source, task: PictureTask, wanted: Outputs, options: Options, plan: Plan) -> list[Product]:
@@ -108,7 +109,12 @@ def signature(image: Path, wanted: Outputs, options: Options, plan: Plan) -> str
     held = {
         "files": [state(path) for path in (image, *options.models, *([options.region] if options.region else []))],
         "wanted": [str(wanted.probabilities), wanted.epm, wanted.class_name, wanted.raw_values],
-        "how": [options.tta, options.exact, options.threshold],
+        "how": [
+            options.tta,
+            options.exact,
+            options.threshold,
+            *([options.backend] if options.backend != "torch" else []),
+        ],
         "plan": repr(plan),
     }
     return blake2b(json.dumps(held).encode(), digest_size=16).hexdigest()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,11 @@ from torch import Tensor, nn
 from unet import devices
 from unet.bundle import Bundle
 from unet.errors import InputError
+from unet.inference.backends import Backend, TorchBackend
+from unet.inference.backends.deputies import Deputies
 from unet.inference.banded import bytes_per_row, interpolated, lazy, logits_in_bands
-from unet.inference.folding import fold_norms
 from unet.inference.layouts import JOINS, default_join, lay_out, least_tile_side
+from unet.inference.prediction import Prediction, classes_of, probabilities_of
 from unet.inference.tiled import blended, joined
 from unet.models import UNet, geometry_of
 from unet.preprocessing import conversions
@@ -45,6 +49,10 @@ CPU_BATCH_PIXELS = 1 << 15
 pictures of 240 x 180 px as long, and of bigger ones longer, as their features fall out of the caches. In bfloat16
 pictures are computed one by one, as the other order of summation would show in the masks."""
 
+OPENVINO_BYTES, OPENVINO_WIDTH = 1 << 29, 16
+"""Memory for the maps of what OpenVINO computes at a time, and the least width that is reckoned with: 1024 x 1024 px of
+the usual network of 31 million weights in bfloat16."""
+
 MOST_SIDE = 2048
 """Tiles of sheets are no longer than this. The halo of a usual network is then a tenth of the work, or less."""
 
@@ -52,42 +60,6 @@ WHOLE_BYTES, MOST_WHOLE_PIXELS = 1 << 30, 1 << 24
 """A picture is computed as a whole where two maps of the network's width, in bytes, and its pixels are no more."""
 
 DEFAULT_THRESHOLD = 0.5
-
-
-def classes_of(logits: Tensor, threshold: float) -> Tensor:
-    """Return the classes (H, W) of logits (K, H, W), the first of those that are equally likely."""
-    if len(logits) == 1:
-        return logits[0].sigmoid() > threshold
-    if len(logits) == 2:
-        return logits[1] > logits[0]
-    return logits.max(dim=0).indices  # on a CPU `argmax` takes many times as long
-
-
-def probabilities_of(logits: Tensor) -> Tensor:
-    """Return the probabilities (K, H, W) of logits (K, H, W): of class 1 only where K is 1."""
-    return logits.sigmoid() if len(logits) == 1 else logits.softmax(dim=0)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model predicts for a picture.
-
-    Attributes
-    ----------
-    indices : uint8 array (H, W)
-        The class of every pixel.
-    probabilities : float32 array (K, H, W) or None
-        Of each class; of class 1 only (K = 1) for a network with one logit. Only where asked for.
-
-    Examples
-    --------
-    >>> prediction = Prediction(np.array([[0, 1], [1, 1]], dtype=np.uint8))
-    >>> float(prediction.indices.mean())
-    0.75
-    """
-
-    indices: NDArray[np.uint8]
-    probabilities: NDArray[np.float32] | None = None
 
 
 class Predictor:
@@ -111,13 +83,17 @@ class Predictor:
     join : str, optional
         How tiles become one picture, see `unet.inference.layouts`; by default as the whole picture would be where
         that costs little, else blended.
+    backend : {"auto", "torch", "openvino"}, optional
+        What computes; by default what the environment variable UNET_BACKEND says, or else "auto", see
+        `unet.inference.backends.choose`.
     notify : callable
-        Given a line, once, when a picture has to be computed in float32.
+        Given a line, once, when a picture has to be computed in float32, or torch has to stand in.
 
     Raises
     ------
     InputError
-        A device that is not there, a precision that it does not have, tiles that are too small or cannot be joined so.
+        A device that is not there, a precision that it does not have, tiles that are too small or cannot be joined so,
+        a backend that there is not or that cannot compute this.
 
     Attributes
     ----------
@@ -125,11 +101,14 @@ class Predictor:
         The one given, without its weights.
     dtype : torch.dtype
         What is computed in.
+    backend : Backend
+        What computes.
 
     Notes
     -----
-    A picture's result depends on the model, the device and the precision; not on the time that anything takes, nor on
-    the pictures before it. A picture whose logits are infinite or NaN in bfloat16 or float16 is computed in float32.
+    A picture's result depends on the model, the device, the backend and the precision; not on the time that anything
+    takes, nor on the pictures before it. A picture whose logits are infinite or NaN in bfloat16 or float16 is computed
+    in float32.
 
     Examples
     --------
@@ -151,6 +130,7 @@ class Predictor:
         threshold: float | None = None,
         tile: int | None = None,
         join: str | None = None,
+        backend: str | None = None,
         notify: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.bundle = replace(bundle, state={})
@@ -171,18 +151,19 @@ class Predictor:
         self.dtype = devices.inference_dtype(self.device, "32-true" if exact else precision)
         thresholds = (threshold, bundle.threshold, DEFAULT_THRESHOLD)
         self.threshold = next(value for value in thresholds if value is not None)
-        self.layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
-        self.network = self._prepared(bundle, self.dtype)
         self.recomputed = 0
         self._said: set[str] = set()
-        self._weights = bundle if self.dtype != torch.float32 else self.bundle
-        self._exact_network: nn.Module | None = None
+        sees_all = self.geometry.receptive_field_radius is None
+        self.backends = Deputies(bundle, self.device, self.dtype, backend, exact, sees_all, notify)
+        self.backend = self.backends.main
+        self._turn = nullcontext() if self.backend.name == "openvino" else Lock()
+        self._saying = Lock()
 
     @classmethod
     def from_network(cls, network: nn.Module, template: Bundle, **options: Any) -> Predictor:
         """Return a predictor for a network under training, good until the network's weights change.
 
-        It costs as much as a copy of the weights, and none leaves its device.
+        It costs as much as a copy of the weights, and none leaves its device. torch computes it, as nothing is said.
 
         Parameters
         ----------
@@ -193,19 +174,39 @@ class Predictor:
         options
             As for `Predictor`.
         """
-        return cls(replace(template, state=network.state_dict()), **options)
+        return cls(replace(template, state=network.state_dict()), **{"backend": "torch", **options})
+
+    @property
+    def _torch_takes_large(self) -> bool:
+        return self.backends.torch_takes_large and self.tile is None and self.join is None
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that torch computes.
+
+        Raises
+        ------
+        AttributeError
+            Another backend does.
+        """
+        if not isinstance(self.backend, TorchBackend):
+            raise AttributeError(f"no torch network: {self.backend.name} computes")
+        return self.backend.network
 
     def describe(self) -> str:
         """Return in a few words what is computed where."""
         scale = self.bundle.preprocessing.scale
         dtype = str(self.dtype).removeprefix("torch.")
         more = f", {self.recomputed} in float32" if self.recomputed else ""
-        return f"{len(self.bundle.labels)} classes, scale {scale:g}, {self.device.type} in {dtype}{more}"
+        where = f"{self.device.type} in {dtype}{more}, {self.backends.choice}"
+        return f"{len(self.bundle.labels)} classes, scale {scale:g}, {where}"
 
     def say_once(self, words: str, before: str = "") -> None:
         """Give `notify` a line, `before` in front of it, the first time that these words are said."""
-        if words not in self._said:
+        with self._saying:
+            is_new = words not in self._said
             self._said.add(words)
+        if is_new:
             self.notify(before + words)
 
     def predict(self, picture: NDArray[Any], *, probabilities: bool = False, as_trained: bool = False) -> Prediction:
@@ -237,7 +238,7 @@ class Predictor:
         """Return how many network inputs of a size are best computed at once."""
         if self.geometry.valid_margin or self.tile is not None or self.join is not None:
             return 1
-        room = self._tile_pixels(self.dtype)
+        room = self._tile_pixels(self.backend)
         if self.device.type == "cpu":
             room = min(room, CPU_BATCH_PIXELS) if self.dtype == torch.float32 else 0
         return max(1, min(MOST_TILES, room // (height * width)))
@@ -272,47 +273,49 @@ class Predictor:
         if self.tile is not None:
             return self.tile
         least = least_tile_side(self.geometry)
-        if isinstance(self.network, UNet) and self.network.local:  # computed in bands, of which the memory is known
-            side = math.isqrt(4 * self._memory() // (4 * self.network.width))
+        if (
+            self._torch_takes_large or banded(self.backend) is not None
+        ):  # computed in bands, of which the memory is known
+            side = math.isqrt(4 * self._memory() // (4 * self.bundle.spec.width))
             most = MOST_SIDE if self.geometry.receptive_field_radius is not None else MOST_SIDE // 2
             return max(least, min(side, most) // 64 * 64)
-        return max(least, math.isqrt(self._tile_pixels(self.dtype)))
+        return max(least, math.isqrt(self._tile_pixels(self.backend)))
 
     def tiles_at_once(self, height: int, width: int) -> int:
         """Return how many tiles of a size are computed together: on a CPU one, which is as fast."""
         if self.device.type == "cpu":
             return 1
-        return max(1, min(MOST_TILES, self._tile_pixels(self.dtype) // (height * width)))
+        return max(1, min(MOST_TILES, self._tile_pixels(self.backend) // (height * width)))
 
     def whole_pixels(self) -> int:
         """Return how many pixels of a network's input are computed as a whole, where no tiles were asked for."""
         if self.tile is not None or self.join is not None:
             return 0
+        if (
+            self.backend.name == "openvino" and not self._torch_takes_large
+        ):  # it knows no bands: what does not fit is tiles
+            return self._tile_pixels(self.backend)
         return min(MOST_WHOLE_PIXELS, WHOLE_BYTES // (2 * self.bundle.spec.width))
 
     @torch.inference_mode()
-    def _logits(self, images: NDArray[np.float32], run: Callable[[nn.Module, Tensor], Tensor] | None = None) -> Tensor:
+    def _logits(self, images: NDArray[np.float32], run: Callable[[Backend, Tensor], Tensor] | None = None) -> Tensor:
         """Return the logits (N, K, h, w) of network inputs (N, C, h, w) in float32, on the device."""
         run = run or self._run
-        x = torch.from_numpy(images).to(self.device, memory_format=self.layout)
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 is meant where it is asked for
-            logits = run(self.network, x.to(self.dtype)).float()
-            if self.dtype != torch.float32:
+        x = torch.from_numpy(images).to(self.device)
+        # float32 is meant where it is asked for; and torch takes pictures in turn, which OpenVINO sees to by itself.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False), self._turn:
+            logits = run(self.backend, x)
+            if self.dtype != torch.float32 and not logits.sum().isfinite():  # quick to tell; sums overflow sooner
                 for number in (~logits.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist():
                     logits[number] = self._in_float32(x[number : number + 1], run)[0]
         return logits
 
-    def _in_float32(self, image: Tensor, run: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:
-        if self._exact_network is None:
-            self._exact_network = self._prepared(self._weights, torch.float32)
+    def _in_float32(self, image: Tensor, run: Callable[[Backend, Tensor], Tensor]) -> Tensor:
+        if not self.recomputed:
             dtype = str(self.dtype).removeprefix("torch.")
             self.notify(f"a picture's logits are not finite in {dtype}: such pictures are computed in float32")
         self.recomputed += 1
-        return run(self._exact_network, image)
-
-    def _prepared(self, bundle: Bundle, dtype: torch.dtype) -> nn.Module:
-        network = fold_norms(bundle.network()).to(self.device, dtype)
-        return network.to(memory_format=self.layout)  # type: ignore[call-overload, no-any-return]
+        return run(self.backends.in_float32(), image)
 
     @torch.inference_mode()
     def _prediction(self, logits: Tensor, height: int, width: int, probabilities: bool = False) -> Prediction:
@@ -339,48 +342,61 @@ class Predictor:
         for top in range(0, height, rows):
             yield top, source.rows(top, min(top + rows, height))[0]
 
-    def _run(self, network: nn.Module, image: Tensor) -> Tensor:
+    def _run(self, backend: Backend, image: Tensor) -> Tensor:
         """Return the logits of images, of a big one in bands or in tiles."""
-        logits: Tensor
         if len(image) > 1:  # not more than `batch_size`
-            logits = network(image)
-            return logits
-        if self.tile is None and self.join is None and isinstance(network, UNet) and network.local:
-            band = self._memory() // bytes_per_row(network, image.shape[3], image.dtype)
-            if band < image.shape[2]:
-                return logits_in_bands(network, image, max(band, 16))
-            logits = network(image)
-            return logits
-        return self._tiled(network, image)
+            return backend(image)
+        backend = self._suited(backend, image)
+        if self.tile is None and self.join is None and banded(backend) is not None:
+            return self._run_once(backend, image)
+        return self._tiled(backend, image)
 
-    def _run_once(self, network: nn.Module, images: Tensor) -> Tensor:
+    def _suited(self, backend: Backend, images: Tensor) -> Backend:
+        """Return what computes images of a size."""
+        if self._torch_takes_large and images.shape[2] * images.shape[3] > self._tile_pixels(self.backend):
+            return self.backends.in_torch(backend.dtype)
+        return backend
+
+    def _run_once(self, backend: Backend, images: Tensor) -> Tensor:
         """Return the logits of tiles: a big one is computed in bands, and nothing is cut or filled up."""
-        logits: Tensor
-        if len(images) == 1 and isinstance(network, UNet) and network.local:
-            band = self._memory() // bytes_per_row(network, images.shape[3], images.dtype)
+        backend = self._suited(backend, images)
+        network = banded(backend)
+        if len(images) == 1 and network is not None:
+            band = self._memory() // bytes_per_row(network, images.shape[3], backend.dtype)
             if band < images.shape[2]:
-                return logits_in_bands(network, images, max(band, 16))
-        logits = network(images)
-        return logits
+                image = images.to(backend.dtype, memory_format=self.backends.layout)
+                return logits_in_bands(network, image, max(band, 16)).float()
+        return backend(images)
 
-    def _tiled(self, network: nn.Module, image: Tensor) -> Tensor:
+    def _tiled(self, backend: Backend, image: Tensor) -> Tensor:
         """Return the logits of an image, tile by tile; one tile where all of it fits."""
         height, width = image.shape[2:]
-        room = self._tile_pixels(image.dtype)
+        room = self._tile_pixels(backend)
         side = self.tile or max(least_tile_side(self.geometry), math.isqrt(room))
         margins = 2 * self.geometry.valid_margin
         if self.tile is None and (height + margins) * (width + margins) <= room:
             side = max(least_tile_side(self.geometry), max(height, width) + margins)
         join = self.join or default_join(self.geometry, side)
-        tiles = lay_out(height, width, self.geometry, side, join)
+        tiles = lay_out(height, width, self.geometry, side, join, self.alike and self.tile is None)
+        if len(tiles) == 1 and tiles[0].shape == (height, width):
+            return backend(image)
         batch = max(1, min(MOST_TILES, room // side**2))
         if join in ("gaussian", "linear") and len(tiles) > 1:
-            return blended(network, image, tiles, kind=join, batch=batch)
-        return joined(network, image, tiles, valid_margin=self.geometry.valid_margin, batch=batch)
+            return blended(backend, image, tiles, kind=join, batch=batch)
+        return joined(backend, image, tiles, valid_margin=self.geometry.valid_margin, batch=batch)
 
-    def _tile_pixels(self, dtype: torch.dtype) -> int:
-        """Return how many pixels a network other than the plain U-Net is given at a time."""
-        pixel = MAPS * max(LEAST_CHANNELS, self.bundle.spec.width) * dtype.itemsize
+    @property
+    def alike(self) -> bool:
+        """Whether tiles of a picture are best of one size: each size is compiled for."""
+        return self.backend.name == "openvino" and not self._torch_takes_large
+
+    def _tile_pixels(self, backend: Backend) -> int:
+        """Return how many pixels are given at a time to a network that is not computed in bands."""
+        width = self.bundle.spec.width
+        if backend.name == "openvino":
+            least = OPENVINO_WIDTH if self.bundle.spec.architecture in ("unet", "paper") else LEAST_CHANNELS
+            return OPENVINO_BYTES // (MAPS * max(least, width) * backend.dtype.itemsize)
+        pixel = MAPS * max(LEAST_CHANNELS, width) * backend.dtype.itemsize
         return self._memory() * TILE_BYTES // BAND_BYTES // pixel
 
     def _memory(self) -> int:
@@ -388,3 +404,10 @@ class Predictor:
             total = torch.cuda.get_device_properties(self.device).total_memory
             return max(BAND_BYTES, int(total * GPU_SHARE))
         return BAND_BYTES
+
+
+def banded(backend: Backend) -> UNet | None:
+    """Return the network, if it is one that can be computed in bands."""
+    if isinstance(backend, TorchBackend) and isinstance(backend.network, UNet) and backend.network.local:
+        return backend.network
+    return None

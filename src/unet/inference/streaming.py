@@ -21,7 +21,7 @@ from torch import Tensor
 
 from unet.errors import InputError, RasterError
 from unet.inference.averaging import Ensemble
-from unet.inference.layouts import check_join, default_join, spans_of
+from unet.inference.layouts import axes_of, check_join, default_join
 from unet.inference.mosaic import Finished, Mosaic, axes
 from unet.inference.threads import Behind, ahead
 from unet.labels import IGNORED
@@ -119,12 +119,10 @@ def plan_tiles(
     if pad is not None and not geometry.valid_margin:
         reach = side // (2 * PAD_SHARE) if geometry.receptive_field_radius is None else geometry.receptive_field_radius
         extra = math.ceil(min(reach, side // PAD_SHARE) / geometry.multiple) * geometry.multiple
+    size = seen[0] + 2 * extra, seen[1] + 2 * extra
     spans = [
-        tuple(
-            Span(span.start - extra, span.stop - extra, span.first - extra, span.last - extra)
-            for span in spans_of(length + 2 * extra, geometry, side, join)
-        )
-        for length in seen
+        tuple(Span(span.start - extra, span.stop - extra, span.first - extra, span.last - extra) for span in axis)
+        for axis in axes_of(size, geometry, side, join, ensemble.alike and tile is None)
     ]
     blend = join if join in ("gaussian", "linear") else None
     return Plan((height, width), seen, spans[0], spans[1], False, blend, geometry.valid_margin, border)

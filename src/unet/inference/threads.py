@@ -1,14 +1,18 @@
-"""Reading ahead and writing behind: two threads with short queues, whose errors come out where they are waited for."""
+"""Work in threads: reading ahead, writing behind, several items at once; errors come out where they are waited for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import Full, Queue
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _PATIENCE = 0.1  # seconds between two looks at whether the other side is still there
 
@@ -68,6 +72,45 @@ def ahead(items: Callable[[], Iterator[Item]], depth: int) -> Iterator[Item]:
     finally:
         stopped.set()
         thread.join()
+
+
+def overlapped(
+    items: Iterable[Item], work: Callable[[Item], Result], alone: Callable[[Item], bool], workers: int
+) -> Iterator[tuple[Item, Callable[[], Result]]]:
+    """Do the same work on items in several threads, and give each, in order, with what returns its result.
+
+    Parameters
+    ----------
+    items : iterable
+    work : callable
+        Takes an item; what it raises, the returned callable raises.
+    alone : callable
+        Tells of which items nothing else is to be done beside. They are worked on in the caller's thread, when their
+        result is asked for.
+    workers : int
+        Threads. One item more is begun than there are, at most, before its result is asked for.
+
+    Examples
+    --------
+    >>> [(item, result()) for item, result in overlapped("abc", str.upper, alone=lambda item: item == "b", workers=2)]
+    [('a', 'A'), ('b', 'B'), ('c', 'C')]
+    """
+    waiting: deque[tuple[Item, Callable[[], Result]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="overlapped")
+    try:
+        for item in items:
+            if alone(item):
+                while waiting:
+                    yield waiting.popleft()
+                yield item, partial(work, item)
+                continue
+            if len(waiting) > workers:
+                yield waiting.popleft()
+            waiting.append((item, pool.submit(work, item).result))
+        while waiting:
+            yield waiting.popleft()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class Behind:

@@ -6,9 +6,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from unet.errors import InputError
-from unet.models.blocks import DoubleConv, Down, OutConv, Style, Up, mirrored
+from unet.models.blocks import DoubleConv, Down, OutConv, Style, Up
 from unet.models.checkpointing import Checkpointed
+from unet.models.filling import filled_without_padding
 from unet.models.geometry import Geometry
 
 
@@ -58,15 +58,7 @@ class PaperUNet(Checkpointed):
             The image is too small for anything to be left.
         """
         height, width = image.shape[2:]
-        if not (self.geometry.is_valid(height) and self.geometry.is_valid(width)):
-            least = 2 * self.geometry.valid_margin + 1
-            raise InputError(
-                f"{width} x {height} px, of which the network without padding leaves nothing",
-                f"at least {least} x {least} px",
-                "set larger crops, a larger scale, or a smaller depth",
-            )
-        x = mirrored(image, 0, self.geometry.at_least(height) - height, dim=2)
-        x = mirrored(x, 0, self.geometry.at_least(width) - width, dim=3)
+        x = filled_without_padding(image, self.geometry)
         x = self._run(self.inc, x)
         skips = []
         for level in range(1, self.depth + 1):

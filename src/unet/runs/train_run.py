@@ -289,7 +289,8 @@ def finish_run(run: Run, display: Display, state: LoopState, outcome: Outcome) -
     folder, record = run.folder, run.record
     labels = record.labels
     best = bundle.load(folder / MODEL)
-    predictor = Predictor(best, device=str(record.compute.device), exact=record.compute.precision == "32-true")
+    exact = record.compute.precision == "32-true"
+    predictor = Predictor(best, device=str(record.compute.device), exact=exact, backend="torch")
     scores = read_evaluation(folder, best)
     if scores is None:  # of a run of version 0.1 that was killed while it wrote them
         evaluator = Evaluator(folder, record, run.parts["train"], run.parts["val"], display)

@@ -156,6 +156,15 @@ def add_device(parser: Any, default: str | None = "auto") -> None:
     parser.add_argument("--device", default=default, metavar="D", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
 
 
+def add_backend(parser: Any) -> None:
+    """Add what computes."""
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "torch", "openvino"),
+        help="what computes on a CPU (default: UNET_BACKEND, or auto: openvino where it is faster)",
+    )
+
+
 def require_data(parser: Parser, args: argparse.Namespace, other: str = "") -> None:
     """Stop with an error where no data are named; `other` is what else may be given."""
     if args.data is None and (args.images is None or args.masks is None):

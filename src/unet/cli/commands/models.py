@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from unet.cli import values
-from unet.cli.commands.arguments import Added, add_data, add_device, add_polygons, given_in, new_command, require_data
+from unet.cli.commands.arguments import (
+    Added,
+    add_backend,
+    add_data,
+    add_device,
+    add_polygons,
+    given_in,
+    new_command,
+    require_data,
+)
 
 MODEL_HELP = "a run, a model.safetensors, or a .pth of the Carvana U-Net"
 
@@ -43,7 +52,7 @@ def add_evaluate(commands: Any) -> Added:
     parser.add_argument(
         "--scale", "-s", type=values.scale, metavar="S", help="factor on the pictures' size (default: the model's)"
     )
-    parser.add_argument("--exact", action="store_true", help="compute in fp32, the slow and exact way")
+    parser.add_argument("--exact", action="store_true", help="compute in fp32 with torch, the slow and exact way")
     parser.add_argument(
         "--boundary", action="store_true", help="score the outlines of classes too: F and 95 %% Hausdorff distance"
     )
@@ -52,6 +61,7 @@ def add_evaluate(commands: Any) -> Added:
         metavar="T",
         help="outlines so near are the same: pixels, or a share of the diagonal (default: 0.75%%)",
     )
+    add_backend(parser)
     add_device(parser)
 
     def run(args: argparse.Namespace) -> object:
@@ -156,7 +166,7 @@ def add_predict(commands: Any) -> Added:
         metavar="T",
         help="least probability of the foreground (default: the model's)",
     )
-    how.add_argument("--exact", action="store_true", help="compute in fp32, the slow and exact way")
+    how.add_argument("--exact", action="store_true", help="compute in fp32 with torch, the slow and exact way")
     how.add_argument(
         "--tile", type=values.positive, metavar="PX", help="side of what is computed at a time (default: what fits)"
     )
@@ -174,6 +184,7 @@ def add_predict(commands: Any) -> Added:
         choices=("flips", "d4"),
         help="average the probabilities of 4 mirrored, or of 8 mirrored and turned, views",
     )
+    add_backend(how)
     add_device(how)
     old = parser.add_argument_group("checks on a .pth file, which says these itself")
     old.add_argument("--classes", "-c", type=values.positive, metavar="N", help="it must have this many classes")

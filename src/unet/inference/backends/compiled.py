@@ -1,0 +1,147 @@
+"""Networks computed by OpenVINO, on a CPU."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unet.bundle import Bundle
+from unet.errors import InputError
+from unet.inference.backends.graph_cache import Graph, key_of, recalled
+from unet.inference.backends.graphs import converted, runtime
+from unet.inference.folding import fold_norms
+from unet.models import geometry_of
+from unet.models.filling import filled
+
+OWN_PIXELS = 1 << 17
+"""Images of so many pixels get a network that is compiled for their size; smaller ones share one for all sizes.
+
+To compile takes 0.1 to 0.2 s, as long as some ten small images; for large ones it is little, and what is compiled for a
+size is faster by up to a third and takes a third less memory."""
+
+MOST_COMPILED = 2
+"""Compiled networks that are kept, beside that for all sizes; each holds its weights."""
+
+BUSY_PIXELS = 1 << 19
+"""What is compiled for larger images gives its maps back when another size is computed."""
+
+_PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
+
+
+class OpenVINOBackend:
+    """A graph computed by OpenVINO, compiled for the sizes that come; see `unet.inference.backends.Backend`.
+
+    Parameters
+    ----------
+    graph : Graph
+        Takes one image (1, C, h, w).
+    dtype : torch.dtype
+        bfloat16, or float32.
+    fill : callable
+        Makes of images (1, C, h, w) such as the graph takes, continued on the right and below.
+    valid_margin : int
+        Pixels that logits lack on each side.
+
+    Notes
+    -----
+    Images are computed one after the other, with as many threads as torch has when they are compiled for: several
+    threads that call take turns, and what comes out does not depend on what comes beside it.
+    """
+
+    name = "openvino"
+
+    def __init__(
+        self,
+        graph: Graph,
+        dtype: torch.dtype,
+        fill: Callable[[Tensor], Tensor] = lambda images: images,
+        valid_margin: int = 0,
+    ) -> None:
+        self.graph, self.dtype, self.fill, self.valid_margin = graph, dtype, fill, valid_margin
+        self._compiled: OrderedDict[tuple[int, int] | None, Any] = OrderedDict()
+        self._lock = Lock()
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, dtype: torch.dtype) -> OpenVINOBackend:
+        """Return a model's network, read from the cache where it is there, else converted.
+
+        Raises
+        ------
+        Exception
+            What torch and OpenVINO raise on networks that cannot be converted.
+        """
+        spec = bundle.spec
+        graph = recalled(key_of(spec, bundle.state), lambda: converted(fold_norms(bundle.network()), spec))
+        return cls(graph, dtype, partial(filled, spec=spec), geometry_of(spec).valid_margin)
+
+    @classmethod
+    def from_onnx(cls, path: Path, dtype: torch.dtype = torch.float32, valid_margin: int = 0) -> OpenVINOBackend:
+        """Return the network of an ONNX file of one input (N, C, H, W) and one output, of sizes that it takes.
+
+        Raises
+        ------
+        InputError
+            It cannot be read, or is of another kind.
+        """
+        try:
+            model = runtime().Core().read_model(path)
+        except RuntimeError as error:
+            line = " ".join(str(error).split())[:200]
+            raise InputError(f"{path} cannot be read ({line})", "an ONNX file of a network") from None
+        ranks = [port.get_partial_shape().rank for port in (*model.inputs, *model.outputs)]
+        if len(ranks) != 2 or any(rank.is_dynamic or rank.get_length() != 4 for rank in ranks):
+            raise InputError(f"{path}: {len(model.inputs)} inputs and {len(model.outputs)} outputs", "one (N, C, H, W)")
+        return cls(Graph(model), dtype, valid_margin=valid_margin)
+
+    def in_float32(self) -> OpenVINOBackend:
+        """Return the same network computed in float32."""
+        return OpenVINOBackend(self.graph, torch.float32, self.fill, self.valid_margin)
+
+    def __call__(self, images: Tensor, /) -> Tensor:
+        """See `unet.inference.backends.Backend`."""
+        height, width = (side - 2 * self.valid_margin for side in images.shape[2:])
+        logits = [self._logits(self.fill(images[n : n + 1])) for n in range(len(images))]
+        return (logits[0] if len(logits) == 1 else torch.cat(logits))[..., :height, :width]
+
+    def _logits(self, image: Tensor) -> Tensor:
+        with self._lock:
+            compiled = self._for_size(image.shape[2], image.shape[3])
+            request = compiled.create_infer_request()
+            outputs = request.infer({0: image.contiguous().numpy()}, share_inputs=True)
+        return torch.from_numpy(outputs[0])
+
+    def _for_size(self, height: int, width: int) -> Any:
+        """Return the network compiled for images of a size; others give back what they need not keep."""
+        size = (height, width) if height * width >= OWN_PIXELS else None
+        compiled = self._compiled.get(size)
+        for other, held in self._compiled.items():
+            if other is not None and other != size and other[0] * other[1] >= BUSY_PIXELS:
+                held.release_memory()
+        if compiled is None:
+            if size is not None and len(sizes := [each for each in self._compiled if each]) >= MOST_COMPILED:
+                del self._compiled[sizes[0]]  # before the next one takes its memory
+            compiled = self._compiled[size] = self._compile(size)
+        self._compiled.move_to_end(size)
+        return compiled
+
+    def _compile(self, size: tuple[int, int] | None) -> Any:
+        model = self.graph.model
+        bands = model.input(0).get_partial_shape()[1]
+        model = model.clone()
+        model.reshape([1, bands, *(size or (-1, -1))])
+        settings = {
+            "INFERENCE_PRECISION_HINT": _PRECISIONS[self.dtype],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # or two processes share one processor, and the others idle
+        }
+        compiled = runtime().Core().compile_model(model, "CPU", settings)
+        self.graph.rest()
+        return compiled
