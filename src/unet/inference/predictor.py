@@ -144,8 +144,6 @@ class Predictor:
             side = tile or 4096
             lay_out(side, side, self.geometry, side, join or default_join(self.geometry, side))
         self.device = devices.pick(device)
-        if self.device.type == "cpu":
-            devices.keep_freed_memory()
         if exact and precision not in ("auto", "32-true"):
             raise InputError(f"precision {precision!r} for an exact prediction", "32-true", "leave one of them out")
         self.dtype = devices.inference_dtype(self.device, "32-true" if exact else precision)
