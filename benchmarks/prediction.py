@@ -42,13 +42,13 @@ def save_model(path: Path, width: int, classes: int) -> None:
 
 
 def draw(path: Path, height: int, width: int, seed: int) -> None:
-    """Write a picture of patches of 8 x 8 px."""
+    """Write a picture of patches of 40 x 40 px."""
     import numpy as np
 
     from unet import raster
 
-    small = np.random.default_rng(seed).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
-    raster.write_picture(path, small.repeat(8, 0).repeat(8, 1)[:height, :width])
+    small = np.random.default_rng(seed).integers(0, 256, (height // 40 + 1, width // 40 + 1, 3), dtype=np.uint8)
+    raster.write_picture(path, small.repeat(40, 0).repeat(40, 1)[:height, :width])
 
 
 def timed(work: Callable[[], object], repeats: int) -> dict[str, float]:
