@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from unet.api.runs import compare_runs
     from unet.api.scoring import evaluate, predict
-    from unet.api.shapes import convert, evaluate_shapes, map_sheet, tune_shapes, vectorize
+    from unet.api.shapes import ExportResult, convert, evaluate_shapes, export_model, map_sheet, tune_shapes, vectorize
     from unet.api.training import cross_validate, make_plan, train
     from unet.bundle import Bundle, save
     from unet.errors import (
@@ -48,6 +48,7 @@ __all__ = [
     "ConfigError",
     "CrossValidateResult",
     "DataError",
+    "ExportResult",
     "InputError",
     "InspectResult",
     "Labels",
@@ -73,6 +74,7 @@ __all__ = [
     "errors",
     "evaluate",
     "evaluate_shapes",
+    "export_model",
     "inspect_data",
     "load",
     "losses",
@@ -96,6 +98,7 @@ _HOMES = {
     "ConfigError": "unet.errors",
     "CrossValidateResult": "unet.api.results",
     "DataError": "unet.errors",
+    "ExportResult": "unet.api.shapes",
     "InputError": "unet.errors",
     "InspectResult": "unet.api.results",
     "Labels": "unet.labels",
@@ -118,6 +121,7 @@ _HOMES = {
     "cross_validate": "unet.api.training",
     "evaluate": "unet.api.scoring",
     "evaluate_shapes": "unet.api.shapes",
+    "export_model": "unet.api.shapes",
     "inspect_data": "unet.api.looking",
     "load": "unet.api.model",
     "make_plan": "unet.api.training",

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unet import models, tensor_files
+from unet import models, onnx_files, tensor_files
 from unet.errors import ConfigError, DataError, InputError, ModelFileError
 from unet.files import StrPath
 from unet.labels import Labels, as_value, default_colors, default_names
 from unet.models import ModelSpec, legacy
 from unet.models.pth_note import add_note, read_note
+from unet.models.spec import check
 from unet.models.weights import EXPECTED, fitted
 from unet.parsing import as_dataclass, read_json
 from unet.preprocessing import MOST_SCALE, Preprocessing
@@ -35,7 +36,11 @@ MODEL_NAME = "model.safetensors"
 LEGACY_SCALE = 0.5
 """The scale of Carvana U-Net files, which do not say theirs."""
 
-_KEY = "unet"
+_ONNX = b"\x08"  # the first byte of an ONNX file: its version comes first
+_PROGRAMS = (".xml", ".bin", ".pt2")  # what else `unet export` writes
+
+KEY = "unet"
+"""The entry of a file's metadata that describes the model."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ class Bundle:
         The weights, by their names in the network, on the CPU.
     shapes : ShapeSettings, optional
         For models of edges: how shapes are made of what they predict, as `unet tune-shapes` found.
+    graph : Path, optional
+        The ONNX file of `unet export` that computes, where there are no weights.
 
     Examples
     --------
@@ -104,9 +111,31 @@ class Bundle:
     provenance: dict[str, Any]
     state: dict[str, Tensor]
     shapes: ShapeSettings | None = None
+    graph: Path | None = None
+
+    def require_weights(self) -> None:
+        """Make sure that there are weights.
+
+        Raises
+        ------
+        ModelFileError
+            It is a model that was exported.
+        """
+        if self.graph is not None:
+            raise ModelFileError(
+                f"{self.graph}: an exported model, which predicts but has no weights to go on with",
+                "the model file that it was made from",
+            )
 
     def network(self) -> nn.Module:
-        """Return a network with these weights, which it shares with the bundle, in evaluation mode."""
+        """Return a network with these weights, which it shares with the bundle, in evaluation mode.
+
+        Raises
+        ------
+        ModelFileError
+            It is a model that was exported.
+        """
+        self.require_weights()
         # Random weights would only take time; some encoders have constants besides, which no file holds.
         with contextlib.nullcontext() if self.spec.encoder else torch.device("meta"):
             network = models.build(self.spec)
@@ -129,6 +158,12 @@ def save(bundle: Bundle, path: StrPath) -> None:
     >>> load("half.safetensors").preprocessing.scale
     0.5
     """
+    bundle.require_weights()
+    tensor_files.write(Path(path), bundle.state, {"format": "pt", KEY: describe(bundle)})
+
+
+def describe(bundle: Bundle) -> str:
+    """Return all that a model file says beside the weights, as JSON; in files of any format it stands under `KEY`."""
     description = {
         "format": FORMAT,
         "spec": bundle.spec.to_dict(),
@@ -140,11 +175,11 @@ def save(bundle: Bundle, path: StrPath) -> None:
     }
     if bundle.shapes is not None:  # what older versions do not know they leave alone
         description["shapes"] = bundle.shapes.to_dict()
-    tensor_files.write(Path(path), bundle.state, {"format": "pt", _KEY: json.dumps(description)})
+    return json.dumps(description)
 
 
 def load(path: StrPath, *, scale: float | None = None) -> Bundle:
-    """Read a model file, of ours or of the Carvana U-Net; what it is, is told from its content.
+    """Read a model file, of ours, of the Carvana U-Net or exported as ONNX; what it is, is told from its content.
 
     Parameters
     ----------
@@ -175,7 +210,14 @@ def load(path: StrPath, *, scale: float | None = None) -> Bundle:
         start = file.read(9)
     if not start:
         raise ModelFileError(f"{path} is empty (0 bytes)", EXPECTED)
-    bundle = _checked(_load_safetensors(path) if start[8:] == b"{" else _load_pth(path), path)
+    if path.suffix.lower() in _PROGRAMS:
+        raise ModelFileError(f"{path} is a model for other programs", EXPECTED)
+    if start[8:] == b"{":
+        bundle = _checked(_load_safetensors(path), path)
+    elif start[:1] == _ONNX or path.suffix.lower() == ".onnx":
+        bundle = _load_onnx(path)
+    else:
+        bundle = _checked(_load_pth(path), path)
     if scale is not None:
         bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, scale=scale))
     return bundle
@@ -217,6 +259,7 @@ def save_pth(bundle: Bundle, path: Path) -> None:
     InputError
         It cannot be written there, or it is another network than that of the Carvana U-Net.
     """
+    bundle.require_weights()
     spec = replace(bundle.spec, deep_supervision=False)
     if spec != ModelSpec("unet", spec.bands, spec.classes, spec.width, spec.depth, spec.bilinear):
         what = f"architecture {spec.architecture}" if spec.architecture != "unet" else "other settings than the usual"
@@ -236,11 +279,36 @@ def save_pth(bundle: Bundle, path: Path) -> None:
 
 def _load_safetensors(path: Path) -> Bundle:
     state, metadata = tensor_files.read(path)
-    if _KEY not in metadata:
+    if KEY not in metadata:
         what = "the state of a training" if "checkpoint" in metadata else "a file of another program"
         raise ModelFileError(f"{path}: {what}", EXPECTED)
+    return _described(metadata[KEY], state, path)
+
+
+def _load_onnx(path: Path) -> Bundle:
+    """Return what an exported model says of itself; it has no weights."""
+    metadata = onnx_files.metadata_of(onnx_files.read(path))
+    if KEY not in metadata:
+        raise ModelFileError(f"{path}: an ONNX file of another program", EXPECTED)
+    bundle = replace(_described(metadata[KEY], {}, path), graph=path)
     try:
-        plain = read_json(metadata[_KEY])
+        check(bundle.spec)
+    except ConfigError as error:
+        raise ModelFileError(f"{path}: {error}", EXPECTED) from None
+    _check_parts(bundle, path)
+    return bundle
+
+
+def _described(text: str, state: dict[str, Tensor], path: Path) -> Bundle:
+    """Return the bundle that the JSON in a file describes.
+
+    Raises
+    ------
+    ModelFileError
+        It cannot be read.
+    """
+    try:
+        plain = read_json(text)
         if isinstance(plain.get("format"), int) and plain["format"] > FORMAT:
             raise ModelFileError(f"{path}: written by a newer version of unet", remedy="upgrade unet")
         about = as_dataclass(_Description, {key: plain[key] for key in plain if key in _ENTRIES})
@@ -302,16 +370,20 @@ def _checked(bundle: Bundle, path: Path) -> Bundle:
     ModelFileError
         They do not.
     """
-    spec, labels = bundle.spec, bundle.labels
     try:
-        state = fitted(bundle.state, spec)
+        state = fitted(bundle.state, bundle.spec)
     except ModelFileError as error:
         raise error.of(path) from None
+    _check_parts(bundle, path)
+    return replace(bundle, state=state)
+
+
+def _check_parts(bundle: Bundle, path: Path) -> None:
+    spec, labels = bundle.spec, bundle.labels
     if len(labels) < spec.classes:
         raise ModelFileError(f"{path}: {len(labels)} class names for {spec.classes} classes")
     if spec.bands != bundle.preprocessing.bands:
         raise ModelFileError(f"{path}: a network for {spec.bands} bands, pictures of {bundle.preprocessing.bands}")
-    return replace(bundle, state=state)
 
 
 def _raw_input(bundle: Bundle) -> dict[str, Tensor]:

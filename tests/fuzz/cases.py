@@ -213,6 +213,7 @@ def model(folder: Path, rng: random.Random) -> Case:
         f"evaluate {name} data --json out.json",
         f"convert {name} out.safetensors",
         f"convert {name} out.pth",
+        f"export {name} -o out.onnx",
         f"train data --out out --load {name} --steps 1 --device cpu --precision fp32 --set workers=0",
     )
     return Case(argv)

@@ -44,6 +44,7 @@ def warm_up() -> None:
     import unet.commands.convert
     import unet.commands.evaluate
     import unet.commands.evaluate_shapes
+    import unet.commands.export
     import unet.commands.import_
     import unet.commands.inspect
     import unet.commands.map_

@@ -215,6 +215,8 @@ def origin_of(sheet: Path, model: Bundle, roi: Path | None, tta: str | None) -> 
     for name, tensor in sorted(model.state.items()):
         weights.update(name.encode())
         weights.update(tensor.contiguous().numpy().tobytes())
+    if model.graph is not None:
+        weights.update(content_hash(model.graph).encode())
     hashes: dict[str, Any] = {"model": weights.hexdigest(), "tta": tta}
     for what, path in (("sheet", sheet), ("roi", roi)):
         if path is not None and not path.is_file():

@@ -20,6 +20,7 @@ from unet.bundle import Bundle
 from unet.errors import InputError
 from unet.inference.backends import Backend, TorchBackend
 from unet.inference.backends.deputies import Deputies
+from unet.inference.backends.exported import check_wanted
 from unet.inference.banded import bytes_per_row, interpolated, lazy, logits_in_bands, network_in_bands
 from unet.inference.layouts import JOINS, default_join, lay_out, least_tile_side
 from unet.inference.prediction import Prediction, classes_of, probabilities_of
@@ -143,7 +144,9 @@ class Predictor:
         if tile is not None or join is not None:
             side = tile or 4096
             lay_out(side, side, self.geometry, side, join or default_join(self.geometry, side))
-        self.device = devices.pick(device)
+        if bundle.graph is not None:
+            check_wanted(backend, device)
+        self.device = devices.pick(device if bundle.graph is None else "cpu")
         if exact and precision not in ("auto", "32-true"):
             raise InputError(f"precision {precision!r} for an exact prediction", "32-true", "leave one of them out")
         self.dtype = devices.inference_dtype(self.device, "32-true" if exact else precision)

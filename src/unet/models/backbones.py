@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unet.errors import ConfigError, MissingExtraError
-from unet.models.blocks import DoubleConv, Down, OutConv, Style, Up, to_multiple
+from unet.models.blocks import DoubleConv, Down, OutConv, Style, Up, cut, to_multiple
 from unet.models.checkpointing import Checkpointed
 from unet.models.spec import KINDS
 
@@ -194,7 +194,7 @@ class BackboneUNet(Checkpointed):
         x = skips.pop()
         for up in self.ups:
             x = self._run(up, x, skips.pop())
-        return cast(Tensor, self.outc(x))[..., :height, :width]
+        return cut(self.outc(x), height, width)
 
 
 class Segformer(Checkpointed):
@@ -226,7 +226,7 @@ class Segformer(Checkpointed):
         height, width = image.shape[2:]
         image = to_multiple(image, self.step, self.step)
         logits = self._run(self.model, image).logits
-        return F.interpolate(logits, image.shape[2:], mode="bilinear")[..., :height, :width]
+        return cut(F.interpolate(logits, image.shape[2:], mode="bilinear"), height, width)
 
 
 @contextmanager

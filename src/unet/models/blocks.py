@@ -149,11 +149,11 @@ class Up(nn.Module):
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         """Return (N, outputs, H, W) for a skip (N, C, H, W) and (N, C', H // 2, W // 2) from below."""
         grown = self.up(below)
-        if self.gate is not None:
-            skip = self.gate(skip, below)
         if self.padded:
             grown = pad_like(grown, skip)
-        else:
+        if self.gate is not None:
+            skip = self.gate(skip, below)
+        if not self.padded:
             skip = centre(skip, grown.shape[2], grown.shape[3])
         return cast(Tensor, self.conv(torch.cat([skip, grown], dim=1)))
 
@@ -176,15 +176,30 @@ class AttentionGate(nn.Module):
         """Return the weighed skip (N, C, H, W); from below comes (N, C', H // 2, W // 2)."""
         weight = self.psi(F.relu(self.theta(skip) + self.phi(below))).sigmoid()
         weight = F.interpolate(weight, scale_factor=2, mode="bilinear")
-        return skip * at_least(weight, skip.shape[2], skip.shape[3])  # odd sizes lack a row or column at the end
+        return skip * pad_like(weight, skip, "replicate")
 
 
-def pad_like(x: Tensor, like: Tensor) -> Tensor:
-    """Pad (N, C, h, w) with zeros to the height and width of `like`: half on each side, the odd one last."""
-    rows, columns = like.shape[2] - x.shape[2], like.shape[3] - x.shape[3]
-    if rows == columns == 0:
+def pad_like(x: Tensor, like: Tensor, mode: str = "constant") -> Tensor:
+    """Pad (N, C, h, w), which was halved and doubled and so lacks a row or column of odd sizes, to the size of `like`.
+
+    The size of `like` alone says what is lacking: see `unet.export.graph.with_sizes_of_input`.
+    """
+    rows, columns = like.shape[2] % 2, like.shape[3] % 2
+    if not _exporting() and rows == columns == 0:
         return x
-    return F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+    return F.pad(x, (0, columns, 0, rows), mode=mode)
+
+
+def _exporting() -> bool:
+    """Tell whether `torch.export` is writing the program down: a branch would hold it to the sizes that it takes."""
+    return bool(getattr(torch.compiler, "is_exporting", lambda: False)())
+
+
+def _larger(one: int, other: int) -> int:
+    """Return the larger of two sizes, whichever that will be where a program is being written down."""
+    if _exporting():
+        return cast(int, torch.sym_max(one, other))  # type: ignore[no-untyped-call]
+    return max(one, other)
 
 
 def centre(x: Tensor, height: int, width: int) -> Tensor:
@@ -193,15 +208,24 @@ def centre(x: Tensor, height: int, width: int) -> Tensor:
     return x[..., top : top + height, left : left + width]
 
 
+def cut(x: Tensor, height: int, width: int) -> Tensor:
+    """Return the first (..., height, width) of (..., H, W)."""
+    if _exporting():  # of a slice it is asked whether it is all that there is
+        rows, columns = (torch.arange(side, device=x.device) for side in (height, width))
+        return x.index_select(-2, rows).index_select(-1, columns)
+    return x[..., :height, :width]
+
+
 def at_least(image: Tensor, height: int, width: int) -> Tensor:
     """Repeat the last row and column of (N, C, H, W) until height and width are at least these."""
-    rows, columns = max(0, height - image.shape[2]), max(0, width - image.shape[3])
-    return F.pad(image, (0, columns, 0, rows), mode="replicate") if rows or columns else image
+    rows, columns = _larger(0, height - image.shape[2]), _larger(0, width - image.shape[3])
+    return F.pad(image, (0, columns, 0, rows), mode="replicate") if _exporting() or rows or columns else image
 
 
 def to_multiple(image: Tensor, step: int, least: int) -> Tensor:
     """Repeat the last row and column of (N, C, H, W) until both sides are multiples of `step`, `least` at least."""
-    height, width = (max(-(-side // step) * step, least) for side in image.shape[2:])
+    # Written without a minus before the side: an export would take the multiple for a constant.
+    height, width = (_larger((side + step - 1) // step * step, least) for side in image.shape[2:])
     return at_least(image, height, width)
 
 

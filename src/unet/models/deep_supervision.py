@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from unet.models.blocks import OutConv
+from unet.models.blocks import OutConv, cut
 
 
 def heads(channels: Sequence[int], classes: int, wanted: bool) -> nn.ModuleList:
@@ -36,7 +36,7 @@ def supervised(
     (1, 2, 7, 7)
     """
     height, width = image.shape[2:]
-    logits: Tensor = last(levels[0])[..., :height, :width]
+    logits = cut(last(levels[0]), height, width)
     if not (network.training and len(deep)):
         return logits
     outputs = [logits]

@@ -13,8 +13,7 @@ from unet import models
 from unet.errors import ConfigError, MissingExtraError, ModelFileError
 from unet.models.spec import ENCODERS, ModelSpec, blocks_of, check
 
-EXPECTED = "the folder of a run, a model.safetensors of `unet train`, or a .pth of the Carvana U-Net"
-
+EXPECTED = "the folder of a run, a model.safetensors of `unet train`, a .pth of the Carvana U-Net, or an exported .onnx"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """What weights may be; others are quantised, and mean something only together with numbers that we do not know."""
 

@@ -111,6 +111,7 @@ def train_new(
     loaded = None
     if load is not None:
         loaded = bundle.load(load)
+        loaded.require_weights()
         wanted = of_model(wanted, loaded.spec, load)
     processes.from_first(lambda: check(wanted))
     with processes.by_first(locked(folder)):

@@ -10,7 +10,7 @@ import argparse
 from unet import __version__
 from unet.cli.commands.data import add_import, add_inspect, add_repair, add_stitch, add_tile
 from unet.cli.commands.maps import add_map, add_vectorize
-from unet.cli.commands.models import add_convert, add_evaluate, add_predict
+from unet.cli.commands.models import add_convert, add_evaluate, add_export, add_predict
 from unet.cli.commands.runs import add_runs
 from unet.cli.commands.shapes import add_evaluate_shapes, add_tune_shapes
 from unet.cli.commands.training import add_augment_preview, add_demo, add_plan, add_train
@@ -32,7 +32,7 @@ def build_parser() -> Parser:
     for add in (
         add_demo, add_inspect, add_repair, add_import, add_plan, add_augment_preview, add_train, add_runs,
         add_evaluate, add_predict, add_map, add_tile, add_stitch, add_vectorize, add_evaluate_shapes,
-        add_tune_shapes, add_convert,
+        add_tune_shapes, add_convert, add_export,
     ):  # fmt: skip
         command, run = add(commands)
         # SUPPRESS: a --debug before the command's name must not be undone by the command's default.

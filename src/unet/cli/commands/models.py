@@ -1,4 +1,4 @@
-"""Commands on trained models: evaluate, predict, convert."""
+"""Commands on trained models: evaluate, predict, convert, export."""
 
 from __future__ import annotations
 
@@ -220,5 +220,53 @@ def add_convert(commands: Any) -> Added:
         written = convert(**given_in(args))
         print(f"wrote: {written}")
         return written
+
+    return parser, run
+
+
+def add_export(commands: Any) -> Added:
+    """Add `unet export`."""
+    parser = new_command(
+        commands,
+        "export",
+        "write a model for other programs: ONNX, OpenVINO, torch; int8 too",
+        "The file takes pictures of any size in their own values and gives probabilities.\n"
+        "It is compared with the model on pictures before it is written, and says of\n"
+        "itself all that the model file says. docs/exporting.md shows how to run it.",
+        "  unet export runs/cars\n"
+        "  unet export runs/cars --int8\n"
+        "  unet export model.safetensors --int8 --calibrate photos -o small.onnx\n"
+        "  unet export runs/cars --to openvino -o cars.xml\n"
+        "  unet export runs/cars --tile 512 -o for-qgis.onnx",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument(
+        "--to", choices=("onnx", "openvino", "torch"), default="onnx",
+        help="ONNX, OpenVINO's .xml and .bin, or a program of torch.export, .pt2 (default: onnx)",
+    )  # fmt: skip
+    parser.add_argument("--out", "-o", type=Path, metavar="FILE", help="the file (default: beside the model)")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is already there")
+    parser.add_argument(
+        "--tile", type=values.positive, metavar="PX", help="take pictures of this height and width only"
+    )
+    parser.add_argument(
+        "--check", type=Path, metavar="PICTURES", help="compare on these (default: the run's own, or drawn ones)"
+    )
+    small = parser.add_argument_group("8-bit numbers")
+    small.add_argument("--int8", action="store_true", help="a quarter of the size, and faster where the CPU can")
+    small.add_argument(
+        "--calibrate", type=Path, metavar="DATA", help="pictures, or a data set with masks (default: the run's own)"
+    )
+    small.add_argument(
+        "--max-drop", type=values.probability, default=0.005, metavar="D",
+        help="what int8 may cost of the mean IoU; layers stay in fp32 until it holds (default: 0.005)",
+    )  # fmt: skip
+
+    def run(args: argparse.Namespace) -> object:
+        from unet.commands.export import export_model
+
+        done = export_model(**given_in(args))
+        print(f"wrote: {done.path}")
+        return done
 
     return parser, run

@@ -12,6 +12,7 @@ from unet import devices
 from unet.bundle import Bundle
 from unet.inference.backends import Backend, Choice, TorchBackend, choose
 from unet.inference.backends.compiled import OpenVINOBackend
+from unet.inference.backends.exported import exported_backend
 from unet.inference.folding import fold_norms
 
 
@@ -54,10 +55,14 @@ class Deputies:
         self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self._device, self._others = device, dict[torch.dtype, Backend]()
         self._exact: OpenVINOBackend | None = None
-        self.choice = choose(wanted, device, dtype, bundle.spec, exact)
+        if bundle.graph is None:
+            self.choice = choose(wanted, device, dtype, bundle.spec, exact)
+        else:
+            self.choice = Choice("openvino", "an exported model")
         self.main: Backend = self._prepared(bundle, dtype, notify)
         spec, uses_torch = bundle.spec, self.main.name == "torch"
         in_bands = spec.architecture == "unet" and spec.norm in ("batch", "none") and not spec.attention
+        in_bands = in_bands and bundle.graph is None  # an exported model has no weights for torch
         self.torch_takes_large = not uses_torch and in_bands and (sees_all or dtype == torch.float32)
         needed = self.torch_takes_large or (uses_torch and dtype != torch.float32)
         self._bundle = bundle if needed else replace(bundle, state={})  # weights take memory
@@ -77,6 +82,8 @@ class Deputies:
 
     def _prepared(self, bundle: Bundle, dtype: torch.dtype, notify: Callable[[str], None]) -> Backend:
         """Return what was chosen, or torch where it cannot be had."""
+        if bundle.graph is not None:
+            return exported_backend(bundle, dtype)
         if self.choice.name == "openvino":
             try:
                 return OpenVINOBackend.from_bundle(bundle, dtype)
