@@ -49,8 +49,11 @@ def measure(name: str, side: int, steps: int) -> None:
     """Train one network and print parameters, peak memory and seconds per step."""
     import torch
 
-    from unet import losses, models
-    from unet.training.outputs import loss_of_outputs
+    from unet import models
+    from unet.config import TrainingConfig
+    from unet.data.dataset import Batch
+    from unet.devices import Compute
+    from unet.training.engine import Engine
 
     about = {"architecture": "unet", "classes": 21, **NETWORKS[name]}
     about = {**models.SETTINGS[about["architecture"]], **about}
@@ -60,16 +63,14 @@ def measure(name: str, side: int, steps: int) -> None:
         kind, changes = ENCODERS[about["encoder"]]
         about["encoder"] = json.dumps(transformers.AutoConfig.for_model(kind, **changes).to_dict())
     spec = models.ModelSpec(**about)
-    network = models.build(spec).train()
+    network = models.build(spec)
     side = models.geometry_of(spec).at_least(side)
-    optimizer = torch.optim.AdamW(network.parameters())
-    loss = losses.parse(losses.DEFAULT_LOSS)
+    engine = Engine(network, TrainingConfig(optimizer="adamw"), Compute(torch.device("cpu")))
     for _ in range(steps):
-        begin = time.perf_counter()
-        optimizer.zero_grad()
         target = torch.randint(0, spec.classes, (1, side, side))
-        loss_of_outputs(loss, network(torch.randn(1, spec.bands, side, side)), target, None).backward()
-        optimizer.step()
+        batch = Batch(torch.randn(1, spec.bands, side, side), target, ())
+        begin = time.perf_counter()
+        engine.step(batch)
         seconds = time.perf_counter() - begin
     million = sum(parameter.numel() for parameter in network.parameters()) / 1e6
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

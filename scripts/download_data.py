@@ -56,19 +56,26 @@ ARCHIVES = (Archive("train_hq.zip", "imgs", ".jpg"), Archive("train_masks.zip", 
 
 
 def authorization(environment: Mapping[str, str], home: Path) -> str:
-    """Return the header that says who asks: a token, or a name and a key, out of the environment or kaggle.json.
+    """Return the header that says who asks: a token, or a name and a key, out of the environment or a file.
+
+    A token stands in KAGGLE_API_TOKEN or in access_token, a name and a key in KAGGLE_USERNAME and KAGGLE_KEY or in
+    kaggle.json, as Kaggle's own client looks for them.
 
     Raises
     ------
     DownloadError
         There are none, or the file is not one of credentials.
     """
-    if token := environment.get("KAGGLE_API_TOKEN", "").strip():
-        if not re.fullmatch("[!-~]+", token):  # it would break the request, and be printed with the reason
-            raise DownloadError("KAGGLE_API_TOKEN is no token; expected one line of letters, digits and signs")
-        return f"Bearer {token}"
+    folder = Path(environment.get("KAGGLE_CONFIG_DIR") or home / ".kaggle")
     name, key = environment.get("KAGGLE_USERNAME"), environment.get("KAGGLE_KEY")
-    file = Path(environment.get("KAGGLE_CONFIG_DIR") or home / ".kaggle") / "kaggle.json"
+    token, whose = environment.get("KAGGLE_API_TOKEN", "").strip(), "KAGGLE_API_TOKEN"
+    if not token and not (name and key) and (kept := folder / "access_token").is_file():
+        token, whose = kept.read_text(encoding="utf-8", errors="replace").strip(), str(kept)
+    if token:
+        if not re.fullmatch("[!-~]+", token):  # it would break the request, and be printed with the reason
+            raise DownloadError(f"{whose} is no token; expected one line of letters, digits and signs")
+        return f"Bearer {token}"
+    file = folder / "kaggle.json"
     if not (name and key):
         try:
             stored = json.loads(file.read_text(encoding="utf-8"))
@@ -268,6 +275,24 @@ def download(data: Path, site: str, count: int, environment: Mapping[str, str], 
         if fetched:
             path.unlink()
         print(f"{folder}: {new} files unpacked, {count} in all")
+    check_pairs(data)
+
+
+def check_pairs(data: Path) -> None:
+    """Make sure that every picture has its mask, and every mask its picture.
+
+    Raises
+    ------
+    DownloadError
+        One has none; it is named.
+    """
+    pictures, masks = (
+        {file.stem.removesuffix("_mask") for file in (data / each.folder).iterdir() if NAME.fullmatch(file.name)}
+        for each in ARCHIVES
+    )
+    if alone := sorted(pictures ^ masks):
+        missing = "mask" if alone[0] in pictures else "picture"
+        raise DownloadError(f"{data}: {alone[0]} has no {missing} ({len(alone)} have none); get both anew")
 
 
 def main(

@@ -215,6 +215,7 @@ def test_evaluate(calls: Calls) -> None:
         "json": Path("s.json"),
         "scale": 0.5,
         "exact": True,
+        "backend": None,
         "boundary": False,
         "tolerance": None,
         "device": "auto",
@@ -232,7 +233,7 @@ def test_predict_with_everything_said(calls: Calls) -> None:
     line = (
         "predict --model m --input a --output b --roi r.geojson --overlay --probabilities --epm 16 --class edge "
         "--raw-values --no-save --viz --overwrite --resume --shard 2/3 --pad edge --tta d4 "
-        "--scale 0.25 --mask-threshold 0.7 --exact --tile 512 --join gaussian "
+        "--scale 0.25 --mask-threshold 0.7 --exact --backend torch --tile 512 --join gaussian "
         "--device cpu --classes 3 --bilinear --csv a.csv"
     )
     cli.main(line.split())
@@ -249,6 +250,7 @@ def test_predict_with_everything_said(calls: Calls) -> None:
         "viz": True,
         "save": False,
         "exact": True,
+        "backend": "torch",
         "tile": 512,
         "join": "gaussian",
         "device": "cpu",

@@ -160,6 +160,12 @@ def test_credentials(kaggle: Kaggle, data: Path, capsys: pytest.CaptureFixture[s
     file.write_text(json.dumps({"username": "me", "key": "secret"}))
     assert download_data.authorization({}, data.parent) == "Basic bWU6c2VjcmV0"
     assert download_data.authorization({"KAGGLE_API_TOKEN": "t"}, data.parent) == "Bearer t"
+    (file.parent / "access_token").write_text("kept\n", encoding="utf-8")
+    assert download_data.authorization({}, data.parent) == "Bearer kept"
+    assert download_data.authorization({"KAGGLE_USERNAME": "me", "KAGGLE_KEY": "secret"}, data.parent).startswith(
+        "Basic "
+    )
+    (file.parent / "access_token").unlink()
     assert download_data.authorization({"KAGGLE_CONFIG_DIR": str(file.parent)}, data) == "Basic bWU6c2VjcmV0"
 
 
@@ -266,6 +272,17 @@ def test_wrong_count(kaggle: Kaggle, data: Path, capsys: pytest.CaptureFixture[s
     (data / "train_masks.zip").write_bytes(packed("train_masks.zip"))
     assert call(kaggle, data) == 0
     assert (data / "train_masks.zip").exists() and len(list((data / "masks").iterdir())) == COUNT
+
+
+def test_a_picture_without_its_mask_is_named(kaggle: Kaggle, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(kaggle, data) == 0
+    first, *_ = sorted((data / "imgs").iterdir())
+    stranger = first.with_name(first.name.replace(first.name[:4], "ffff"))
+    first.rename(stranger)
+    capsys.readouterr()
+    line = refused(kaggle, data, capsys)
+    assert f"{stranger.stem} has no mask" in line or f"{first.stem} has no picture" in line, line
+    assert "(2 have none)" in line
 
 
 def test_files_of_the_user(kaggle: Kaggle, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

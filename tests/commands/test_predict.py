@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from unet import bundle, models, raster
 from unet.bundle import Bundle
+from unet.cli import main
 from unet.commands.predict import predict
 from unet.errors import InputError, ModelFileError, RasterError
 from unet.labels import Labels
@@ -375,3 +377,45 @@ def test_a_threshold_without_effect_is_mentioned(
     assert "no effect" not in capsys.readouterr().err
     predict(model, [str(pictures / "a.png")], save=False, threshold=0.9)
     assert "no effect" in capsys.readouterr().err
+
+
+# --- what computes
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
+def test_backends_say_who_they_are_and_agree(
+    model: Path, pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks = {}
+    for backend, words in (("torch", "torch (as asked)"), ("openvino", "OpenVINO (as asked)")):
+        assert main(["predict", "-m", str(model), "-i", str(pictures), "-o", backend, "--backend", backend]) == 0
+        assert words in capsys.readouterr().err
+        masks[backend] = [np.asarray(opened(path)) for path in sorted(Path(backend).iterdir())]
+    for ours, theirs in zip(masks["torch"], masks["openvino"], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    monkeypatch.setenv("UNET_BACKEND", "openvino")
+    predict(model, [pictures], outputs=["third"])
+    assert "OpenVINO (by UNET_BACKEND)" in capsys.readouterr().err
+    assert main(["predict", "-m", str(model), "-i", str(pictures), "-o", "fourth", "--exact"]) == 0
+    assert "torch (--exact means torch's float32)" in capsys.readouterr().err
+    assert main(["predict", "-m", str(model), "-i", str(pictures), "--exact", "--backend", "openvino"]) == 2
+    assert "leave out --exact" in capsys.readouterr().err
+
+
+def test_many_small_pictures_come_in_order_and_a_broken_one_keeps_none_back(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "many"
+    for number in range(12):
+        pixels = np.full((10 + number, 20, 3), 255 if number % 2 else 0, np.uint8)
+        raster.write_picture(folder / f"p{number:02}.png", pixels)
+    whole = (folder / "p05.png").read_bytes()
+    (folder / "p05.png").write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(InputError, match="1 of 12 pictures could not be used"):
+        predict(model, [folder], outputs=["masks"])
+    lines = [line for line in capsys.readouterr().err.splitlines() if "/12 " in line]
+    assert [line.split("/12")[0] for line in lines] == [str(number) for number in range(1, 13) if number != 6]
+    for number in set(range(12)) - {5}:
+        mask = np.asarray(opened(Path("masks") / f"p{number:02}_OUT.png"))
+        assert mask.shape == (10 + number, 20) and (mask == number % 2).all()
+    assert not (Path("masks") / "p05_OUT.png").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -111,6 +112,14 @@ def check_equal(folder: Path, expected: Path) -> None:
             torch.testing.assert_close(weights[name], wanted[name], atol=2e-3, rtol=2e-3)
 
 
+def check_scores(folder: Path) -> None:
+    """Score the model of a run in one process: every pixel is counted as in the run's processes."""
+    recorded = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    run(f"evaluate {folder} --exact --split val --json again.json")
+    again = json.loads(Path("again.json").read_text(encoding="utf-8"))
+    assert again["confusion"] == recorded["confusion"] and again["classes"] == recorded["classes"]
+
+
 def second_of(command: Command) -> int:
     """Return the id of the second process that a command has started."""
     parent = command._process.pid
@@ -141,6 +150,7 @@ def test_torchrun_gives_what_one_process_gives_and_the_first_alone_writes(
     assert "Traceback" not in done.stderr
     assert done.stderr.count("2 processes share each batch of 3: 1 or 2 samples each") == 1
     check_equal(Path("two"), one_run)
+    check_scores(Path("two"))
     assert "2 processes share each batch of 3" in Path("two/plan.md").read_text(encoding="utf-8")
     assert "two/.metrics.csv." in Path("written-by-0").read_text() and Path("two/report.html").exists()
     assert Path("written-by-1").read_text() == ""
@@ -180,6 +190,17 @@ def test_two_go_on_where_one_was_stopped_and_ctrl_c_stops_both() -> None:
 def test_a_batch_in_parts_gives_what_the_whole_gives(one_run: Path) -> None:
     run(f"{LINE} --set accumulate=2 --out parts")
     check_equal(Path("parts"), one_run)
+
+
+def test_batch_norm_of_two_processes_is_one_network_when_it_is_scored() -> None:
+    run(f"train data --steps 12 {TINY} --set batch_size=4 --set norm=batch --out two --devices 2")
+    check_scores(Path("two"))
+
+
+def test_a_folder_without_a_run_is_told_in_one_line() -> None:
+    printed = ended(Command("train --resume data --devices 2"), 2)
+    errors = [line for line in printed.splitlines() if "error" in line]
+    assert len(errors) == 1 and "data holds no run to go on with" in errors[0]
 
 
 def test_what_several_processes_cannot_do_is_said() -> None:

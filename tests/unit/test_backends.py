@@ -217,7 +217,7 @@ def test_a_big_picture_is_tiles_of_one_size(size: tuple[int, int], monkeypatch: 
     monkeypatch.setattr("unet.inference.predictor.OPENVINO_BYTES", 96 * 96 * 16 * 4 * 4)
     sizes = sizes_of(monkeypatch)
     predictor = Predictor(bundle, device="cpu", precision="32-true", backend="openvino")
-    predictor.backends.torch_takes_large = False  # as in bfloat16, whose rounding would hide much
+    predictor._torch_takes_large = False  # as in bfloat16, whose rounding would hide much
     assert predictor.whole_pixels() == 96 * 96
     np.testing.assert_allclose(predictor.logits(noise(*size, 3)), expected, atol=1e-5 * np.abs(expected).max())
     assert len(sizes) == 1 and sizes[0] is not None and sizes[0][0] * sizes[0][1] <= 96 * 96

@@ -475,18 +475,18 @@ def test_slow_validations_become_fewer() -> None:
 
 MEASURE = """
 import sys, threading, time, psutil, torch
-from unet import losses, models
+from unet import models
+from unet.config import TrainingConfig
+from unet.data.dataset import Batch
+from unet.devices import Compute
 from unet.models import ModelSpec
+from unet.training.engine import Engine
 width, batch, side, classes = map(int, sys.argv[1:])
-loss = losses.parse("ce + dice")
-network = models.build(ModelSpec(width=width, classes=classes)).train().to(memory_format=torch.channels_last)
-optimizer = torch.optim.AdamW(network.parameters())
+network = models.build(ModelSpec(width=width, classes=classes))
+engine = Engine(network, TrainingConfig(loss="ce + dice"), Compute(torch.device("cpu")))
 def step(side, batch):
-    images = torch.randn(batch, 3, side, side).to(memory_format=torch.channels_last)
     targets = torch.randint(0, classes, (batch, side, side))
-    optimizer.zero_grad()
-    loss(network(images), targets, None).backward()
-    optimizer.step()
+    engine.step(Batch(torch.randn(batch, 3, side, side), targets, ()))
 step(32, 1)
 before = most = psutil.Process().memory_info().rss
 done = False

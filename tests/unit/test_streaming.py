@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from unet.inference.layouts import spans_of
 from unet.inference.mosaic import Mosaic, axes
 from unet.inference.predictor import Predictor
 from unet.inference.streaming import Plan, Scored, plan_tiles, predict_raster
-from unet.inference.threads import Behind, ahead
+from unet.inference.threads import Behind, ahead, overlapped
 from unet.labels import Labels
 from unet.models import Geometry, ModelSpec
 from unet.preprocessing import Preprocessing
@@ -370,6 +371,31 @@ def test_sheets_are_cut_and_pictures_are_not() -> None:
         plan_tiles(ensemble, 100, 100, pad="wrap")
     with pytest.raises(InputError, match="tiles of 2 px"):
         plan_tiles(ensemble, 100, 100, tile=2)
+
+
+def test_items_that_overlap() -> None:
+    main, both = threading.current_thread(), threading.Barrier(2, timeout=60)
+    worked: dict[int, threading.Thread] = {}
+
+    def work(item: int) -> int:
+        worked[item] = threading.current_thread()
+        if item in (0, 1):
+            both.wait()  # one alone would wait for ever
+        if item == 3:
+            raise KeyError("three")
+        assert item != 4 or set(worked) == {0, 1, 2, 3, 4}
+        return 10 * item
+
+    results = []
+    for item, result in overlapped(range(8), work, alone=lambda item: item == 4, workers=2):
+        if item == 3:
+            with pytest.raises(KeyError, match="three"):
+                result()
+            continue
+        results.append(result())
+        assert len(worked) <= item + 1 + 3, "no more is begun than needed"
+    assert results == [0, 10, 20, 40, 50, 60, 70]
+    assert [item for item, thread in worked.items() if thread is main] == [4]
 
 
 def test_what_goes_wrong_ahead_and_behind_comes_out() -> None:

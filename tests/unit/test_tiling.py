@@ -15,6 +15,7 @@ from unet.tiling import (
     abutting_spans,
     blend_weights,
     cut,
+    even_spans,
     grid,
     halo_spans,
     overlapping_spans,
@@ -152,3 +153,19 @@ def test_an_unknown_blend() -> None:
 def test_a_grid_goes_row_by_row() -> None:
     rows, cols = window_spans(4, 2, 2), window_spans(6, 3, 3)
     assert [(tile.rows.first, tile.cols.first) for tile in grid(rows, cols)] == [(0, 0), (0, 3), (2, 0), (2, 3)]
+
+
+@given(length=st.integers(1, 300), side=st.integers(1, 80), halo=st.integers(0, 20), level=st.integers(0, 4))
+def test_even_tiles_are_all_as_long_and_see_a_halo(length: int, side: int, halo: int, level: int) -> None:
+    multiple = 1 << level
+    around = -(-halo // multiple) * multiple
+    spans = even_spans(length, side, halo, multiple)
+    assert len({span.length for span in spans}) == 1
+    assert len(spans) == 1 or spans[0].length <= max(side, 2 * around + 2 * multiple)
+    assert spans[0].first == 0 and spans[-1].last == length
+    for one, other in pairwise(spans):
+        assert one.last == other.first
+    for span in spans:
+        assert 0 <= span.start <= span.first < span.last <= span.stop <= length and span.start % multiple == 0
+        assert span.start == 0 or span.first - span.start >= around
+        assert span.stop == length or span.stop - span.last >= around

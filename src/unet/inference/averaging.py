@@ -163,4 +163,6 @@ def _seen(images: NDArray[np.float32], view: View) -> NDArray[np.float32]:
 
 def _undone(logits: Tensor, view: View) -> Tensor:
     turns, mirrored = view
+    if not turns and not mirrored:
+        return logits  # torch would copy it
     return torch.rot90(logits.flip(3) if mirrored else logits, -turns, dims=(2, 3))

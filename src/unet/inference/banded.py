@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unet.inference.backends import Backend, TorchBackend
 from unet.models.blocks import DoubleConv, Up, at_least
 from unet.models.unet import UNet
 
@@ -54,6 +55,13 @@ def logits_in_bands(network: UNet, image: Tensor, band: int) -> Tensor:
             level = lazy(materialised(level, band))
     logits = LazyMap(level.height, level.width, lambda start, stop: network.outc(level.rows(start, stop)))
     return materialised(logits, band)[..., : image.shape[2], : image.shape[3]]
+
+
+def network_in_bands(backend: Backend) -> UNet | None:
+    """Return the network of a backend, if it is one that can be computed in bands."""
+    if isinstance(backend, TorchBackend) and isinstance(backend.network, UNet) and backend.network.local:
+        return backend.network
+    return None
 
 
 def bytes_per_row(network: UNet, width: int, dtype: torch.dtype) -> int:

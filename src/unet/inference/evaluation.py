@@ -140,13 +140,19 @@ def count_with_loss(
     examples: EvaluationSet,
     loss: PictureLoss,
     progress: Callable[[int, int], None] | None = None,
+    show: Callable[[Pair, NDArray[np.uint8]], None] | None = None,
 ) -> tuple[list[Counts], float]:
-    """Return what `count` does, and the mean loss of all pixels that count, NaN where there are none."""
+    """Return what `count` does, and the mean loss of all pixels that count, NaN where there are none.
+
+    `show` is given each pair of this process with its predicted classes (H, W).
+    """
     classes = len(examples.labels)
     own: list[tuple[Counts, tuple[float, int]]] = []
     for example, predicted, logits in _compared(predictor, examples, progress):
         with processes.alone():  # a loss is of one picture, and others may have more of them or none
             own.append((confusion(example.target, predicted, classes), loss(logits, example.target, example.pair)))
+        if show is not None:
+            show(example.pair, predicted)
     rows = processes.gathered(own)
     pixels = sum(number for _, (_, number) in rows)
     return [counts for counts, _ in rows], sum(total for _, (total, _) in rows) / pixels if pixels else math.nan

@@ -21,11 +21,11 @@ from unet.errors import InputError
 from unet.inference.backends import Backend, TorchBackend
 from unet.inference.backends.deputies import Deputies
 from unet.inference.backends.exported import check_wanted
-from unet.inference.banded import bytes_per_row, interpolated, lazy, logits_in_bands
+from unet.inference.banded import bytes_per_row, interpolated, lazy, logits_in_bands, network_in_bands
 from unet.inference.layouts import JOINS, default_join, lay_out, least_tile_side
 from unet.inference.prediction import Prediction, classes_of, probabilities_of
 from unet.inference.tiled import blended, joined
-from unet.models import UNet, geometry_of
+from unet.models import geometry_of
 from unet.preprocessing import conversions
 from unet.raster.network_input import network_input, picture_factor
 
@@ -157,6 +157,7 @@ class Predictor:
         sees_all = self.geometry.receptive_field_radius is None
         self.backends = Deputies(bundle, self.device, self.dtype, backend, exact, sees_all, notify)
         self.backend = self.backends.main
+        self._torch_takes_large = self.backends.torch_takes_large and tile is None and join is None
         self._turn = nullcontext() if self.backend.name == "openvino" else Lock()
         self._saying = Lock()
 
@@ -176,10 +177,6 @@ class Predictor:
             As for `Predictor`.
         """
         return cls(replace(template, state=network.state_dict()), **{"backend": "torch", **options})
-
-    @property
-    def _torch_takes_large(self) -> bool:
-        return self.backends.torch_takes_large and self.tile is None and self.join is None
 
     @property
     def network(self) -> nn.Module:
@@ -275,7 +272,7 @@ class Predictor:
             return self.tile
         least = least_tile_side(self.geometry)
         if (
-            self._torch_takes_large or banded(self.backend) is not None
+            self._torch_takes_large or network_in_bands(self.backend) is not None
         ):  # computed in bands, of which the memory is known
             side = math.isqrt(4 * self._memory() // (4 * self.bundle.spec.width))
             most = MOST_SIDE if self.geometry.receptive_field_radius is not None else MOST_SIDE // 2
@@ -348,7 +345,7 @@ class Predictor:
         if len(image) > 1:  # not more than `batch_size`
             return backend(image)
         backend = self._suited(backend, image)
-        if self.tile is None and self.join is None and banded(backend) is not None:
+        if self.tile is None and self.join is None and network_in_bands(backend) is not None:
             return self._run_once(backend, image)
         return self._tiled(backend, image)
 
@@ -361,7 +358,7 @@ class Predictor:
     def _run_once(self, backend: Backend, images: Tensor) -> Tensor:
         """Return the logits of tiles: a big one is computed in bands, and nothing is cut or filled up."""
         backend = self._suited(backend, images)
-        network = banded(backend)
+        network = network_in_bands(backend)
         if len(images) == 1 and network is not None:
             band = self._memory() // bytes_per_row(network, images.shape[3], backend.dtype)
             if band < images.shape[2]:
@@ -405,10 +402,3 @@ class Predictor:
             total = torch.cuda.get_device_properties(self.device).total_memory
             return max(BAND_BYTES, int(total * GPU_SHARE))
         return BAND_BYTES
-
-
-def banded(backend: Backend) -> UNet | None:
-    """Return the network, if it is one that can be computed in bands."""
-    if isinstance(backend, TorchBackend) and isinstance(backend.network, UNet) and backend.network.local:
-        return backend.network
-    return None

@@ -94,7 +94,7 @@ def view(draft: Draft, width: int) -> float:
 
 def pixel_bytes(width: int, classes: int, architecture: str = "unet") -> float:
     """Return the memory of a training step per pixel in float32: activations kept for the way back, and logits."""
-    return PIXEL_BYTES.get(architecture, 110.0) * width + ENCODER_BYTES * (architecture in ENCODERS) + 26.0 * classes
+    return PIXEL_BYTES.get(architecture, 125.0) * width + ENCODER_BYTES * (architecture in ENCODERS) + 26.0 * classes
 
 
 def parameter_bytes(width: int, depth: int, architecture: str = "unet") -> float:

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import unet
 from unet import bundle, processes
 from unet.bundle import Bundle
+from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
 from unet.errors import ConfigError
 from unet.files import write_json
@@ -26,7 +28,7 @@ from unet.inference.predictor import Predictor
 from unet.metrics.stored import checked_scores, deciding_score
 from unet.parsing import read_json
 from unet.plan.record import RunRecord
-from unet.runs.finish import draw_sample
+from unet.report.samples import sample_panels
 from unet.runs.folder import MODEL
 from unet.runs.validation_loss import ValidationLoss
 from unet.terminal.display import Display
@@ -78,12 +80,17 @@ class Evaluator:
         """Score the validation pictures."""
         labels, training = self.record.labels, self.record.config.training
         predictor = self._predictor(network)
-        counts, loss = evaluation.count_with_loss(predictor, self._validated, self._loss, self.display.validating)
+        pictures: dict[str, NDArray[np.uint8]] = {}
+
+        def show(pair: Pair, predicted: NDArray[np.uint8]) -> None:
+            if pair in self._tracked:
+                picture, target = read_pair(pair, labels)
+                panels = sample_panels(picture, target, predicted, labels, self.record.preprocessing.data_range)
+                pictures[f"validation/{pair.name}"] = panels
+
+        counts, loss = evaluation.count_with_loss(predictor, self._validated, self._loss, self.display.validating, show)
         scores = self.scores = evaluation.summarise(counts, self.val, labels)
         values = {f"val_{name}": scores[name] or 0.0 for name in ("mean_iou", "mean_dice", "pixel_accuracy")}
-        drawn = training.trackers and processes.is_first()
-        shown = self.val[:: ceil(len(self.val) / MAX_TRACKED)] if drawn else ()
-        pictures = {f"validation/{pair.name}": draw_sample(predictor, pair, labels) for pair in shown}
         total = np.sum(counts, axis=0)
         deciding = deciding_score(scores, training.best_by) or 0.0
         classes = {row["name"]: row["iou"] for row in scores["classes"] if row["iou"] is not None}
@@ -124,6 +131,14 @@ class Evaluator:
     @cached_property
     def _validated(self) -> evaluation.EvaluationSet:
         return evaluation.EvaluationSet(self.val, self.record.labels, self.record.preprocessing)
+
+    @cached_property
+    def _tracked(self) -> Sequence[Pair]:
+        """Validation pictures that trackers are shown: some of those that the first process scores, evenly spread."""
+        if not self.record.config.training.trackers or not processes.is_first():
+            return ()
+        own = [self.val[number] for number in processes.share_of(len(self.val))]
+        return own[:: ceil(len(own) / MAX_TRACKED)]
 
     @cached_property
     def _loss(self) -> ValidationLoss:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unet.data.pair_arrays import read_pair
 from unet.data.pairs import Pair
@@ -113,12 +112,7 @@ def draw_samples(
     places = sorted({round(place) for place in np.linspace(0, len(ranked) - 1, min(MAX_SAMPLES, len(ranked)))})
     for rank, place in enumerate(places):
         name = ranked[place].replace("/", "_")
-        picture = draw_sample(predictor, by_name[ranked[place]], labels)
-        write_sample(folder / f"{rank:02d}_{name}.png", picture, labels)
-
-
-def draw_sample(predictor: Predictor, pair: Pair, labels: Labels) -> NDArray[np.uint8]:
-    """Return picture, truth, prediction and mistakes side by side, as `sample_panels` draws them."""
-    picture, target = read_pair(pair, labels)
-    predicted = predictor.predict(picture, as_trained=True).indices
-    return sample_panels(picture, target, predicted, labels, predictor.bundle.preprocessing.data_range)
+        picture, target = read_pair(by_name[ranked[place]], labels)
+        predicted = predictor.predict(picture, as_trained=True).indices
+        panels = sample_panels(picture, target, predicted, labels, predictor.bundle.preprocessing.data_range)
+        write_sample(folder / f"{rank:02d}_{name}.png", panels, labels)

@@ -143,9 +143,13 @@ def train_on(
     """
     started = monotonic() if started is None else started
     display = open_display()
-    if processes.is_first() and not is_resumable(folder):
-        what = "holds no run to go on with" if folder.is_dir() else "is no folder"
-        raise InputError(f"{folder} {what}", "the folder of a run, as unet train named it")
+
+    def check_folder() -> None:
+        if not is_resumable(folder):
+            what = "holds no run to go on with" if folder.is_dir() else "is no folder"
+            raise InputError(f"{folder} {what}", "the folder of a run, as unet train named it")
+
+    processes.from_first(check_folder)
     with processes.by_first(locked(folder)):
 
         def open_again() -> Run | TrainResult:

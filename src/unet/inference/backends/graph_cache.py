@@ -7,6 +7,7 @@ what was not used for longest goes. docs/decisions/025-backends.md says why it i
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import mmap
@@ -89,7 +90,11 @@ def recalled(key: str, make: Callable[[], Any]) -> Graph:
         return graph
     model = make()
     _keep(place, model)
-    return _read(place) or Graph(model)
+    if (graph := _read(place)) is None:
+        return Graph(model)
+    del model
+    gc.collect()  # a trace leaves twice the weights in cycles
+    return graph
 
 
 def _read(place: Path) -> Graph | None:

@@ -1,0 +1,195 @@
+"""Prediction by torch and by OpenVINO: one picture and its memory, start-up, and a folder of many small pictures.
+
+Random weights, drawn pictures; every way has a process of its own, so that its peak memory is its own. Seconds by the
+clock and by processor time, which is what to compare where the machine does other work too; the best of several runs.
+
+    python benchmarks/prediction.py [--side 1024] [--width 64] [--pictures 200] [--small 32] [--repeats 3]
+
+- plain: the torch network as it is built, float32, the whole picture at once.
+- torch, openvino: as `unet predict --backend` has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+WAYS = ("plain", "torch", "openvino")
+
+
+def save_model(path: Path, width: int, classes: int) -> None:
+    """Write a U-Net of depth 4 with random weights."""
+    import torch
+
+    from unet import bundle, models
+    from unet.labels import Labels
+    from unet.preprocessing import Preprocessing
+
+    torch.manual_seed(0)
+    spec = models.ModelSpec(width=width, classes=classes)
+    state = models.build(spec).state_dict()
+    bundle.save(bundle.Bundle(spec, Labels.numbered(classes), Preprocessing(), None, {}, {}, state), path)
+
+
+def draw(path: Path, height: int, width: int, seed: int) -> None:
+    """Write a picture of patches of 40 x 40 px."""
+    import numpy as np
+
+    from unet import raster
+
+    small = np.random.default_rng(seed).integers(0, 256, (height // 40 + 1, width // 40 + 1, 3), dtype=np.uint8)
+    raster.write_picture(path, small.repeat(40, 0).repeat(40, 1)[:height, :width])
+
+
+def timed(work: Callable[[], object], repeats: int) -> dict[str, float]:
+    """Return the least seconds by the clock and by processor time."""
+    rows = []
+    for _ in range(repeats):
+        clock, processor = time.perf_counter(), time.process_time()
+        work()
+        rows.append((time.perf_counter() - clock, time.process_time() - processor))
+    return {"wall": min(row[0] for row in rows), "processor": min(row[1] for row in rows)}
+
+
+def compute(way: str, model: Path, height: int, width: int, repeats: int) -> dict[str, float]:
+    """Compute one picture, already in memory, and return seconds and the peak memory of this process in MB."""
+    import numpy as np
+    import torch
+
+    from unet import bundle
+    from unet.inference.predictor import Predictor
+
+    image = np.random.default_rng(0).standard_normal((1, 3, height, width), dtype=np.float32)
+    if way == "plain":
+        network = bundle.load(model).network()
+        with torch.inference_mode():
+            found = timed(lambda: network(torch.from_numpy(image)), repeats)
+    else:
+        predictor = Predictor(bundle.load(model), device="cpu", backend=way)
+        begin = time.perf_counter()
+        predictor.whole_logits(image)
+        first = time.perf_counter() - begin
+        found = {**timed(lambda: predictor.whole_logits(image), repeats), "first": first}
+    return {**found, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6}
+
+
+def in_process(*arguments: object) -> dict[str, Any]:
+    """Return what this program prints as JSON in a process of its own."""
+    command = [sys.executable, __file__, *map(str, arguments)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return found
+
+
+def of_command(command: list[str], repeats: int) -> dict[str, float]:
+    """Return the least seconds of a whole command, and its peak memory in MB."""
+    rows = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        assert status == 0, command
+        rows.append((time.perf_counter() - begin, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6))
+    return {"wall": min(row[0] for row in rows), "processor": min(row[1] for row in rows), "peak": rows[0][2]}
+
+
+def shown(found: dict[str, float]) -> str:
+    """Return a row for people."""
+    peak = f", peak {found['peak']:.0f} MB" if "peak" in found else ""
+    return f"{found['wall']:.2f} s, processors {found['processor']:.2f} s{peak}"
+
+
+def machine() -> str:
+    """Return what the figures depend on."""
+    import torch
+
+    from unet.inference.backends import graphs
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    named = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
+    units = [unit for unit in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if unit in named.get("flags", "").split()]
+    openvino = graphs.runtime().__version__.split("-")[0] if graphs.is_installed() else "none"
+    return (
+        f"{named.get('model name', platform.processor())}, {', '.join(units)}; {os.cpu_count()} processors, "
+        f"{torch.get_num_threads()} threads; Python {platform.python_version()}, torch {torch.__version__}, "
+        f"openvino {openvino}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=1024, help="of the one picture")
+    parser.add_argument("--width", type=int, default=64, help="of its network, depth 4")
+    parser.add_argument("--pictures", type=int, default=200, help="of 480 x 360 px in the folder")
+    parser.add_argument("--small", type=int, default=32, help="width of the network for these, depth 4, 11 classes")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--compute", nargs=4, metavar=("WAY", "MODEL", "HEIGHT", "WIDTH"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.compute:
+        way, model, height, width = args.compute
+        print(json.dumps(compute(way, Path(model), int(height), int(width), args.repeats)))
+        return
+    print(machine(), flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["UNET_CACHE"] = str(folder / "cache")
+        os.environ.pop("UNET_BACKEND", None)
+        large, small = folder / "large.safetensors", folder / "small.safetensors"
+        save_model(large, args.width, 2)
+        save_model(small, args.small, 11)
+        print(f"one picture of {args.side} x {args.side}, width {args.width}")
+        for way in WAYS:
+            found = in_process("--repeats", args.repeats, "--compute", way, large, args.side, args.side)
+            first = f", the first time {found['first']:.2f} s" if "first" in found else ""
+            print(f"  {way:9} {shown(found)}{first}", flush=True)
+        one_picture(folder, large, args.side, args.repeats)
+        many_pictures(folder, small, args.pictures, args.repeats)
+
+
+def one_picture(folder: Path, model: Path, side: int, repeats: int) -> None:
+    """Time whole commands on one picture, and what Python and the libraries alone take."""
+    draw(folder / "one.png", side, side, 0)
+    bare = [sys.executable, "-c", "import sys; sys.modules['openvino_telemetry'] = None; import torch, openvino"]
+    print(f"the whole command\n  imports of torch and openvino alone {shown(of_command(bare, repeats))}", flush=True)
+    start = [sys.executable, "-m", "unet", "predict", "-m", str(model), "-i", str(folder / "one.png"), "--overwrite"]
+    start += ["-o", str(folder / "one_mask.png"), "--backend"]
+    for way in WAYS[1:]:
+        if way == "openvino":
+            for kept in (folder / "cache").glob("networks/*"):
+                kept.rename(folder / kept.name)  # away, so that the network is converted
+            print(f"  openvino, never seen before {shown(of_command([*start, way], 1))}", flush=True)
+        print(f"  {way:9} {shown(of_command([*start, way], repeats))}", flush=True)
+
+
+def many_pictures(folder: Path, model: Path, count: int, repeats: int) -> None:
+    """Compare the rate of a whole command on many small pictures with that of the bare backend."""
+    for number in range(count):
+        draw(folder / "many" / f"{number:04}.jpg", 360, 480, number)
+    print(f"{count} pictures of 480 x 360", flush=True)
+    command = [sys.executable, "-m", "unet", "predict", "-m", str(model), "--overwrite", "-o", str(folder / "masks")]
+    pictures = [str(folder / "many")]
+    few = [str(path) for path in sorted((folder / "many").iterdir())[: count // 10]]
+    for way in WAYS[1:]:
+        bare = in_process("--repeats", 30, "--compute", way, model, 360, 480)
+        part = of_command([*command, "--backend", way, "-i", *few], repeats)
+        whole = of_command([*command, "--backend", way, "-i", *pictures], repeats)
+        said = []
+        for kind in ("wall", "processor"):  # what is not per picture cancels out
+            each = (whole[kind] - part[kind]) / (count - len(few))
+            said.append(f"{1 / each:.1f} pictures/s by {kind} time, {bare[kind] / each:.0%} of the backend's")
+        print(f"  {way:9} {'; '.join(said)}; in all {shown(whole)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
