@@ -289,4 +289,5 @@ def test_int8_of_other_architectures_in_both_runtimes(name: str) -> None:
     small = made.quantised([made.layers[0], made.layers[-1]])
     images = pictures(SPECS[name], (61, 83))[0][None]
     expected = formats.as_onnx(small, known, None).run(images)
-    np.testing.assert_allclose(formats.as_openvino(small, known, None).run(images), expected, atol=0.02)
+    # Single steps of rounding may show; a map that is computed wrongly shows in all pixels.
+    assert np.abs(formats.as_openvino(small, known, None).run(images) - expected).mean() < 2e-3
