@@ -206,7 +206,7 @@ def centre(x: Tensor, height: int, width: int) -> Tensor:
     """Return the middle (..., height, width) of (..., H, W)."""
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     # Without padding as much is cut off whatever the image: a trace need not ask for any map's size.
-    if torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         below, right = int(x.shape[-2] - height - top), int(x.shape[-1] - width - left)
         return x[..., int(top) : -below or None, int(left) : -right or None]
     return x[..., top : top + height, left : left + width]
