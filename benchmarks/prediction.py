@@ -63,6 +63,7 @@ def timed(work: Callable[[], object], repeats: int) -> dict[str, float]:
 
 def compute(way: str, model: Path, height: int, width: int, repeats: int) -> dict[str, float]:
     """Compute one picture, already in memory, and return seconds and the peak memory of this process in MB."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line has it, before torch is loaded
     import numpy as np
     import torch
 

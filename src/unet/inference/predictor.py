@@ -158,7 +158,7 @@ class Predictor:
         self.backends = Deputies(bundle, self.device, self.dtype, backend, exact, sees_all, notify)
         self.backend = self.backends.main
         self._torch_takes_large = self.backends.torch_takes_large and tile is None and join is None
-        self._turn = nullcontext() if self.backend.name == "openvino" else Lock()
+        self._turn = nullcontext() if self.backend.name == "openvino" else Lock()  # which takes turns by itself
         self._saying = Lock()
 
     @classmethod
@@ -180,13 +180,7 @@ class Predictor:
 
     @property
     def network(self) -> nn.Module:
-        """The network that torch computes.
-
-        Raises
-        ------
-        AttributeError
-            Another backend does.
-        """
+        """The network that torch computes; an AttributeError where another backend does."""
         if not isinstance(self.backend, TorchBackend):
             raise AttributeError(f"no torch network: {self.backend.name} computes")
         return self.backend.network
@@ -300,8 +294,8 @@ class Predictor:
         """Return the logits (N, K, h, w) of network inputs (N, C, h, w) in float32, on the device."""
         run = run or self._run
         x = torch.from_numpy(images).to(self.device)
-        # float32 is meant where it is asked for; and torch takes pictures in turn, which OpenVINO sees to by itself.
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False), self._turn:
+        on_gpu = self.device.type == "cuda"  # float32 is meant where it is asked for
+        with self._turn, torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if on_gpu else nullcontext():
             logits = run(self.backend, x)
             if self.dtype != torch.float32 and not logits.sum().isfinite():  # quick to tell; sums overflow sooner
                 for number in (~logits.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist():

@@ -1,14 +1,14 @@
 """A picture of any size predicted tile by tile: read ahead, computed, and written behind.
 
 A thread reads what the tiles see, the caller's thread computes, and another thread makes of the logits what is wanted
-and writes it. A small picture goes the same way, as a single tile.
+and writes it. A small picture goes the same way, as a single tile, in one thread.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from unet.errors import InputError, RasterError
 from unet.inference.averaging import Ensemble
 from unet.inference.layouts import axes_of, check_join, default_join
 from unet.inference.mosaic import Finished, Mosaic, axes
-from unet.inference.threads import Behind, ahead
+from unet.inference.threads import AtOnce, Behind, ahead
 from unet.labels import IGNORED
 from unet.preprocessing import Preprocessing, conversions, match_bands, match_depth, scaled_size
 from unet.raster import Source, Window
@@ -199,8 +199,13 @@ def predict_raster(
     first = mosaic.first_row(rows_there)
     total, across = len(plan.rows) * len(plan.cols), len(plan.cols)
     batch = ensemble.first.tiles_at_once(*(max(span.length for span in spans) for spans in (plan.rows, plan.cols)))
-    with Behind() as behind:
-        for tiles in ahead(lambda: _batches(_tiles(ensemble, path, plan, mosaic, region, first), batch), depth=2):
+
+    def read() -> Iterator[list[_Tile]]:
+        return _batches(_tiles(ensemble, path, plan, mosaic, region, first), batch)
+
+    is_one = total == 1  # nothing is there to be done beside it
+    with nullcontext(AtOnce()) if is_one else Behind() as behind:
+        for tiles in read() if is_one else ahead(read, depth=2):
             images = [tile.image for tile in tiles if tile.image is not None]
             scores = iter(ensemble.scores(np.stack(images), plan.whole, tiles[0].outside)) if images else iter(())
             for tile in tiles:

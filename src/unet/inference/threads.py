@@ -113,6 +113,14 @@ def overlapped(
         pool.shutdown(cancel_futures=True)
 
 
+class AtOnce:
+    """Does things where they are asked for, in the place of `Behind`."""
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Have something done."""
+        work()
+
+
 class Behind:
     """Does things in a thread, one after the other; a context manager that waits for the last of them.
 
