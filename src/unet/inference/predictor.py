@@ -19,7 +19,7 @@ from unet import devices
 from unet.bundle import Bundle
 from unet.errors import InputError
 from unet.inference.backends import Backend, TorchBackend
-from unet.inference.backends.deputies import Deputies
+from unet.inference.backends.of_model import ModelBackends
 from unet.inference.backends.exported import check_wanted
 from unet.inference.banded import bytes_per_row, interpolated, lazy, logits_in_bands, network_in_bands
 from unet.inference.layouts import JOINS, default_join, lay_out, least_tile_side
@@ -155,7 +155,7 @@ class Predictor:
         self.recomputed = 0
         self._said: set[str] = set()
         sees_all = self.geometry.receptive_field_radius is None
-        self.backends = Deputies(bundle, self.device, self.dtype, backend, exact, sees_all, notify)
+        self.backends = ModelBackends(bundle, self.device, self.dtype, backend, exact, sees_all, notify)
         self.backend = self.backends.main
         self._torch_takes_large = self.backends.torch_takes_large and tile is None and join is None
         self._turn = nullcontext() if self.backend.name == "openvino" else Lock()  # which takes turns by itself

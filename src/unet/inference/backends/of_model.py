@@ -16,7 +16,7 @@ from unet.inference.backends.exported import exported_backend
 from unet.inference.folding import fold_norms
 
 
-class Deputies:
+class ModelBackends:
     """The backends of a model on a device; those that stand in are made when they are needed.
 
     Parameters
