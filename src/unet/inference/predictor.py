@@ -19,8 +19,8 @@ from unet import devices
 from unet.bundle import Bundle
 from unet.errors import InputError
 from unet.inference.backends import Backend, TorchBackend
-from unet.inference.backends.of_model import ModelBackends
 from unet.inference.backends.exported import check_wanted
+from unet.inference.backends.of_model import ModelBackends
 from unet.inference.banded import bytes_per_row, interpolated, lazy, logits_in_bands, network_in_bands
 from unet.inference.layouts import JOINS, default_join, lay_out, least_tile_side
 from unet.inference.prediction import Prediction, classes_of, probabilities_of
