@@ -227,7 +227,7 @@ def test_weights_and_biases_offline_is_gone_on_with(tmp_path: Path, monkeypatch:
     wandb_session(tmp_path, [20], [30, 40, 50, 60], [50])
     wandb.teardown()  # which waits for the process that writes
     sessions = sorted({path.resolve() for path in (tmp_path / "wandb").glob("offline-run-*")})
-    assert len({path.name.rpartition("-")[2] for path in sessions}) == 1, "one run of W&B"
+    assert len({path.name.split("-")[3] for path in sessions}) == 1, "one run of W&B"
     first, second = ([row for row in history(next(path.glob("*.wandb")))] for path in sessions)
     steps = [int(row["_step"]) for row in first], [int(row["_step"]) for row in second]
     both = [*first, *second]
