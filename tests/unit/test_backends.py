@@ -434,3 +434,27 @@ def test_files_that_are_no_networks(tmp_path: Path) -> None:
     for path in (broken, tmp_path / "missing.onnx"):
         with pytest.raises(InputError, match=r"\.onnx cannot be read.*expected an ONNX file of a network"):
             OpenVINOBackend.from_onnx(path)
+
+
+SIGNALLED = """
+import gc, os, signal
+import numpy as np
+from tests.unit.test_backends import TINY, make
+from unet.inference.predictor import Predictor
+caught = []
+signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
+for seed in range(3):
+    Predictor(make(TINY, seed), backend="openvino").predict(np.zeros((16, 16, 3), dtype=np.uint8))
+    gc.collect()
+os.kill(os.getpid(), signal.SIGINT)
+print("caught", len(caught))
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_its_handler_when_predictors_have_gone() -> None:
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests"), *sys.path])}
+    command = [sys.executable, "-c", SIGNALLED]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "caught 1\n", (done.returncode, done.stderr)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from unet import files
 from unet.export.parity import Run
 from unet.export.runtimes import package
+from unet.inference.backends.graphs import core
 
 SECTION = "unet_export"
 """Where the entries stand in the file, as OpenVINO's `get_rt_info` reads them."""
@@ -27,13 +28,13 @@ def weights_file(path: Path) -> Path:
 
 def read(model: Any) -> Any:
     """Return an ONNX model as one of OpenVINO."""
-    return package("openvino").Core().read_model(model.SerializeToString())
+    package("openvino")
+    return core().read_model(model.SerializeToString())
 
 
 def running(model: Any) -> Run:
     """Return a model of OpenVINO as a function, computed in float32 where it is not in int8."""
-    core = package("openvino").Core()
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
         output: NDArray[np.float32] = compiled(images)[0]

@@ -15,7 +15,7 @@ from torch import Tensor
 from unet.bundle import Bundle
 from unet.errors import InputError
 from unet.inference.backends.graph_cache import Graph, key_of, recalled
-from unet.inference.backends.graphs import converted, runtime
+from unet.inference.backends.graphs import converted, core
 from unet.inference.folding import fold_norms
 from unet.models import geometry_of
 from unet.models.filling import filled
@@ -91,7 +91,7 @@ class OpenVINOBackend:
             It cannot be read, or is of another kind.
         """
         try:
-            model = runtime().Core().read_model(path)
+            model = core().read_model(path)
         except RuntimeError as error:
             line = " ".join(str(error).split())[:200]
             raise InputError(f"{path} cannot be read ({line})", "an ONNX file of a network") from None
@@ -142,6 +142,6 @@ class OpenVINOBackend:
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,  # or two processes share one processor, and the others idle
         }
-        compiled = runtime().Core().compile_model(model, "CPU", settings)
+        compiled = core().compile_model(model, "CPU", settings)
         self.graph.rest()
         return compiled

@@ -11,7 +11,7 @@ from unet.bundle import Bundle
 from unet.errors import InputError, MissingExtraError, ModelFileError
 from unet.inference.backends.compiled import OpenVINOBackend
 from unet.inference.backends.graph_cache import Graph
-from unet.inference.backends.graphs import is_installed, runtime
+from unet.inference.backends.graphs import core, is_installed
 from unet.models import geometry_of
 from unet.models.filling import filled
 
@@ -45,7 +45,7 @@ def exported_backend(bundle: Bundle, dtype: torch.dtype) -> OpenVINOBackend:
     path, spec = bundle.graph, bundle.spec
     assert path is not None  # whoever calls this has looked
     try:
-        model = runtime().Core().read_model(onnx_files.network_of(onnx_files.read(path)).SerializeToString())
+        model = core().read_model(onnx_files.network_of(onnx_files.read(path)).SerializeToString())
         taken, given = (port.get_partial_shape()[1] for port in (model.input(0), model.output(0)))
         channels = (taken.get_length(), given.get_length())
     except ModelFileError as error:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from unet.files import cache_folder
-from unet.inference.backends.graphs import runtime
+from unet.inference.backends.graphs import core, runtime
 from unet.models import ModelSpec
 
 FOLDER = "networks"
@@ -112,7 +112,7 @@ def _read(place: Path) -> Graph | None:
             raise ValueError("not what was written")
         ov = runtime()
         weights = ov.Tensor(np.frombuffer(memory, dtype=np.uint8), shared_memory=True)
-        graph = Graph(ov.Core().read_model(described, weights), memory)
+        graph = Graph(core().read_model(described, weights), memory)
     except (OSError, ValueError, RuntimeError):
         shutil.rmtree(place, ignore_errors=True)
         return None

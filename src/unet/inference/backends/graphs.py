@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -60,6 +61,16 @@ def runtime() -> Any:
     if "openvino_telemetry" not in sys.modules:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     return import_module("openvino")
+
+
+@cache
+def core() -> Any:
+    """Return the `openvino.Core` that all share for as long as the process lives.
+
+    On CPUs with AMX each sets up the stack that signal handlers run on, and frees it when it goes: where one of several
+    has gone, the next Ctrl-C would end the process by a segmentation fault (OpenVINO 2026.4).
+    """
+    return runtime().Core()
 
 
 def converted(network: nn.Module, spec: ModelSpec) -> Any:
