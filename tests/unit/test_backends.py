@@ -437,15 +437,14 @@ def test_files_that_are_no_networks(tmp_path: Path) -> None:
 
 
 SIGNALLED = """
-import gc, os, signal
-import numpy as np
-from tests.unit.test_backends import TINY, make
-from unet.inference.predictor import Predictor
+import faulthandler, os, signal
+from tests.unit import test_backends as tests
+faulthandler.enable()
 caught = []
 signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
-for seed in range(3):
-    Predictor(make(TINY, seed), backend="openvino").predict(np.zeros((16, 16, 3), dtype=np.uint8))
-    gc.collect()
+tests.compiled.OWN_PIXELS = 0
+for spec in tests.SPECS.values():
+    tests.assert_equal(tests.make(spec), tests.SIZES)
 os.kill(os.getpid(), signal.SIGINT)
 print("caught", len(caught))
 """
