@@ -14,7 +14,6 @@ import argparse
 import json
 import logging
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from machine import facts
 from numpy.typing import NDArray
 
 from unet import devices, models
@@ -159,24 +159,6 @@ def imported(package: str) -> float:
     return min(float(each.stdout) for each in said)
 
 
-def machine(threads: int) -> dict[str, Any]:
-    """Return what the figures depend on."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    named = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
-    flags = set(named.get("flags", "").split())
-    units = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_tile", "amx_int8")
-    return {
-        "cpu": named.get("model name", platform.processor()),
-        "units": [unit for unit in units if unit in flags],
-        "threads": threads,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "onnxruntime": quiet("onnxruntime").__version__,
-        "openvino": quiet("openvino").__version__,
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 24, 64])
@@ -188,7 +170,7 @@ def main() -> None:
     args = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(args.threads)
-    found: dict[str, Any] = {"machine": machine(args.threads), "networks": [], "import": {}}
+    found: dict[str, Any] = {"machine": facts("onnxruntime", "openvino"), "networks": [], "import": {}}
     print(found["machine"])
     for width, depth in zip(args.widths, args.depths, strict=True):
         print(f"width {width}, depth {depth}, {args.side} x {args.side}")

@@ -15,12 +15,13 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from backends import machine
+from machine import facts
 from numpy.typing import NDArray
 
 import unet
@@ -43,7 +44,7 @@ def ways(path: Path, image: NDArray[np.float32], int8: bool) -> Iterator[tuple[s
                 graph.reshape(list(image.shape))
             compiled = core.compile_model(graph, "CPU", {**settings, "INFERENCE_PRECISION_HINT": hint})
             name = f"OpenVINO {'int8' if int8 else hint}, {'one size' if fixed else 'any size'}"
-            yield name, lambda compiled=compiled: compiled(image)  # type: ignore[misc]
+            yield name, partial(compiled, image)
 
 
 def measure(run: Path, side: int, repeats: int) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    found = {"machine": machine(torch.get_num_threads()), "runs": []}
+    found = {"machine": facts("onnxruntime", "openvino"), "runs": []}
     for run in args.runs:
         row = measure(run.resolve(), args.side, args.repeats)
         found["runs"].append(row)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -110,24 +109,6 @@ def shown(found: dict[str, float]) -> str:
     return f"{found['wall']:.2f} s, processors {found['processor']:.2f} s{peak}"
 
 
-def machine() -> str:
-    """Return what the figures depend on."""
-    import torch
-
-    from unet.inference.backends import graphs
-
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    named = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
-    units = [unit for unit in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if unit in named.get("flags", "").split()]
-    openvino = graphs.runtime().__version__.split("-")[0] if graphs.is_installed() else "none"
-    return (
-        f"{named.get('model name', platform.processor())}, {', '.join(units)}; {os.cpu_count()} processors, "
-        f"{torch.get_num_threads()} threads; Python {platform.python_version()}, torch {torch.__version__}, "
-        f"openvino {openvino}"
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=1024, help="of the one picture")
@@ -141,7 +122,9 @@ def main() -> None:
         way, model, height, width = args.compute
         print(json.dumps(compute(way, Path(model), int(height), int(width), args.repeats)))
         return
-    print(machine(), flush=True)
+    from machine import facts  # imports torch
+
+    print(facts("openvino"), flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["UNET_CACHE"] = str(folder / "cache")

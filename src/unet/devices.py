@@ -11,6 +11,9 @@ import torch
 from unet.errors import InputError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _DEFAULT_MMAP_MAX = -1, -4, 1 << 16  # of malloc.h
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_GLIBC = _LIBC if hasattr(_LIBC, "mallopt") and hasattr(_LIBC, "malloc_trim") else None
+_gives_back = False
 
 
 @dataclass(frozen=True)
@@ -70,25 +73,30 @@ def pick(name: str = "auto") -> torch.device:
     return device
 
 
-def keep_freed_memory(keep: bool = True) -> None:
+def keep_freed_memory() -> None:
     """Let this process keep the memory that tensors leave, for the next tensors; on Linux with glibc, else do nothing.
 
     By default glibc gives big blocks back to the system at once, which zeroes every page of them before the next tensor
     has it: on a CPU that takes up to a third of a training step, and of a prediction. What was measured is in
     docs/decisions/028.
-
-    Parameters
-    ----------
-    keep : bool
-        False: give back what is free now, and all that is freed from now on.
     """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "mallopt"):
-        return
-    libc.mallopt(_M_MMAP_MAX, 0 if keep else _DEFAULT_MMAP_MAX)
-    libc.mallopt(_M_TRIM_THRESHOLD, -1 if keep else 0)
-    if not keep:
-        libc.malloc_trim(0)
+    if not _gives_back:
+        _set_malloc(most_mapped=0, trim_threshold=-1)
+
+
+def give_back_freed_memory() -> None:
+    """Give back what is free, and what is freed from now on, whatever is asked for later: memory has run out once."""
+    global _gives_back
+    _gives_back = True
+    _set_malloc(most_mapped=_DEFAULT_MMAP_MAX, trim_threshold=0)
+    if _GLIBC is not None:
+        _GLIBC.malloc_trim(0)
+
+
+def _set_malloc(most_mapped: int, trim_threshold: int) -> None:
+    if _GLIBC is not None:
+        _GLIBC.mallopt(_M_MMAP_MAX, most_mapped)
+        _GLIBC.mallopt(_M_TRIM_THRESHOLD, trim_threshold)
 
 
 def cpu_has_bf16() -> bool:

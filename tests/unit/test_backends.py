@@ -408,34 +408,6 @@ def test_nothing_is_reported(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir()), "the identity that OpenVINO's telemetry would write"
 
 
-# --- ONNX files
-
-
-def test_an_onnx_file(tmp_path: Path) -> None:
-    pytest.importorskip("onnx")
-    bundle = make(TINY)
-    path, axes = tmp_path / "model.onnx", {2: "height", 3: "width"}
-    with pytest.warns():  # of a way of exporting that torch means to replace
-        torch.onnx.export(
-            bundle.network(), (torch.zeros(1, 3, 31, 47),), str(path), dynamo=False, opset_version=17,
-            input_names=["image"], output_names=["logits"], dynamic_axes={"image": axes, "logits": axes},
-        )  # fmt: skip
-    backend = OpenVINOBackend.from_onnx(path)
-    for size in ((32, 32), (61, 83)):
-        image = torch.randn(1, 3, *size)
-        with torch.inference_mode():
-            expected = bundle.network()(image)
-        torch.testing.assert_close(backend(image), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_files_that_are_no_networks(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.onnx"
-    broken.write_bytes(b"nothing of the kind")
-    for path in (broken, tmp_path / "missing.onnx"):
-        with pytest.raises(InputError, match=r"\.onnx cannot be read.*expected an ONNX file of a network"):
-            OpenVINOBackend.from_onnx(path)
-
-
 SIGNALLED = """
 import faulthandler, os, signal
 from tests.unit import test_backends as tests

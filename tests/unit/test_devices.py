@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -180,3 +183,29 @@ def test_what_is_measured_are_steps_of_training() -> None:
 def test_a_network_without_buffers_is_measured_too() -> None:
     speed = probe.speed_model(ModelSpec(depth=1, norm="group"), Compute(CPU, channels_last=False), TrainingConfig())
     assert 0 < speed(probe.NARROW) < math.inf
+
+
+FREED = """
+import psutil, torch
+from unet import devices
+
+def left() -> int:
+    "Megabytes more than before that the process has once 200 of them are free again."
+    before = psutil.Process().memory_info().rss
+    for _ in range(3):
+        torch.ones(50 << 18)
+    return (psutil.Process().memory_info().rss - before) >> 20
+
+devices.keep_freed_memory()
+print(left())
+devices.give_back_freed_memory()
+devices.keep_freed_memory()
+print(left())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="of glibc")
+def test_freed_memory_is_kept_until_memory_has_run_out() -> None:
+    kept, given_back = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True).stdout.split()
+    assert int(kept) > 40 and int(given_back) < 10

@@ -12,7 +12,7 @@ from unet.commands.evaluate import described_part
 from unet.config import DataConfig
 from unet.data.finding import counted
 from unet.data.manifest import describe
-from unet.data.pairs import Pair, find_images
+from unet.data.pairs import find_images
 from unet.data.parts import find_parts
 from unet.errors import ConfigError, InputError
 from unet.export import formats, graph, keys, measuring, parity
@@ -27,7 +27,7 @@ from unet.inference.evaluation import EvaluationSet
 from unet.labels import Labels
 from unet.models import geometry_of
 from unet.runs.folder import is_run
-from unet.runs.opening import open_run
+from unet.runs.opening import Run, open_run
 from unet.runs.targets import check_target
 from unet.terminal.display import Display, open_display
 from unet.terminal.speech import speaking
@@ -151,9 +151,11 @@ def export_model(
     loaded = bundle.load(source)
     check_tile(loaded, tile)
     graph.check_exportable(loaded)
-    run = run_of(Path(model), source)
-    data = int8_data(loaded, run, as_path(calibrate), display) if int8 else None
-    checked = checked_pictures(run, as_path(check), data, display)
+    calibrated, named = as_path(calibrate), as_path(check)
+    needs_run = (int8 and calibrated is None) or (named is None and not int8)
+    run = opened_run(Path(model), source, display) if needs_run else None
+    data = int8_data(loaded, run, calibrated, display) if int8 else None
+    checked = checked_pictures(run, named, data)
 
     network = None if to == "torch" else graph.traced(loaded)
     made = exported(network, loaded, to, tile)
@@ -212,9 +214,16 @@ def check_tile(loaded: Bundle, tile: int | None) -> None:
         raise ConfigError(f"--tile {tile}, which a network without padding cannot halve evenly", f"such as {near}")
 
 
-def run_of(given: Path, source: Path) -> Path | None:
-    """Return the folder of the run that a model belongs to."""
-    return next((folder for folder in (given, source.parent) if is_run(folder)), None)
+def opened_run(given: Path, source: Path, display: Display) -> Run | None:
+    """Return the run that a model belongs to; None where it belongs to none or the pictures are gone."""
+    folder = next((folder for folder in (given, source.parent) if is_run(folder)), None)
+    if folder is None:
+        return None
+    try:
+        return open_run(folder, display)
+    except InputError as error:
+        display.notify(f"the pictures of {folder} cannot be used ({error.found})")
+        return None
 
 
 def exported(network: Any, loaded: Bundle, to: str, tile: int | None) -> Exported:
@@ -244,28 +253,18 @@ def words(found: Parity) -> str:
     return f"{counted(found.pictures, 'picture')}: {found.of}"
 
 
-def checked_pictures(run: Path | None, check: Path | None, data: Data | None, display: Display) -> Pictures:
+def checked_pictures(run: Run | None, check: Path | None, data: Data | None) -> Pictures:
     """Return what is compared on: the pictures named, those that int8 is measured on, the run's own, or drawn ones."""
     if check is not None:
         return Pictures(find_images([check]), str(check))
     if data is not None:
         return data.measured
-    parts = run_parts(run, display) if run is not None else {}
-    if pairs := parts.get("val") or parts.get("train"):
+    if run is not None and (pairs := run.parts.get("val") or run.parts.get("train")):
         return Pictures(pairs, "the run's own", as_trained=True)
     return Pictures((), "drawn ones, as there are no others (--check names some)")
 
 
-def run_parts(run: Path, display: Display) -> dict[str, tuple[Pair, ...]]:
-    """Return the pairs of a run by part; none where they are gone."""
-    try:
-        return dict(open_run(run, display).parts)
-    except InputError as error:
-        display.notify(f"the pictures of {run} cannot be used ({error.found})")
-        return {}
-
-
-def int8_data(loaded: Bundle, run: Path | None, calibrate: Path | None, display: Display) -> Data:
+def int8_data(loaded: Bundle, run: Run | None, calibrate: Path | None, display: Display) -> Data:
     """Return what a network is calibrated and measured on.
 
     Raises
@@ -275,14 +274,12 @@ def int8_data(loaded: Bundle, run: Path | None, calibrate: Path | None, display:
     """
     if calibrate is not None:
         return given_data(loaded, calibrate, display)
-    parts = run_parts(run, display) if run is not None else {}
-    if run is None or not parts.get("train") or not parts.get("val"):
+    if run is None or not run.parts.get("train") or not run.parts.get("val"):
         raise InputError(
             "--int8 without pictures to calibrate on", "some like those of the training", "--calibrate DATA"
         )
-    labels = open_run(run, display).record.labels
-    own = [Pictures(parts[part], f"the run's {part} pictures", as_trained=True) for part in ("train", "val")]
-    return Data(own[0], own[1], labels)
+    own = [Pictures(run.parts[part], f"the run's {part} pictures", as_trained=True) for part in ("train", "val")]
+    return Data(own[0], own[1], run.record.labels)
 
 
 def given_data(loaded: Bundle, data: Path, display: Display) -> Data:

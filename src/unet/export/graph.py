@@ -137,10 +137,9 @@ def whole(network: Any, bundle: Bundle, tile: int | None = None) -> Any:
     model.CopyFrom(network)
     graph, geometry = model.graph, geometry_of(bundle.spec)
     before = _prepare(onnx, graph, bundle)
-    last = onnx.helper.make_node(
-        *(("Sigmoid",) if bundle.spec.classes == 1 else ("Softmax",)), [LOGITS], [PROBABILITIES],
-        name=f"{FINISH}probabilities", **({} if bundle.spec.classes == 1 else {"axis": 1}),
-    )  # fmt: skip
+    operation, settings = ("Sigmoid", {}) if bundle.spec.classes == 1 else ("Softmax", {"axis": 1})
+    name = f"{FINISH}probabilities"
+    last = onnx.helper.make_node(operation, [LOGITS], [PROBABILITIES], name=name, **settings)
     nodes = [*before, *graph.node, last]
     del graph.node[:]
     graph.node.extend(nodes)

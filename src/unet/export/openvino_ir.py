@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -60,15 +61,10 @@ def write(model: Any, entries: Mapping[str, str], path: Path) -> None:
         made = Path(folder) / "model.xml"
         package("openvino").save_model(model, made, compress_to_fp16=False)
         for source, target in ((weights_file(made), weights_file(path)), (made, path)):
-            files.write_with(target, lambda draft, source=source: _copy(source, draft), durable=True)  # type: ignore[misc]
+            files.write_with(target, partial(_copy, source), durable=True)
 
 
 def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
     with suppress(OSError):
         source.unlink()
-
-
-def entries_of(model: Any) -> dict[str, str]:
-    """Return the entries that `write` has put into a model."""
-    return {key: str(model.get_rt_info([SECTION, key]).value) for key in model.get_rt_info([SECTION]).value}

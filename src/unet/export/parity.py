@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unet.bundle import Bundle
 from unet.errors import UnetError
 from unet.inference.folding import fold_norms
+from unet.inference.prediction import probabilities_of
 from unet.inference.predictor import DEFAULT_THRESHOLD
 from unet.preprocessing import normalise
 
@@ -57,7 +58,8 @@ def original(bundle: Bundle) -> Run:
     def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
         inputs = np.stack([normalise(image, bundle.preprocessing) for image in images])
         logits = network(torch.from_numpy(inputs))
-        return (logits.sigmoid() if bundle.spec.classes == 1 else logits.softmax(dim=1)).numpy()  # type: ignore[no-any-return]
+        probabilities: NDArray[np.float32] = torch.stack([probabilities_of(each) for each in logits]).numpy()
+        return probabilities
 
     return run
 

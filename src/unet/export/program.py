@@ -18,9 +18,6 @@ from unet.export.graph import check_exportable, quiet, traced_size
 from unet.export.parity import Run
 from unet.inference.folding import fold_norms
 
-ENTRY = "unet.json"
-"""The extra file in a program with what the model file says."""
-
 
 class Whole(nn.Module):
     """A network with what comes before and after it: a picture's own values to probabilities.

@@ -6,7 +6,8 @@ the result is not as good as was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -67,7 +68,6 @@ class Quantiser:
         self.network, self._images = _prepared(network), images
         self.layers = [node.name for node in self.network.graph.node if node.op_type in LAYERS]
         self._ranges = _ranges(self.network, images)
-        self._loss: dict[str, float] | None = None
 
     def quantised(self, wide: Iterable[str] = ()) -> Any:
         """Return the network in int8 but for the layers named, which stay in float32."""
@@ -76,17 +76,19 @@ class Quantiser:
 
     def by_loss(self) -> list[str]:
         """Return the layers, that first whose weights and inputs in int8 change the logits most."""
-        if self._loss is None:
-            self._loss = {name: error for name, error in self._losses()}
-        return sorted(self.layers, key=lambda name: -self._loss[name])  # type: ignore[index]
+        return sorted(self.layers, key=lambda name: -self._losses[name])
 
-    def _losses(self) -> Iterator[tuple[str, float]]:
+    @cached_property
+    def _losses(self) -> dict[str, float]:
         probes = [image[None] for image in self._images[:PROBED]]
         plain = Session(self.network)
         truth = [plain(probe) for probe in probes]
+        losses = {}
         for name in self.layers:
             session = Session(self._quantised([name]))
-            yield name, float(np.mean([np.mean((session(x) - y) ** 2) for x, y in zip(probes, truth, strict=True)]))
+            errors = [np.mean((session(x) - y) ** 2) for x, y in zip(probes, truth, strict=True)]
+            losses[name] = float(np.mean(errors))
+        return losses
 
     def _passing(self) -> list[str]:
         return [node.name for node in self.network.graph.node if node.op_type in LAYERS + PASSED]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from unet.errors import MissingExtraError
+from unet.inference.backends.graphs import runtime
 
 WHAT = {"onnxruntime": "running a model in ONNX format", "openvino": "a model in OpenVINO's format"}
 
@@ -26,9 +26,8 @@ def package(name: str) -> Any:
         It is not installed.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
-        return import_module(name)
+        return runtime() if name == "openvino" else import_module(name)
     except ImportError:
         raise MissingExtraError(WHAT[name.partition(".")[0]], "export") from None
 
@@ -42,11 +41,11 @@ class Session:
     """
 
     def __init__(self, model: Any) -> None:
-        runtime = package("onnxruntime")
-        options = runtime.SessionOptions()
+        onnxruntime = package("onnxruntime")
+        options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
         source = os.fspath(model) if isinstance(model, (str, Path)) else model.SerializeToString()
-        self._session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         self._name = self._session.get_inputs()[0].name
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -308,7 +308,7 @@ class Engine:
         if self.compute.device.type == "cuda":
             torch.cuda.empty_cache()
         elif self.compute.device.type == "cpu":
-            devices.keep_freed_memory(False)
+            devices.give_back_freed_memory()
         if getattr(self.network, "checkpointing", True):
             raise _out_of_memory(batch)
         self.notify("out of memory: going on with gradient checkpointing (less memory, a third slower)")

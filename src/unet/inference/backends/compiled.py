@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor
 
 from unet.bundle import Bundle
-from unet.errors import InputError
 from unet.inference.backends.graph_cache import Graph, key_of, recalled
 from unet.inference.backends.graphs import converted, core
 from unet.inference.folding import fold_norms
@@ -80,25 +78,6 @@ class OpenVINOBackend:
         spec = bundle.spec
         graph = recalled(key_of(spec, bundle.state), lambda: converted(fold_norms(bundle.network()), spec))
         return cls(graph, dtype, partial(filled, spec=spec), geometry_of(spec).valid_margin)
-
-    @classmethod
-    def from_onnx(cls, path: Path, dtype: torch.dtype = torch.float32, valid_margin: int = 0) -> OpenVINOBackend:
-        """Return the network of an ONNX file of one input (N, C, H, W) and one output, of sizes that it takes.
-
-        Raises
-        ------
-        InputError
-            It cannot be read, or is of another kind.
-        """
-        try:
-            model = core().read_model(path)
-        except RuntimeError as error:
-            line = " ".join(str(error).split())[:200]
-            raise InputError(f"{path} cannot be read ({line})", "an ONNX file of a network") from None
-        ranks = [port.get_partial_shape().rank for port in (*model.inputs, *model.outputs)]
-        if len(ranks) != 2 or any(rank.is_dynamic or rank.get_length() != 4 for rank in ranks):
-            raise InputError(f"{path}: {len(model.inputs)} inputs and {len(model.outputs)} outputs", "one (N, C, H, W)")
-        return cls(Graph(model), dtype, valid_margin=valid_margin)
 
     def in_float32(self) -> OpenVINOBackend:
         """Return the same network computed in float32."""
