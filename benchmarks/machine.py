@@ -19,7 +19,7 @@ UNITS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16"
 
 
 def facts(*packages: str) -> dict[str, Any]:
-    """Return name, units and cores of the CPU, threads, load, and the versions of Python, torch and more packages."""
+    """Return what CPU and GPU there are, threads, load, and the versions of Python, torch and more packages."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     named = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
@@ -28,6 +28,7 @@ def facts(*packages: str) -> dict[str, Any]:
         "cpu": named.get("model name", platform.processor()),
         "units": [unit for unit in UNITS if unit in flags],
         "cores": os.cpu_count(),
+        **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
         "threads": torch.get_num_threads(),
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),

@@ -3,7 +3,8 @@
 The plain way: float32, channels-last, RMSprop, cross-entropy plus Dice on one-hot tensors, as in its train.py. Ours is
 the engine, as `unet train` uses it on this machine: with AdamW, which is its default, with RMSprop, and in float32.
 
-    python benchmarks/training_step.py [--width 64] [--side 256] [--batches 1 4] [--repeats 3] [--json FILE]
+    python benchmarks/training_step.py [--width 64] [--side 256] [--batches 1 4] [--repeats 3] [--device cpu]
+        [--json FILE]
 
 A process takes the shortest of its steps; the ratio is the median of the rounds.
 """
@@ -49,9 +50,9 @@ def plain_dice(logits: Tensor, target: Tensor) -> Tensor:
     return 1 - (2 * (probabilities * truth).sum() + 1e-6) / (probabilities.sum() + truth.sum() + 1e-6)
 
 
-def plain_step(spec: ModelSpec, images: Tensor, target: Tensor) -> Callable[[], object]:
+def plain_step(spec: ModelSpec, images: Tensor, target: Tensor, device: torch.device) -> Callable[[], object]:
     """Return one training step of the plain way."""
-    network = build(spec)
+    network = build(spec).to(device)
     for module in network.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = True
@@ -59,27 +60,28 @@ def plain_step(spec: ModelSpec, images: Tensor, target: Tensor) -> Callable[[], 
     optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-5, weight_decay=1e-8, momentum=0.999, foreach=True)
 
     def step() -> None:
-        logits = network(images.to(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits, target) + plain_dice(logits, target)
+        logits, truth = network(images.to(device, memory_format=torch.channels_last)), target.to(device)
+        loss = F.cross_entropy(logits, truth) + plain_dice(logits, truth)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
+        loss.item()  # as the progress bar of that program does
 
     return step
 
 
-def measure(way: str, width: int, side: int, batch: int) -> None:
-    """Print the seconds of a step and the peak memory of the process, as JSON."""
+def measure(way: str, width: int, side: int, batch: int, device: torch.device) -> None:
+    """Print the seconds of a step and the peak memory, of the process or of the GPU, as JSON."""
     torch.manual_seed(0)
     spec = ModelSpec(width=width)
     images, target = torch.rand(batch, 3, side, side), torch.randint(0, 2, (batch, side, side))
     how = "float32, channels-last"
     if way == "plain":
-        step = plain_step(spec, images, target)
+        step = plain_step(spec, images, target, device)
     else:
         settings, precision = WAYS[way]
-        compute = devices.choose(torch.device("cpu"), precision)
+        compute = devices.choose(device, precision)
         engine, given, how = (
             Engine(build(spec), settings, compute),
             Batch(images, target, ()),
@@ -90,14 +92,18 @@ def measure(way: str, width: int, side: int, batch: int) -> None:
     for _ in range(WARM_UP + STEPS):
         start = time.perf_counter()
         step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated() / 1e9
     print(json.dumps({"way": way, "seconds": min(seconds[WARM_UP:]), "gigabytes": peak, "how": how}))
 
 
 def measured(way: str, args: argparse.Namespace, batch: int) -> dict[str, Any]:
     """Return what a process of its own measures."""
-    sizes = ["--width", str(args.width), "--side", str(args.side), "--batches", str(batch)]
+    sizes = ["--width", str(args.width), "--side", str(args.side), "--batches", str(batch), "--device", args.device]
     command = [sys.executable, __file__, "--measure", way, *sizes]
     result: dict[str, Any] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     return result
@@ -109,11 +115,12 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--measure", choices=("plain", *WAYS), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
-        measure(args.measure, args.width, args.side, args.batches[0])
+        measure(args.measure, args.width, args.side, args.batches[0], devices.pick(args.device))
         return
     machine = facts("lightning-fabric")
     print(machine)

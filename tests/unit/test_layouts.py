@@ -106,7 +106,7 @@ def test_tiles_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unet.inference.predictor.TILE_BYTES", 40 << 20)
     model = bundle(architecture="paper", norm="none")
     sizes: list[tuple[int, ...]] = []
-    predictor = Predictor(model, exact=True)
+    predictor = Predictor(model, exact=True, device="cpu")
     forward = predictor.network.forward
     monkeypatch.setattr(predictor.network, "forward", lambda image: sizes.append(image.shape) or forward(image))
     predictor.predict(picture(300, 500))

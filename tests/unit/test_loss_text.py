@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from unet import losses
 from unet.errors import ConfigError
@@ -89,3 +90,27 @@ def test_the_arguments_are_those_of_the_functions(name: str) -> None:
     words = {"per": "batch", "width": "1", "iterations": "1", "share": "1"}
     text = ", ".join(f"{key}={words.get(key, '0.5')}" for key in ARGUMENTS[name])
     assert torch.isfinite(losses.parse(f"{name}({text})")(LOGITS, TARGET))
+
+
+def test_the_terms_of_a_sum_share_one_soft_max(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what comes out, and its gradient, is that of the terms by themselves."""
+    calls: list[object] = []
+    soft_max = Tensor.log_softmax
+
+    def counting(logits: Tensor, dim: int) -> Tensor:
+        calls.append(logits)
+        return soft_max(logits, dim)
+
+    monkeypatch.setattr(Tensor, "log_softmax", counting)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 7, 9, generator=generator, dtype=torch.float64).requires_grad_()
+    target = torch.randint(0, 5, (2, 7, 9), generator=generator)
+    target[:, :2] = 255
+    total = losses.parse("ce + 0.5*dice + focal")(logits, target)
+    (gradient,) = torch.autograd.grad(total, logits)
+    assert len(calls) == 1
+    alone = [factor * losses.parse(name)(logits, target) for name, factor in (("ce", 1), ("dice", 0.5), ("focal", 1))]
+    expected = torch.stack(alone).sum()
+    assert len(calls) == 4, "another sum is another batch"
+    torch.testing.assert_close(total, expected)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, logits)[0])

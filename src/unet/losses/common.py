@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -13,6 +17,8 @@ from unet.losses.division import is_divided, summed
 
 EPSILON = 1e-12
 """Stands for a sum of nothing where one is divided by it."""
+
+_shared: ContextVar[dict[tuple[int, ...], MaskedBatch] | None] = ContextVar("_shared", default=None)
 
 
 class Loss(Protocol):
@@ -52,9 +58,15 @@ class MaskedBatch:
         """One logit per pixel."""
         return self.logits.shape[1] == 1
 
+    @cached_property
+    def log_probabilities(self) -> Tensor:
+        """The logarithms of the probabilities (N, K, H, W) for K > 1."""
+        return self.logits.log_softmax(dim=1)
+
+    @cached_property
     def probabilities(self) -> Tensor:
-        """Return the probabilities (N, K, H, W): of class 1 by a sigmoid for K = 1, else by soft-max."""
-        return self.logits.sigmoid() if self.binary else self.logits.softmax(dim=1)
+        """The probabilities (N, K, H, W): of class 1 by a sigmoid for K = 1, else by soft-max."""
+        return self.logits.sigmoid() if self.binary else self.log_probabilities.exp()
 
     def weights_with(self, class_weights: Tensor | None) -> Tensor | None:
         """Return the weights of the pixels (N, H, W), multiplied by those of their classes."""
@@ -62,6 +74,16 @@ class MaskedBatch:
             return self.weights
         by_class = class_weights.to(self.logits.dtype)[self.target]
         return by_class if self.weights is None else by_class * self.weights
+
+
+@contextmanager
+def shared_batches() -> Iterator[None]:
+    """Let the terms of a sum share what they compute of a batch: its soft-max takes as long as all the rest."""
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
 
 
 def mask_ignored(logits: Tensor, target: Tensor, pixel_weights: Tensor | None = None) -> MaskedBatch:
@@ -88,11 +110,21 @@ def mask_ignored(logits: Tensor, target: Tensor, pixel_weights: Tensor | None = 
     >>> batch.logits.tolist(), batch.target.tolist(), batch.weights.tolist()
     ([[[[1.0, 2.0, 0.0]]]], [[[0, 1, 0]]], [[[1.0, 1.0, 0.0]]])
     """
+    batches, key = _shared.get(), (id(logits), id(target), id(pixel_weights))
+    if batches is None:
+        return _masked(logits, target, pixel_weights)
+    if key not in batches:
+        batches[key] = _masked(logits, target, pixel_weights)
+    return batches[key]
+
+
+def _masked(logits: Tensor, target: Tensor, pixel_weights: Tensor | None) -> MaskedBatch:
     shape = (logits.shape[0], *logits.shape[2:])
     for name, tensor in (("target", target), ("pixel weights", pixel_weights)):
         if tensor is not None and tensor.shape != shape:
             raise ValueError(f"{name} {tuple(tensor.shape)} for logits {tuple(logits.shape)}")
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    # Class after class: a soft-max over the channels of channels-last logits takes a CPU longer.
+    logits = (logits if logits.dtype == torch.float64 else logits.float()).contiguous()
     ignored = target == IGNORED
     valid = ~ignored
     target = (target == 1).long() if logits.shape[1] == 1 else target

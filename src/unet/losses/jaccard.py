@@ -50,7 +50,7 @@ def lovasz(
         return mean_over_parts((errors * _lovasz_grad(errors.detach(), is_true, weights)).sum())
 
     # The error of a pixel is 1 - p where it is of the class, else p.
-    probabilities, gradients = batch.probabilities(), torch.zeros_like(batch.logits)
+    probabilities, gradients = batch.probabilities, torch.zeros_like(batch.logits)
     constant, present = probabilities.new_zeros(()), probabilities.new_zeros(())
     for index in range(probabilities.shape[1]):
         is_true = batch.target == index if batch.weights is None else (batch.target == index) & (batch.weights > 0)

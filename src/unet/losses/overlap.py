@@ -180,7 +180,7 @@ def _over_batch(counts: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, 
 
 def _soft_counts(batch: MaskedBatch) -> tuple[Tensor, Tensor, Tensor]:
     """Per picture and class (N, K): sum(p t), sum(p) and sum(t)."""
-    probabilities, weights = batch.probabilities(), batch.weights
+    probabilities, weights = batch.probabilities, batch.weights
     pictures, classes = probabilities.shape[:2]
     weighted = probabilities if weights is None else probabilities * weights.unsqueeze(1)
     predicted = weighted.sum((2, 3))

@@ -213,7 +213,7 @@ def _cross_entropies(batch: MaskedBatch) -> Tensor:
     if batch.binary:
         logits = batch.logits[:, 0]
         return F.binary_cross_entropy_with_logits(logits, batch.target.to(logits.dtype), reduction="none")
-    return F.cross_entropy(batch.logits, batch.target, reduction="none")
+    return F.nll_loss(batch.log_probabilities, batch.target, reduction="none")
 
 
 def _near_another_class(batch: MaskedBatch, width: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unet.errors import ConfigError
-from unet.losses.common import Loss
+from unet.losses.common import Loss, shared_batches
 from unet.losses.jaccard import lovasz
 from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tversky
 from unet.losses.pixelwise import balanced_bce, bce, boundary, cross_entropy, focal, topk
@@ -108,7 +108,8 @@ def parse(text: str) -> Loss:
         class_weights: Tensor | None = None,
         pixel_weights: Tensor | None = None,
     ) -> Tensor:
-        values = [weight * term(logits, target, class_weights, pixel_weights) for weight, term in terms]
+        with shared_batches():
+            values = [weight * term(logits, target, class_weights, pixel_weights) for weight, term in terms]
         return torch.stack(values).sum()
 
     return total

@@ -58,7 +58,7 @@ def cldice(
     0.1765
     """
     batch = mask_ignored(logits, target, pixel_weights)
-    probabilities = batch.probabilities()
+    probabilities = batch.probabilities
     losses = batch.logits[:0].sum()  # 0, with a gradient of 0 where nothing is added
     present = losses.new_zeros(())
     sums: list[Tensor] = []

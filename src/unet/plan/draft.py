@@ -16,8 +16,11 @@ from unet.preprocessing import scaled_size
 LEAST_SAMPLES = 1000
 """So many views a narrow network wants on a small data set before its score levels off ..."""
 
-SAMPLES_PER_ROOT = 0.0045
-"""... and on others this, times the square root of all pixels that it is shown, times (pictures x classes)^(2/3)."""
+SAMPLES_PER_POWER = 3.5e-5
+"""... and on others this, times (all pixels that it is shown)^(3/4), times (pictures x classes)^(2/3)."""
+
+MOST_VIEWS = 200
+"""No picture is wanted to be seen more often: from there on time buys detail, and width, only."""
 
 USUAL_BATCH, USUAL_CROP = 4, 384
 """Samples of a step where their number is given, and the side of one, by which the pixels of such a run are told."""
@@ -122,13 +125,13 @@ class Draft:
 
     def wanted_samples(self, width: int) -> float:
         """Return how many views of pictures, or of crops, the time is to be spent on; the rest is in their size."""
-        return max(LEAST_SAMPLES, self.samples_by_law(width))
+        return max(LEAST_SAMPLES, min(self.samples_by_law(width), MOST_VIEWS * self.fingerprint.pictures))
 
     def samples_by_law(self, width: int) -> float:
         """Return the same as a law has it that goes through what three data sets did best with: docs/planning.md."""
         classes = sum(stats.share > 0 for stats in self.fingerprint.classes)
         pixels = (self.seconds or 0.0) * self.machine.speed(width)
-        return float(SAMPLES_PER_ROOT * (self.fingerprint.pictures * classes) ** (2 / 3) * math.sqrt(pixels))
+        return float(SAMPLES_PER_POWER * (self.fingerprint.pictures * classes) ** (2 / 3) * pixels**0.75)
 
     def samples_in_time(self, width: int, crop: tuple[int, int]) -> float:
         """Return how many crops a network of that width is shown in the time."""

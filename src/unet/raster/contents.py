@@ -44,6 +44,19 @@ class PictureInfo:
     alpha: bool
 
 
+Palette = tuple[tuple[int, int, int], ...]
+"""RGB colours by index."""
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """All that a file says before its pixels: the texts that it holds by name, such as the chunks of a PNG, too."""
+
+    info: PictureInfo
+    texts: dict[str, str]
+    palette: Palette | None
+
+
 @dataclass(frozen=True)
 class PictureFile:
     """All that one reading of a picture file gives: what `probe` and `read` give, and the hash of the file's bytes.
@@ -77,5 +90,5 @@ class MaskFile:
     info: PictureInfo
     pixels: NDArray[Any] | RasterError
     bands: NDArray[Any] | None
-    palette: tuple[tuple[int, int, int], ...] | None
+    palette: Palette | None
     content_hash: str

@@ -18,7 +18,7 @@ from unet.errors import RasterError
 from unet.files import digest
 from unet.raster import gdal
 from unet.raster.arrays import as_mask, as_picture, bands_last, load_array, picture_dtype
-from unet.raster.contents import MaskFile, PictureFile, PictureInfo
+from unet.raster.contents import MaskFile, Palette, PictureFile, PictureHeader, PictureInfo
 from unet.raster.faults import naming
 from unet.raster.limits import check_claim, check_room
 from unet.raster.suffixes import ARRAY_SUFFIXES
@@ -109,18 +109,13 @@ def read_bands(path: str | Path) -> NDArray[Any]:
             return gdal.read_all_bands(path) if picture is None else np.atleast_3d(np.asarray(picture))
 
 
-def mask_palette(path: str | Path) -> tuple[tuple[int, int, int], ...] | None:
+def mask_palette(path: str | Path) -> Palette | None:
     """Return the RGB colours of a palette file by index, None for any other kind of file."""
-    path = Path(path)
-    with naming(path):
-        if path.suffix.lower() in ARRAY_SUFFIXES:
-            return None
-        with _opened(path) as picture:
-            return None if picture is None else palette_of(picture)
+    return None if Path(path).suffix.lower() in ARRAY_SUFFIXES else read_header(path).palette
 
 
-def text_tags(path: str | Path) -> dict[str, str]:
-    """Return the texts that a picture file holds by name, such as the chunks of a PNG.
+def read_header(path: str | Path) -> PictureHeader:
+    """Read what a file says before its pixels, opened once (a .pt file has no header and is read whole).
 
     Raises
     ------
@@ -128,9 +123,14 @@ def text_tags(path: str | Path) -> dict[str, str]:
         The file is not a picture.
     """
     path = Path(path)
-    with naming(path), _opened(path) as picture:
-        held = {} if picture is None else picture.info
-        return {str(name): text for name, text in held.items() if isinstance(text, str)}
+    with naming(path):
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            return PictureHeader(_array_info(load_array(path), path), {}, None)
+        with _opened(path) as picture:
+            if picture is None:
+                return PictureHeader(gdal.read_info(path), {}, None)
+            texts = {str(name): text for name, text in picture.info.items() if isinstance(text, str)}
+            return PictureHeader(_image_info(picture), texts, palette_of(picture))
 
 
 def read_picture_file(path: str | Path) -> PictureFile:
@@ -185,7 +185,7 @@ def _mask_file(
     info: PictureInfo,
     stack: NDArray[Any],
     all_bands: Callable[[], NDArray[Any]],
-    palette: tuple[tuple[int, int, int], ...] | None,
+    palette: Palette | None,
     content_hash: str,
 ) -> MaskFile:
     pixels: NDArray[Any] | RasterError
@@ -199,7 +199,7 @@ def _mask_file(
     return MaskFile(info, pixels, all_bands() if more else None, palette, content_hash)
 
 
-def palette_of(picture: Image.Image) -> tuple[tuple[int, int, int], ...] | None:
+def palette_of(picture: Image.Image) -> Palette | None:
     """Return the RGB colours of a palette picture by index, None for any other kind."""
     if picture.mode != "P":
         return None
@@ -215,12 +215,7 @@ def probe(path: str | Path) -> PictureInfo:
     RasterError
         The file is not a picture.
     """
-    path = Path(path)
-    with naming(path):
-        if path.suffix.lower() in ARRAY_SUFFIXES:
-            return _array_info(load_array(path), path)
-        with _opened(path) as picture:
-            return gdal.read_info(path) if picture is None else _image_info(picture)
+    return read_header(path).info
 
 
 def _array_info(array: NDArray[Any], path: Path) -> PictureInfo:

@@ -238,12 +238,13 @@ def open(path: str | Path) -> Source:
             tiff = open_geotiff(path)
             if tiff is not None:
                 return _source_of(path, tiff)
-        info = reading.probe(path)
+        header = reading.read_header(path)
+        info = header.info
         check_room(path, (info.height, info.width), info.bands, info.dtype)
-        tags = {} if path.suffix.lower() in ARRAY_SUFFIXES else reading.text_tags(path)
-        palette = reading.mask_palette(path)
         pixels = Decoded(path, (info.height, info.width, info.bands), np.dtype(info.dtype))
-        return Source(path, pixels, tags=tags, palette=palette, bands=info.bands, dtype=info.dtype, in_memory=True)
+        return Source(
+            path, pixels, tags=header.texts, palette=header.palette, bands=info.bands, dtype=info.dtype, in_memory=True
+        )
 
 
 def _source_of(path: Path, tiff: GeoTiff) -> Source:

@@ -147,7 +147,7 @@ def add_compute(group: Any) -> None:
         "--precision",
         type=values.precision,
         metavar="P",
-        help="auto (measured), fp32, bf16 or fp16 (default: auto)",
+        help="auto (by the device), fp32, bf16 or fp16 (default: auto)",
     )
 
 
