@@ -35,11 +35,11 @@ DEFAULT_SECONDS = 1800.0
 WIDTHS = (16, 32, 48, 64)
 """24 takes a CPU with AMX nearly as long as 32: its units take 32 channels at a time."""
 
-GOOD_WIDTH = 32
-"""Up to here width comes before resolution finer than `GOOD_SIDE`, beyond it after ..."""
+GOOD_WIDTH, ROOMY = 32, 2
+"""Up to here width comes once views have so many times the pixels of a side of `GOOD_SIDE`, beyond it after ..."""
 
 ENOUGH = 100
-"""... and before showing each picture more often than this."""
+"""... resolution; or once each picture is wanted to be seen so often."""
 
 FEW_PICTURES = 10
 """Fewer are too few for the parameters of transposed convolutions, half of the network's."""
@@ -87,7 +87,7 @@ def size(draft: Draft) -> Choice | None:
     """Choose the width of the network and the scale of the pictures together.
 
     Time buys pixels, which are shared out between more views and larger ones. Width up to `GOOD_WIDTH` comes before
-    views larger than `GOOD_SIDE` and more than `ENOUGH`, resolution up to the pictures' own before more width.
+    views much larger than `GOOD_SIDE` and more than `ENOUGH`, resolution up to the pictures' own before more width.
     """
     width, scale, fingerprint = draft.config.model.width, draft.config.data.scale, draft.fingerprint
     if (width is not None or not draft.has("width")) and scale is not None:
@@ -102,7 +102,8 @@ def size(draft: Draft) -> Choice | None:
     enough = ENOUGH * fingerprint.pictures
     good_widths = [w for w in widths if w <= GOOD_WIDTH]
     chosen = max(
-        (w for w in good_widths if view(draft, w) >= need or draft.samples_by_law(w) >= enough), default=widths[0]
+        (w for w in good_widths if view(draft, w) >= ROOMY * need or draft.samples_by_law(w) >= enough),
+        default=widths[0],
     )
     why = "as set"
     if scale is None:

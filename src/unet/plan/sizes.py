@@ -20,7 +20,7 @@ LEAST_DETAIL, GOOD_DETAIL = 2.0, 8.0
 LOST_CLASSES = 1 / 3
 """Fewer than this share of the classes may be lost: detail for a few would cost all others their views ..."""
 
-PLENTY = 30
+PLENTY = 100
 """... unless there is time to show every picture so many times all the same."""
 
 NARROWEST = 16
