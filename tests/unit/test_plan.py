@@ -130,8 +130,8 @@ def test_little_time_means_a_narrow_network_and_small_pictures() -> None:
 
 def test_ten_minutes_on_a_small_cpu() -> None:
     chosen = planned(CARS)
-    assert chosen.model.width == 16 and chosen.data.scale == pytest.approx(0.25)
-    assert chosen.data.crop == (320, 479), "whole pictures, as measured best"
+    assert chosen.model.width == 16 and chosen.data.scale == pytest.approx(0.24)
+    assert chosen.data.crop == (307, 460), "whole pictures, as measured best"
 
 
 def test_a_fast_machine_gets_the_full_resolution_and_a_wide_network() -> None:
@@ -170,6 +170,17 @@ def test_many_classes_want_more_views() -> None:
     objects = dataset(276, 213, 320, *[ClassStats(f"c{n}", 1 / 21, (), 40, 40, 200) for n in range(21)])
     assert planned(street, minutes=6).data.scale == pytest.approx(0.27, abs=0.02)
     assert planned(objects, minutes=15).data.scale == pytest.approx(0.4, abs=0.03)
+
+
+def test_no_picture_is_wanted_to_be_seen_more_than_two_hundred_times() -> None:
+    assert replace(draft(CARS, seconds=36000.0), machine=GPU).wanted_samples(16) == 200 * CARS.pictures
+    assert draft(CARS, seconds=1.0).wanted_samples(16) == 1000, "and never fewer views are of use"
+
+
+def test_a_width_is_no_matter_of_how_the_measured_speed_swings() -> None:
+    """Ten minutes of a CPU with AMX on forty cars."""
+    amx = [Machine(lambda width, speed=speed: speed * (16 / width) ** 1.05, 8e9) for speed in (0.7e6, 0.85e6, 1e6)]
+    assert [planned(CARS, machine).model.width for machine in amx] == [16, 16, 16]
 
 
 def test_long_runs_get_wider_networks_before_pictures_are_seen_too_often() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -43,8 +44,11 @@ from unet.terminal.display import Display, open_display
 MOST_DRAWN = 1 << 26
 """Pixels of pictures that are drawn, as overlays or in a window: these are held in memory."""
 
-SMALL_PIXELS, AT_ONCE = 1 << 19, 3
-"""Pictures of no more pixels are read, computed and written so many at once; to compute they take turns."""
+BESIDE_BYTES = 1 << 26
+"""Pictures that take no more memory, scores of all classes included, are read, computed and written several at once; to
+compute they take turns."""
+
+AT_ONCE = min(8, (os.cpu_count() or 1) + 1)
 
 LARGE_BYTES = 1 << 30
 """A picture that is decoded into more memory than this is worth a word."""
@@ -224,13 +228,14 @@ def predict(
 
 
 def is_small(image: Path, ensemble: Ensemble, options: Options) -> bool:
-    """Tell whether a picture is one tile, and so small that others may be read and written beside it."""
+    """Tell whether a picture is one tile, and takes so little memory that others may be read and written beside it."""
     try:
         about = raster.probe(image)
         plan = plan_tiles(ensemble, about.height, about.width, tile=options.tile, join=options.join, pad=options.pad)
     except InputError:  # it is told when its turn comes
         return False
-    return plan.whole and max(plan.size[0] * plan.size[1], plan.seen[0] * plan.seen[1]) <= SMALL_PIXELS
+    pixel = 16 + 4 * ensemble.channels
+    return plan.whole and pixel * max(plan.size[0] * plan.size[1], plan.seen[0] * plan.seen[1]) <= BESIDE_BYTES
 
 
 def predict_one(

@@ -16,7 +16,7 @@ from unet.preprocessing import scaled_size
 LEAST_SAMPLES = 1000
 """So many views a narrow network wants on a small data set before its score levels off ..."""
 
-SAMPLES_PER_POWER = 3.5e-5
+SAMPLES_PER_POWER = 4e-5
 """... and on others this, times (all pixels that it is shown)^(3/4), times (pictures x classes)^(2/3)."""
 
 MOST_VIEWS = 200
@@ -83,6 +83,11 @@ class Draft:
         return setting in SETTINGS[self.architecture]
 
     @property
+    def classes(self) -> int:
+        """How many classes occur."""
+        return sum(stats.share > 0 for stats in self.fingerprint.classes)
+
+    @property
     def scale(self) -> float:
         """Factor on the size of pictures."""
         return cast(float, self.config.data.scale)
@@ -129,9 +134,8 @@ class Draft:
 
     def samples_by_law(self, width: int) -> float:
         """Return the same as a law has it that goes through what three data sets did best with: docs/planning.md."""
-        classes = sum(stats.share > 0 for stats in self.fingerprint.classes)
         pixels = (self.seconds or 0.0) * self.machine.speed(width)
-        return float(SAMPLES_PER_POWER * (self.fingerprint.pictures * classes) ** (2 / 3) * pixels**0.75)
+        return float(SAMPLES_PER_POWER * (self.fingerprint.pictures * self.classes) ** (2 / 3) * pixels**0.75)
 
     def samples_in_time(self, width: int, crop: tuple[int, int]) -> float:
         """Return how many crops a network of that width is shown in the time."""

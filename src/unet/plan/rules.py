@@ -38,8 +38,8 @@ WIDTHS = (16, 32, 48, 64)
 GOOD_WIDTH, ROOMY = 32, 2
 """Up to here width comes once views have so many times the pixels of a side of `GOOD_SIDE`, beyond it after ..."""
 
-ENOUGH = 100
-"""... resolution; or once each picture is wanted to be seen so often."""
+ENOUGH = 25
+"""... resolution; or once each picture is wanted to be seen so often, times the root of the number of classes."""
 
 FEW_PICTURES = 10
 """Fewer are too few for the parameters of transposed convolutions, half of the network's."""
@@ -99,7 +99,7 @@ def size(draft: Draft) -> Choice | None:
     widths = [width] if width else [w for w in WIDTHS if room(draft, w) >= LEAST_SIDE**2] or [WIDTHS[0]]
     if draft.architecture in ENCODERS:
         widths = [width or ENCODER_WIDTH]
-    enough = ENOUGH * fingerprint.pictures
+    enough = ENOUGH * math.sqrt(draft.classes) * fingerprint.pictures
     good_widths = [w for w in widths if w <= GOOD_WIDTH]
     chosen = max(
         (w for w in good_widths if view(draft, w) >= ROOMY * need or draft.samples_by_law(w) >= enough),
