@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import torch
 from encoders import description
 
-from unet import models
+from unet import devices, models
 from unet.bundle import Bundle
 from unet.errors import InputError
 from unet.inference import backends
@@ -85,6 +86,31 @@ def test_openvino_computes_what_torch_does(name: str, monkeypatch: pytest.Monkey
     assert_equal(bundle, SIZES, batch=2)
     monkeypatch.setattr(compiled, "OWN_PIXELS", 0)  # compiled for each size, as for large images
     assert_equal(bundle, SIZES[1:])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", [name for name in SPECS if SPECS[name].norm in ("batch", "none")])
+def test_what_is_computed_beside_others_is_the_same(
+    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if dtype == torch.bfloat16 and not devices.cpu_has_bf16():
+        pytest.skip("this CPU has no bfloat16 units")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    bundle = make(SPECS[name])
+    margin = 2 * geometry_of(bundle.spec).valid_margin
+    for own in (compiled.OWN_PIXELS, 0):  # one network for all sizes, and one for each
+        monkeypatch.setattr(compiled, "OWN_PIXELS", own)
+        alone, beside = (OpenVINOBackend.from_bundle(bundle, dtype, count) for count in (1, 3))
+        images = [torch.randn(1, bundle.spec.bands, h + margin, w + margin) for h, w in 4 * [(61, 83), (90, 40)]]
+        with ThreadPoolExecutor(3) as pool:
+            together = list(pool.map(beside, images))
+        assert all(torch.equal(alone(image), logits) for image, logits in zip(images, together, strict=True))
+
+
+def test_networks_that_add_up_over_the_picture_compute_one_at_a_time() -> None:
+    for name, count in {"plain": 3, "instance": 1}.items():
+        predictor = Predictor(make(SPECS[name]), device="cpu", backend="openvino", at_once=3)
+        assert predictor.backend.at_once == count  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

@@ -45,10 +45,10 @@ MOST_DRAWN = 1 << 26
 """Pixels of pictures that are drawn, as overlays or in a window: these are held in memory."""
 
 BESIDE_BYTES = 1 << 26
-"""Pictures that take no more memory, scores of all classes included, are read, computed and written several at once; to
-compute they take turns."""
+"""Pictures that take no more memory, scores of all classes included, are read, computed and written several at once ..."""
 
 AT_ONCE = min(8, (os.cpu_count() or 1) + 1)
+"""... so many: one is read or written while each processor computes another."""
 
 LARGE_BYTES = 1 << 30
 """A picture that is decoded into more memory than this is worth a word."""
@@ -180,7 +180,8 @@ def predict(
     if spec.classes > 1 and threshold not in (None, 0.5):
         display.notify(f"note: the threshold has no effect: of {spec.classes} classes the most probable is taken")
 
-    how: dict[str, Any] = {"threshold": threshold, "tile": tile, "join": join, "backend": backend}
+    at_once = AT_ONCE if len(tasks) > 1 and viewer is None else 1
+    how: dict[str, Any] = {"threshold": threshold, "tile": tile, "join": join, "backend": backend, "at_once": at_once}
     ensemble = Ensemble(
         [Predictor(each, device=device, exact=exact, notify=display.notify, **how) for each in loaded],
         tta,
@@ -200,9 +201,9 @@ def predict(
         return predict_one(ensemble, task, wanted, options, viewer, display), perf_counter() - start
 
     def alone(task: PictureTask) -> bool:
-        return len(tasks) == 1 or viewer is not None or not is_small(task.image, ensemble, options)
+        return at_once == 1 or not is_small(task.image, ensemble, options)
 
-    for number, (task, result) in enumerate(overlapped(tasks, work, alone, AT_ONCE), start=1):
+    for number, (task, result) in enumerate(overlapped(tasks, work, alone, at_once), start=1):
         try:
             counted[task.image], seconds = result()
         except InputError as error:

@@ -87,6 +87,8 @@ class Predictor:
     backend : {"auto", "torch", "openvino"}, optional
         What computes; by default what the environment variable UNET_BACKEND says, or else "auto", see
         `unet.inference.backends.choose`.
+    at_once : int
+        Pictures that several threads want predicted at a time: OpenVINO computes small ones beside one another.
     notify : callable
         Given a line, once, when a picture has to be computed in float32, or torch has to stand in.
 
@@ -132,6 +134,7 @@ class Predictor:
         tile: int | None = None,
         join: str | None = None,
         backend: str | None = None,
+        at_once: int = 1,
         notify: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.bundle = replace(bundle, state={})
@@ -155,7 +158,7 @@ class Predictor:
         self.recomputed = 0
         self._said: set[str] = set()
         sees_all = self.geometry.receptive_field_radius is None
-        self.backends = ModelBackends(bundle, self.device, self.dtype, backend, exact, sees_all, notify)
+        self.backends = ModelBackends(bundle, self.device, self.dtype, backend, exact, sees_all, notify, at_once)
         self.backend = self.backends.main
         self._torch_takes_large = self.backends.torch_takes_large and tile is None and join is None
         self._turn = nullcontext() if self.backend.name == "openvino" else Lock()  # which takes turns by itself

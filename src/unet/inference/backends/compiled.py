@@ -46,11 +46,14 @@ class OpenVINOBackend:
         Makes of images (1, C, h, w) such as the graph takes, continued on the right and below.
     valid_margin : int
         Pixels that logits lack on each side.
+    at_once : int
+        Images that several threads want computed at a time; those of `BUSY_PIXELS` and more take turns all the same.
 
     Notes
     -----
-    Images are computed one after the other, with as many threads as torch has when they are compiled for: several
-    threads that call take turns, and what comes out does not depend on what comes beside it.
+    As many threads as torch has, when a size is compiled for, are shared out between the images that are computed at
+    once. What comes out does not depend on what comes beside it, nor on `at_once` but for networks that add up over the
+    whole picture.
     """
 
     name = "openvino"
@@ -61,13 +64,15 @@ class OpenVINOBackend:
         dtype: torch.dtype,
         fill: Callable[[Tensor], Tensor] = lambda images: images,
         valid_margin: int = 0,
+        at_once: int = 1,
     ) -> None:
         self.graph, self.dtype, self.fill, self.valid_margin = graph, dtype, fill, valid_margin
+        self.at_once = at_once
         self._compiled: OrderedDict[tuple[int, int] | None, Any] = OrderedDict()
         self._lock = Lock()
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle, dtype: torch.dtype) -> OpenVINOBackend:
+    def from_bundle(cls, bundle: Bundle, dtype: torch.dtype, at_once: int = 1) -> OpenVINOBackend:
         """Return a model's network, read from the cache where it is there, else converted.
 
         Raises
@@ -77,11 +82,11 @@ class OpenVINOBackend:
         """
         spec = bundle.spec
         graph = recalled(key_of(spec, bundle.state), lambda: converted(fold_norms(bundle.network()), spec))
-        return cls(graph, dtype, partial(filled, spec=spec), geometry_of(spec).valid_margin)
+        return cls(graph, dtype, partial(filled, spec=spec), geometry_of(spec).valid_margin, at_once)
 
     def in_float32(self) -> OpenVINOBackend:
         """Return the same network computed in float32."""
-        return OpenVINOBackend(self.graph, torch.float32, self.fill, self.valid_margin)
+        return OpenVINOBackend(self.graph, torch.float32, self.fill, self.valid_margin, self.at_once)
 
     def __call__(self, images: Tensor, /) -> Tensor:
         """See `unet.inference.backends.Backend`."""
@@ -92,9 +97,13 @@ class OpenVINOBackend:
     def _logits(self, image: Tensor) -> Tensor:
         with self._lock:
             compiled = self._for_size(image.shape[2], image.shape[3])
-            request = compiled.create_infer_request()
-            outputs = request.infer({0: image.contiguous().numpy()}, share_inputs=True)
-        return torch.from_numpy(outputs[0])
+            if self._count(image.shape[2], image.shape[3]) == 1:
+                return _inferred(compiled, image)
+        return _inferred(compiled, image)
+
+    def _count(self, height: int, width: int) -> int:
+        """Return how many images of a size are computed at once."""
+        return self.at_once if height * width < BUSY_PIXELS else 1
 
     def _for_size(self, height: int, width: int) -> Any:
         """Return the network compiled for images of a size; others give back what they need not keep."""
@@ -118,9 +127,15 @@ class OpenVINOBackend:
         settings = {
             "INFERENCE_PRECISION_HINT": _PRECISIONS[self.dtype],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "NUM_STREAMS": 1,
+            "NUM_STREAMS": min(torch.get_num_threads(), self._count(*(size or (0, 0)))),
             "ENABLE_CPU_PINNING": False,  # or two processes share one processor, and the others idle
         }
         compiled = core().compile_model(model, "CPU", settings)
         self.graph.rest()
         return compiled
+
+
+def _inferred(compiled: Any, image: Tensor) -> Tensor:
+    """Return what a compiled network makes of an image; several threads may ask at once."""
+    outputs = compiled.create_infer_request().infer({0: image.contiguous().numpy()}, share_inputs=True)
+    return torch.from_numpy(outputs[0])

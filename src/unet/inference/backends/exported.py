@@ -34,7 +34,7 @@ def check_wanted(wanted: str | None, device: str) -> None:
         raise MissingExtraError("predicting with an exported model", "export")
 
 
-def exported_backend(bundle: Bundle, dtype: torch.dtype) -> OpenVINOBackend:
+def exported_backend(bundle: Bundle, dtype: torch.dtype, at_once: int = 1) -> OpenVINOBackend:
     """Return the network of an exported model; `bundle.graph` is its file.
 
     Raises
@@ -56,4 +56,5 @@ def exported_backend(bundle: Bundle, dtype: torch.dtype) -> OpenVINOBackend:
     if channels != (spec.bands, spec.classes):
         found = f"{channels[0]} bands and {channels[1]} classes"
         raise ModelFileError(f"{path}: a graph of {found}", f"{spec.bands} and {spec.classes}, as it says")
-    return OpenVINOBackend(Graph(model), dtype, partial(filled, spec=spec), geometry_of(spec).valid_margin)
+    fill, margin = partial(filled, spec=spec), geometry_of(spec).valid_margin
+    return OpenVINOBackend(Graph(model), dtype, fill, margin, at_once)

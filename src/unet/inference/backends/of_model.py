@@ -30,6 +30,8 @@ class ModelBackends:
         The network's tiles cannot be joined exactly: every pixel may depend on all others.
     notify : callable
         Given a line where torch has to stand in.
+    at_once : int
+        Pictures that several threads want computed at a time.
 
     Attributes
     ----------
@@ -51,6 +53,7 @@ class ModelBackends:
         exact: bool,
         sees_all: bool,
         notify: Callable[[str], None],
+        at_once: int = 1,
     ) -> None:
         self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self._device, self._others = device, dict[torch.dtype, Backend]()
@@ -59,7 +62,8 @@ class ModelBackends:
             self.choice = choose(wanted, device, dtype, bundle.spec, exact)
         else:
             self.choice = Choice("openvino", "an exported model")
-        self.main: Backend = self._prepared(bundle, dtype, notify)
+        # What is added up over a whole picture depends in its last digit on how many threads do it.
+        self.main: Backend = self._prepared(bundle, dtype, notify, 1 if sees_all else at_once)
         spec, uses_torch = bundle.spec, self.main.name == "torch"
         in_bands = spec.architecture == "unet" and spec.norm in ("batch", "none") and not spec.attention
         in_bands = in_bands and bundle.graph is None  # an exported model has no weights for torch
@@ -80,13 +84,13 @@ class ModelBackends:
             self._others[dtype] = self._built(self._bundle, dtype)
         return self._others[dtype]
 
-    def _prepared(self, bundle: Bundle, dtype: torch.dtype, notify: Callable[[str], None]) -> Backend:
+    def _prepared(self, bundle: Bundle, dtype: torch.dtype, notify: Callable[[str], None], at_once: int) -> Backend:
         """Return what was chosen, or torch where it cannot be had."""
         if bundle.graph is not None:
-            return exported_backend(bundle, dtype)
+            return exported_backend(bundle, dtype, at_once)
         if self.choice.name == "openvino":
             try:
-                return OpenVINOBackend.from_bundle(bundle, dtype)
+                return OpenVINOBackend.from_bundle(bundle, dtype, at_once)
             except (ImportError, RuntimeError, ValueError, TypeError) as error:
                 line = " ".join(str(error).split())[:200]
                 notify(f"OpenVINO cannot compute this network ({line}): torch does")
