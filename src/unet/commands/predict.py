@@ -45,10 +45,10 @@ MOST_DRAWN = 1 << 26
 """Pixels of pictures that are drawn, as overlays or in a window: these are held in memory."""
 
 BESIDE_BYTES = 1 << 26
-"""Pictures that take no more memory, scores of all classes included, are read, computed and written several at once ..."""
+"""Pictures that take no more memory, scores of all classes included, are read, computed and written several at once:"""
 
 AT_ONCE = min(8, (os.cpu_count() or 1) + 1)
-"""... so many: one is read or written while each processor computes another."""
+"""so many, one being read or written while each processor computes another."""
 
 LARGE_BYTES = 1 << 30
 """A picture that is decoded into more memory than this is worth a word."""

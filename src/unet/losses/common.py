@@ -18,7 +18,9 @@ from unet.losses.division import is_divided, summed
 EPSILON = 1e-12
 """Stands for a sum of nothing where one is divided by it."""
 
-_shared: ContextVar[dict[tuple[int, ...], MaskedBatch] | None] = ContextVar("_shared", default=None)
+_shared: ContextVar[dict[tuple[int, ...], tuple[MaskedBatch, tuple[Tensor | None, ...]]] | None] = ContextVar(
+    "_shared", default=None
+)
 
 
 class Loss(Protocol):
@@ -78,7 +80,15 @@ class MaskedBatch:
 
 @contextmanager
 def shared_batches() -> Iterator[None]:
-    """Let the terms of a sum share what they compute of a batch: its soft-max takes as long as all the rest."""
+    """Let the terms of a sum share what they compute of a batch: its soft-max takes as long as all the rest.
+
+    Examples
+    --------
+    >>> logits, target = torch.zeros(1, 2, 1, 1), torch.zeros(1, 1, 1, dtype=torch.long)
+    >>> with shared_batches():
+    ...     mask_ignored(logits, target) is mask_ignored(logits, target)
+    True
+    """
     token = _shared.set({})
     try:
         yield
@@ -113,9 +123,9 @@ def mask_ignored(logits: Tensor, target: Tensor, pixel_weights: Tensor | None = 
     batches, key = _shared.get(), (id(logits), id(target), id(pixel_weights))
     if batches is None:
         return _masked(logits, target, pixel_weights)
-    if key not in batches:
-        batches[key] = _masked(logits, target, pixel_weights)
-    return batches[key]
+    if key not in batches:  # the tensors are kept as well, so that none that is freed leaves its identity to another
+        batches[key] = _masked(logits, target, pixel_weights), (logits, target, pixel_weights)
+    return batches[key][0]
 
 
 def _masked(logits: Tensor, target: Tensor, pixel_weights: Tensor | None) -> MaskedBatch:
