@@ -104,7 +104,7 @@ def check_equal(folder: Path, expected: Path) -> None:
     rows, others = numbers(folder), numbers(expected)
     assert len(rows) == len(others) == 12
     for row, other in zip(rows, others, strict=True):
-        assert row == pytest.approx(other, rel=2e-3)
+        assert row == pytest.approx(other, rel=5e-3)
     weights, wanted = (load_file(each / "checkpoints/last.safetensors") for each in (folder, expected))
     assert weights.keys() == wanted.keys()
     for name in wanted:
