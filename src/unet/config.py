@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from unet.errors import ConfigError
+from unet.errors import ConfigError, did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -212,8 +211,7 @@ def faults_in(error: ValidationError, keys: Iterable[str], skip: Collection[str]
         first, *rest = map(str, fault["loc"])
         place = [first, *(part for part in rest if part not in skip)]
         if fault["type"] == "extra_forbidden":
-            near = get_close_matches(place[-1], known, n=2)
-            text = "unknown key" + (f" (did you mean {' or '.join(near)}?)" if near else "")
+            text = "unknown key" + did_you_mean(place[-1], known, " ({})")
         elif fault["type"] == "value_error":
             text = fault["msg"].removeprefix("Value error, ")
         else:
@@ -275,8 +273,7 @@ def from_assignments(assignments: Mapping[str, str]) -> dict[str, dict[str, Any]
     for name, text in assignments.items():
         section, _, key = name.rpartition(".")
         if key not in owner or (section and section != owner[key]):
-            near = get_close_matches(key, owner, n=3)
-            faults.append(f"unknown setting {name!r}" + (f" (did you mean {' or '.join(near)}?)" if near else ""))
+            faults.append(f"unknown setting {name!r}" + did_you_mean(key, owner, " ({})"))
             continue
         nested.setdefault(owner[key], {})[key] = _toml_value(text)
     if faults:

@@ -16,7 +16,8 @@ A message says what was found, what was expected and what to do about it.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 
 class Terminated(KeyboardInterrupt):
@@ -44,6 +45,20 @@ def printable(text: str) -> str:
         else c
         for c in text
     )
+
+
+def did_you_mean(word: str, known: Iterable[str], form: str = "{}") -> str:
+    """Return a question for the known words that are nearest to one, put into a form; nothing where none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("dicee", ["ce", "dice", "focal"], " ({})")
+    ' (did you mean dice?)'
+    >>> did_you_mean("hinge", ["ce", "dice", "focal"], " ({})")
+    ''
+    """
+    near = get_close_matches(word, list(known), n=2)
+    return form.format(f"did you mean {' or '.join(near)}?") if near else ""
 
 
 class UnetError(Exception):

@@ -176,7 +176,7 @@ def test_flags_over_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ('masks = "drawn"', 'mask = "drawn"', "data/dataset.toml: mask: unknown key (did you mean masks"),
         ("Train.txt", "Trian.txt", "no such file or folder: data/Trian.txt"),
-        ("photos", "fotos", "no such folder: data/fotos; do you mean data/photos"),
+        ("photos", "fotos", "no such folder: data/fotos; did you mean photos"),
         ("classes = [", "tile = [32]\nclasses = [", "tile.1"),
         ("classes = [", 'roi = "roi.png"\nclasses = [', "no such file or folder: data/roi.png"),
         (f"ignore = [{list(BLACK)}]", "", "colours of the masks"),
@@ -200,7 +200,7 @@ def test_names_that_are_of_no_picture_all_at_once(capsys: pytest.CaptureFixture[
     assert unet(f"train data --out run {TINY}") == 2
     first, *faults = [line for line in capsys.readouterr().err.splitlines() if "dataset.toml says" not in line]
     assert "3 lines of data/Train.txt and data/Val.txt and data/Test.txt cannot be used" in first
-    assert len(faults) == 3 and "p22 is the name of no pictures (nearest name: p2" in faults[1]
+    assert len(faults) == 3 and "p22 is the name of no pictures (did you mean p2" in faults[1]
 
 
 def test_a_region_of_another_size(capsys: pytest.CaptureFixture[str]) -> None:

@@ -283,7 +283,7 @@ def test_two_pictures_of_one_group(data: Path, capsys: pytest.CaptureFixture[str
         ("predict -m model.safetensors -i data/imgs/p00.png -o a.docx", "no ending of a picture format"),
         ("predict -m model.safetensors -i data/imgs/p00.png -o data/imgs/p00.png --overwrite", "one of the pictures"),
         ("predict -m model.safetensors -i nowhere.png", "no such file or folder: nowhere.png"),
-        ("predict -m model.safetensors -i data/imgs/p99.png", "do you mean p0"),
+        ("predict -m model.safetensors -i data/imgs/p99.png", "did you mean p0"),
         ("predict -m model.safetensors -i 'data/*.tif'", "no pictures match"),
         ("predict -m model.safetensors -i data", "give data/imgs"),
         ("predict -m model.safetensors -i model.safetensors", "not a picture"),

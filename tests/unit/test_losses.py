@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from plain_losses import PLAIN, VARIANTS, Plain, plain_skeleton, sample, weights_for
+from scipy import ndimage
 
 from unet import losses
 from unet.labels import IGNORED
@@ -98,6 +100,49 @@ def test_cldice_cares_for_a_gap_in_a_line_more_than_for_its_thickness() -> None:
     assert losses.dice(thin, target).item() > losses.dice(broken, target).item()
 
 
+@one_or_three
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("area", [1, 2])
+def test_malis_is_its_obvious_formula(classes: int, seed: int, area: int) -> None:
+    logits, target = sample(seed, classes, (2, 11, 12), ignored=0.1)
+    weights = weights_for(seed, target) + (torch.rand(target.shape, generator=torch.manual_seed(seed)) < 0.8)
+    line = (logits[:, 0].sigmoid() if classes == 1 else 1 - logits.softmax(1)[:, 0]).numpy()
+    counts = ((target != IGNORED) & (weights > 0)).numpy()
+    expected = [p for n in range(2) for p in lowest_passes(line[n], target[n].numpy() > 0, counts[n], area)]
+    loss = losses.malis(logits, target, None, weights, area=area)
+    assert len(expected) > 3
+    assert loss.item() == pytest.approx(-np.log(expected).mean(), rel=1e-9)
+
+
+def lowest_passes(
+    heights: NDArray[np.float64], lines: NDArray[np.bool_], counts: NDArray[np.bool_], area: int
+) -> list[float]:
+    """The heights at which groups of shapes are joined, found by flooding to every height that occurs."""
+    shapes, count = ndimage.label(~lines & counts)
+    large = [number for number in range(1, count + 1) if (shapes == number).sum() >= area]
+    joined, left = [], len(large)
+    for height in np.sort(heights[lines & counts]):
+        group = list(range(count + 1))
+        wet, waters = ndimage.label(lines & counts & (heights <= height), np.ones((3, 3)))
+        for water in range(1, waters + 1):
+            beside = {group[n] for n in np.unique(shapes[ndimage.binary_dilation(wet == water, np.ones((3, 3)))]) if n}
+            group = [min(beside) if g in beside else g for g in group]
+        now = len({group[number] for number in large})
+        joined, left = joined + [float(height)] * (left - now), now
+    return joined
+
+
+def test_malis_asks_for_the_gap_that_joins_two_shapes_and_for_nothing_else() -> None:
+    target = torch.zeros(1, 9, 9, dtype=torch.int64)
+    target[:, 4] = 1
+    logits = 8.0 * (2 * target.unsqueeze(1) - 1).float()
+    logits[0, 0, 4, 2], logits[0, 0, 4, 6], logits[0, 0, 1, 1] = 1.0, -3.0, 9.0  # worn, gone, and a line too many
+    logits.requires_grad_()
+    losses.malis(logits, target).backward()
+    assert logits.grad is not None
+    assert logits.grad.nonzero().tolist() == [[0, 0, 4, 6]] and logits.grad[0, 0, 4, 6] < 0
+
+
 @pytest.mark.slow
 @every_term
 @one_or_three
@@ -153,7 +198,7 @@ def test_the_order_of_pictures_and_the_side_that_is_up_do_not_matter(name: str, 
 def test_the_order_of_classes_does_not_matter(name: str, seed: int) -> None:
     """But for terms whose class 0 is background."""
     logits, target = sample(seed, 4)
-    order = torch.tensor([0, 3, 1, 2] if name.startswith(("cldice", "balanced_bce")) else [2, 3, 1, 0])
+    order = torch.tensor([0, 3, 1, 2] if name.startswith(("cldice", "balanced_bce", "malis")) else [2, 3, 1, 0])
     by_class = torch.tensor([1.0, 0.2, 3.0, 0.7], dtype=torch.float64)
     new = torch.cat([order.argsort(), torch.full((256,), IGNORED)])
     new[IGNORED] = IGNORED
@@ -203,7 +248,9 @@ def test_classes_that_the_target_lacks() -> None:
     assert two.item() == pytest.approx(0.5), "errors of one half everywhere"
 
 
-@pytest.mark.parametrize(("name", "expected"), [("dice", 0), ("generalised_dice", 0), ("cldice", 0), ("lovasz", 4)])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("dice", 0), ("generalised_dice", 0), ("cldice", 0), ("malis", 0), ("lovasz", 4)]
+)
 def test_a_mask_without_foreground(name: str, expected: float) -> None:
     logits = torch.full((2, 1, 4, 4), -1.0)
     logits[1, 0, 2, 3] = 3.0

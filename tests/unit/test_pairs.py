@@ -208,7 +208,7 @@ def test_folders_that_cannot_be_used(tmp_path: Path, files: list[str], options: 
 
 def test_a_near_folder_name_is_suggested(tmp_path: Path) -> None:
     (tmp_path / "carvana").mkdir()
-    with pytest.raises(DataError, match=r"do you mean .*carvana"):
+    with pytest.raises(DataError, match=r"did you mean .*carvana"):
         find_pairs(tmp_path / "carvan")
 
 
@@ -234,7 +234,7 @@ def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("given_path", "words"),
     [
-        ("none.png", "no such file or folder: none.png; do you mean nine.png"),
+        ("none.png", "no such file or folder: none.png; did you mean nine.png"),
         ("*.gif", "no pictures match"),
         ("empty", "no pictures in empty.*give empty.inner"),
         ("a/b/c.png", "no such file or folder"),

@@ -47,7 +47,7 @@ def test_all_wrong_lines_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="3 lines") as caught:
         held_out(pairs_of(["picture1", "01/a", "02/a"]), tmp_path / "val.txt")
     assert caught.value.faults == (
-        "val.txt line 1: pictur1 is the name of no pictures (nearest name: picture1)",
+        "val.txt line 1: pictur1 is the name of no pictures (did you mean picture1?)",
         "val.txt line 2: xyz is the name of no pictures",
         "val.txt line 3: a is the name of 2 pictures",
     )

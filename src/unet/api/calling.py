@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import tomli_w
 
-from unet.errors import ConfigError
+from unet.errors import ConfigError, did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,10 +42,7 @@ def checked(settings: Callable[[], frozenset[str]] = frozenset) -> Callable[[Cal
 
 def unknown_keywords(function: str, unknown: Sequence[str], known: set[str]) -> ConfigError:
     """Return the error that names them all, each with the nearest one that is known."""
-    said = []
-    for name in unknown:
-        near = get_close_matches(name, sorted(known), n=1)
-        said.append(f"{name!r}" + (f" (did you mean {near[0]}?)" if near else ""))
+    said = [f"{name!r}" + did_you_mean(name, sorted(known), " ({})") for name in unknown]
     return ConfigError(f"{function}: unknown keyword{'s' * (len(said) != 1)} {', '.join(said)}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -18,7 +17,7 @@ from unet import bundle as model_file
 from unet import raster
 from unet.api.calling import checked
 from unet.bundle import Bundle
-from unet.errors import InputError
+from unet.errors import InputError, did_you_mean
 from unet.files import StrPath
 from unet.inference.averaging import Ensemble
 from unet.inference.predictor import Predictor
@@ -132,9 +131,7 @@ class Prediction:
     def _index(self, name: str) -> int:
         if name in self.names:
             return self.names.index(name)
-        near = get_close_matches(name, self.names, n=1)
-        remedy = f"did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"no class {name!r}", f"one of {', '.join(self.names)}", remedy)
+        raise InputError(f"no class {name!r}", f"one of {', '.join(self.names)}", did_you_mean(name, self.names))
 
 
 class Model:

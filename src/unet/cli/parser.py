@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from typing import Any, NoReturn
+
+from unet.errors import did_you_mean
 
 
 def help_formatter(prog: str) -> argparse.HelpFormatter:
@@ -52,7 +53,7 @@ class Parser(argparse.ArgumentParser):
                 return
             name = word.partition("=")[0]
             if name.startswith("--") and not self._knows(name):
-                self.error(f"unknown option {name}{suggestion(name, self._option_string_actions)}")
+                self.error(f"unknown option {name}{did_you_mean(name, self._option_string_actions, '; {}')}")
 
     def _knows(self, name: str) -> bool:
         options = self._option_string_actions
@@ -66,11 +67,5 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
-            near = suggestion(str(value), known)
+            near = did_you_mean(str(value), known, "; {}")
             raise argparse.ArgumentError(action, f"{value!r} is not one of {', '.join(known)}{near}")
-
-
-def suggestion(word: str, known: Any) -> str:
-    """Return "; did you mean X?" for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""

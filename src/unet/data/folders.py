@@ -7,10 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 
-from unet.errors import DataError
+from unet.errors import DataError, did_you_mean
 from unet.raster import PICTURE_SUFFIXES
 
 IMAGE_FOLDERS = ("imgs", "images", "img", "image", "jpegimages")
@@ -116,8 +115,8 @@ def _split_word(name: str) -> tuple[str, str]:
 
 def _folder(path: Path) -> Path:
     if not path.exists():
-        near = get_close_matches(path.name, [folder.name for folder in subfolders(path.parent)], n=1)
-        raise _fault(f"no such folder: {path}", remedy=f"do you mean {path.with_name(near[0])}?" if near else "")
+        beside = [folder.name for folder in subfolders(path.parent)]
+        raise _fault(f"no such folder: {path}", remedy=did_you_mean(path.name, beside))
     if not path.is_dir():
         raise _fault(f"{path} is a file", "a folder")
     return path

@@ -6,13 +6,12 @@ import glob
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 from unet.data.finding import shortened
 from unet.data.folders import beside, layout, other_masks, pictures_in, split_part, subfolders
 from unet.data.matching import count_suffixes, match_names, name_in, nearest_names
-from unet.errors import DataError, InputError
+from unet.errors import DataError, InputError, did_you_mean
 from unet.raster import PICTURE_SUFFIXES, Window
 from unet.shapes.vector_files import DRIVERS
 
@@ -375,11 +374,7 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
             if not files:
                 raise InputError(f"no pictures match {given}", "a pattern such as scans/*.jpg")
         else:
-            near = (
-                get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1)
-                if path.parent.is_dir()
-                else []
-            )
-            raise InputError(f"no such file or folder: {path}", remedy=f"do you mean {near[0]}?" if near else "")
+            beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise InputError(f"no such file or folder: {path}", remedy=did_you_mean(path.name, beside))
         images += files
     return list(dict.fromkeys(images))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from unet import raster
@@ -17,7 +16,7 @@ from unet.data.matching import match_names, name_in
 from unet.data.pairs import Drawing, Pair, find_pairs, is_vector
 from unet.data.polygon_truth import polygon_classes, with_drawing
 from unet.data.windows import cut_sheets
-from unet.errors import DataError
+from unet.errors import DataError, did_you_mean
 from unet.raster import PICTURE_SUFFIXES, Window
 from unet.raster.roi import POLYGON_SUFFIXES, open_region
 
@@ -231,8 +230,7 @@ def _on_list(pairs: Sequence[Pair], path: Path) -> tuple[list[Pair], list[str]]:
         keys = _meanings(name)
         matches = next((known[key] for key in keys if key in known), {})
         if len(matches) != 1:
-            near = [] if matches else get_close_matches(keys[-1], known, n=1)
-            hint = f" (nearest name: {near[0]})" if near else ""
+            hint = "" if matches else did_you_mean(keys[-1], known, " ({})")
             faults.append(f"{path.name} line {number}: {name} is the name of {len(matches) or 'no'} pictures{hint}")
         held.update(dict.fromkeys(pair for blocks in matches.values() for pair in blocks))
     return list(held), faults

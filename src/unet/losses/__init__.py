@@ -8,14 +8,15 @@ Every loss is called as `loss(logits, target, class_weights, pixel_weights)`, th
   (a single one has no effect). The terms that look at one pixel at a time honour them: ce, bce, focal, topk,
   boundary. The others compare whole sets of pixels, where a small class counts as much as a large one as it is.
 - `pixel_weights`, float (N, H, W), 0 or more: how much each pixel counts, 0 as little as an ignored one. All terms
-  honour them.
+  honour them, malis only whether they are 0.
 
 The result is a float32 scalar (float64 for float64 logits), 0 with a gradient of 0 where no pixel counts. No term
-makes the host wait for a device: none asks for a value, and no shape depends on one.
+but malis makes the host wait for a device: none asks for a value, and no shape depends on one.
 """
 
 from unet.losses.common import Loss
 from unet.losses.jaccard import lovasz
+from unet.losses.malis import malis
 from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tversky
 from unet.losses.pixelwise import balanced_bce, bce, boundary, cross_entropy, focal, topk
 from unet.losses.text import DEFAULT_LOSS, TERMS, parse
@@ -23,5 +24,5 @@ from unet.losses.thin import cldice
 
 __all__ = [
     "DEFAULT_LOSS", "TERMS", "Loss", "balanced_bce", "bce", "boundary", "cldice", "cross_entropy", "dice", "fbeta",
-    "focal", "generalised_dice", "lovasz", "micro_dice", "parse", "topk", "tversky",
+    "focal", "generalised_dice", "lovasz", "malis", "micro_dice", "parse", "topk", "tversky",
 ]  # fmt: skip

@@ -6,16 +6,16 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from unet.errors import ConfigError
+from unet.errors import ConfigError, did_you_mean
 from unet.losses.common import Loss, shared_batches
 from unet.losses.jaccard import lovasz
+from unet.losses.malis import malis
 from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tversky
 from unet.losses.pixelwise import balanced_bce, bce, boundary, cross_entropy, focal, topk
 from unet.losses.thin import cldice
@@ -38,6 +38,7 @@ TERMS: Mapping[str, Loss] = {
     "ohem": topk,
     "boundary": boundary,
     "cldice": cldice,
+    "malis": malis,
 }
 
 
@@ -68,6 +69,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Argument]] = {
     "ohem": {"share": Argument("a share above 0, 1 at most", float, lambda x: 0 < x <= 1)},
     "boundary": {"width": _WHOLE},
     "cldice": {"iterations": _WHOLE, "smooth": _POSITIVE},
+    "malis": {"area": _WHOLE},
 }
 """The arguments of the terms that take some."""
 
@@ -123,7 +125,7 @@ def _read_term(text: str, faults: list[str]) -> tuple[float, Loss] | None:
         return None
     name, before = match["name"], len(faults)
     if name not in TERMS:
-        faults.append(f"unknown term {name!r}{_suggestion(name, TERMS)}")
+        faults.append(f"unknown term {name!r}{did_you_mean(name, TERMS, ' ({})')}")
         return None
     factor = _parse_value(match["factor"] or "1", _POSITIVE)
     if factor is None:
@@ -141,7 +143,7 @@ def _read_arguments(name: str, text: str, faults: list[str]) -> dict[str, Any]:
         if not equals:
             faults.append(f"{part!r} in {name}(...), where arguments have names; {name} takes {takes}")
         elif key not in known:
-            faults.append(f"{name} has no argument {key!r}{_suggestion(key, known)}; it takes {takes}")
+            faults.append(f"{name} has no argument {key!r}{did_you_mean(key, known, ' ({})')}; it takes {takes}")
         elif key in given:
             faults.append(f"{key} is given twice to {name}")
         elif (value := _parse_value(word, known[key])) is None:
@@ -158,8 +160,3 @@ def _parse_value(text: str, argument: Argument) -> Any:
     except ValueError:
         return None
     return value if argument.is_valid(value) else None
-
-
-def _suggestion(word: str, known: Mapping[str, Any]) -> str:
-    near = get_close_matches(word, known, n=2)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from time import monotonic
 
@@ -12,7 +11,7 @@ from unet import devices, plan, processes
 from unet.bundle import Bundle
 from unet.config import Config
 from unet.data.seen import Seen
-from unet.errors import ConfigError
+from unet.errors import ConfigError, did_you_mean
 from unet.models import SETTINGS, ModelSpec
 from unet.models.backbones import description
 from unet.plan import Machine
@@ -156,6 +155,4 @@ def _check_keep(wanted: Config, source: Source) -> None:
     names = source.labels.names
     for name in wanted.data.keep:
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            remedy = f"did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"--keep {name}", f"one of {', '.join(names)}", remedy)
+            raise ConfigError(f"--keep {name}", f"one of {', '.join(names)}", did_you_mean(name, names))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
 import unet
-from unet.errors import ConfigError
+from unet.errors import ConfigError, did_you_mean
 
 
 def recipe(name: str) -> Path:
@@ -27,10 +26,7 @@ def recipe(name: str) -> Path:
         return path
     known = names()
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        raise ConfigError(
-            f"recipe {name!r}", f"one of {', '.join(known)}, or a file.toml", f"did you mean {near[0]}?" if near else ""
-        )
+        raise ConfigError(f"recipe {name!r}", f"one of {', '.join(known)}, or a file.toml", did_you_mean(name, known))
     return _folder() / f"{name}.toml"
 
 

@@ -1,0 +1,167 @@
+"""A term for lines that must enclose shapes: the lowest pass between two of them must be high."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unet.losses.common import mask_ignored
+from unet.losses.division import summed
+
+_NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))  # each pair of 8-connected pixels once
+
+
+def malis(
+    logits: Tensor,
+    target: Tensor,
+    class_weights: Tensor | None = None,
+    pixel_weights: Tensor | None = None,
+    *,
+    area: int = 1,
+) -> Tensor:
+    """The cross-entropy of the pixels through which shapes that lines part would be joined.
+
+    Shapes are the 4-connected components of class 0; every other class is line. Let the probability of a line be a
+    height. The lowest way from one shape to another, over lines, 8-connected, has its highest pixel somewhere: a gap,
+    if that is low. Of all such pixels those count by which flooding would join one group of shapes to the next, one
+    fewer than there are shapes.
+
+    Parameters
+    ----------
+    logits, target, pixel_weights
+        As `unet.losses` says. No way leads over pixels that do not count, and their weight is 1 otherwise.
+    class_weights
+        Without effect.
+    area : int
+        Shapes of fewer pixels need not be kept apart.
+
+    Notes
+    -----
+    The maximin loss [1]_ in its constrained form [2]_, of which this is the pass that keeps objects apart; each joining
+    counts once, not by the number of pairs of pixels that it joins. Next to a term for all pixels it needs a small
+    factor: few pixels have all its gradient. 0 where no two shapes are next to each other. The host computes which
+    pixels they are, so a GPU is waited for.
+
+    References
+    ----------
+    .. [1] Turaga, Briggman, Helmstaedter, Denk, Seung: "Maximin affinity learning of image segmentation", NIPS 2009,
+       arXiv:0911.5372.
+    .. [2] Funke, Tschopp et al.: "Large Scale Image Segmentation with Structured Loss based Deep Learning for
+       Connectome Reconstruction", IEEE TPAMI 41(7), 2019, arXiv:1709.02974.
+
+    Examples
+    --------
+    >>> target = torch.tensor([[[0, 0, 1, 0, 0], [0, 0, 1, 0, 0]]])  # a line between two shapes
+    >>> logits = 20.0 * (2 * target.unsqueeze(1) - 1)
+    >>> round(malis(logits, target).item(), 4)
+    0.0
+    >>> logits[0, 0, 1, 2] = 0  # half of it is as likely as not: -ln 0.5
+    >>> round(malis(logits, target).item(), 4)
+    0.6931
+    """
+    batch = mask_ignored(logits, target, pixel_weights)
+    heights = F.logsigmoid(batch.logits[:, 0]) if batch.binary else batch.log_probabilities[:, 1:].logsumexp(dim=1)
+    lines = (batch.target > 0).cpu().numpy()
+    counts = np.ones_like(lines) if batch.weights is None else (batch.weights > 0).cpu().numpy()
+    places = [
+        number * lines[0].size + passes(of_one, lines[number], counts[number], area)
+        for number, of_one in enumerate(heights.detach().cpu().numpy())
+    ]
+    chosen = torch.from_numpy(np.concatenate(places)).to(heights.device)
+    total, count = -heights.flatten()[chosen].sum(), heights.new_tensor(float(len(chosen)))
+    total, count = summed(torch.stack([total, count])).unbind()
+    return total / count.clamp(min=1)
+
+
+def passes(
+    heights: NDArray[np.floating], lines: NDArray[np.bool_], counts: NDArray[np.bool_], area: int = 1
+) -> NDArray[np.int64]:
+    """Return the pixels by which shapes are joined one after the other, as the water rises over lines.
+
+    Parameters
+    ----------
+    heights : float array (H, W)
+    lines : bool array (H, W)
+    counts : bool array (H, W)
+        Other pixels are walls.
+    area : int
+        Pixels; smaller shapes are joined without being counted.
+
+    Returns
+    -------
+    int64 array (N,)
+        Flat indices, from the lowest up.
+
+    Examples
+    --------
+    >>> heights = np.array([[0, 3, 0, 1, 2, 0]], np.float32)
+    >>> passes(heights, heights > 0, np.ones((1, 6), bool)).tolist()
+    [4, 1]
+    """
+    from scipy.ndimage import label
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    shapes, count = label(~lines & counts)
+    on_lines = np.flatnonzero(lines & counts)
+    if count < 2 or not on_lines.size:
+        return np.empty(0, np.int64)
+    # A node for each shape, and one for each pixel of lines, by rising height.
+    on_lines = on_lines[np.argsort(heights.ravel()[on_lines], kind="stable")]
+    nodes = (shapes - 1).astype(np.int64)
+    nodes.ravel()[on_lines] = count + np.arange(on_lines.size)
+    total = count + on_lines.size
+    pairs = [_beside(nodes, down, right) for down, right in _NEIGHBOURS]
+    low, high = np.sort(np.concatenate(pairs), axis=1).T
+    kept = (low >= 0) & (high >= count)
+    low, high = np.divmod(np.unique(low[kept] * total + high[kept]), total)
+    # The later of two pixels is the higher one: its rank, which the spanning tree keeps low, says which it is.
+    tree = minimum_spanning_tree(coo_array((high - count + 1.0, (low, high)), shape=(total, total)).tocsr()).tocoo()
+    ends = np.stack([tree.row, tree.col], axis=1)
+    ends = _without_dead_ends(ends, count)
+    ends = ends[np.argsort(ends.max(axis=1), kind="stable")]
+    is_counted = np.bincount(shapes.ravel(), minlength=count + 1)[1:] >= area
+    joining = _joining(ends.tolist(), dict.fromkeys(np.flatnonzero(is_counted).tolist(), True))
+    chosen: NDArray[np.int64] = on_lines[np.array(joining, np.int64) - count]
+    return chosen
+
+
+def _beside(nodes: NDArray[np.int64], down: int, right: int) -> NDArray[np.int64]:
+    """Return the pairs (N, 2) of nodes so far from each other."""
+    rows, columns = nodes.shape
+    first = nodes[: rows - down, max(0, -right) : columns - max(0, right)]
+    second = nodes[down:, max(0, right) : columns - max(0, -right)]
+    return np.stack([first.ravel(), second.ravel()], axis=1)
+
+
+def _without_dead_ends(ends: NDArray[np.int32], shapes: int) -> NDArray[np.int32]:
+    """Return the edges (N, 2) of a tree that lie between two of its first nodes."""
+    while True:
+        degree = np.bincount(ends.ravel(), minlength=shapes)
+        degree[:shapes] = 2
+        kept = (degree[ends] > 1).all(axis=1)
+        if kept.all():
+            return ends
+        ends = ends[kept]
+
+
+def _joining(ends: list[list[int]], is_counted: dict[int, bool]) -> list[int]:
+    """Return the higher node of each edge, taken in turn, by which two groups with a counted node become one."""
+    root: dict[int, int] = {}
+
+    def find(node: int) -> int:
+        while (above := root.get(node, node)) != node:
+            root[node] = node = root.get(above, above)
+        return node
+
+    joining = []
+    for low, high in ends:
+        first, second = find(low), find(high)
+        root[first] = second
+        if is_counted.get(first) and is_counted.get(second):
+            joining.append(high)
+        is_counted[second] = is_counted.get(first, False) or is_counted.get(second, False)
+    return joining
