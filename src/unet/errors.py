@@ -48,7 +48,7 @@ def printable(text: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], form: str = "{}") -> str:
-    """Return a question for the known words that are nearest to one, put into a form; nothing where none is near.
+    """Return a question for the known word that is nearest to one, put into a form; nothing where none is near.
 
     Examples
     --------
@@ -57,8 +57,8 @@ def did_you_mean(word: str, known: Iterable[str], form: str = "{}") -> str:
     >>> did_you_mean("hinge", ["ce", "dice", "focal"], " ({})")
     ''
     """
-    near = get_close_matches(word, list(known), n=2)
-    return form.format(f"did you mean {' or '.join(near)}?") if near else ""
+    near = get_close_matches(word, list(known), n=1)
+    return form.format(f"did you mean {near[0]}?") if near else ""
 
 
 class UnetError(Exception):

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from unet import devices, models
 from unet.bundle import Bundle
 from unet.errors import InputError
 from unet.inference import backends
-from unet.inference.backends import choose, compiled, graph_cache, graphs
+from unet.inference.backends import TorchBackend, choose, compiled, graph_cache, graphs
 from unet.inference.backends.compiled import OpenVINOBackend
 from unet.inference.predictor import Predictor
 from unet.labels import Labels
@@ -263,6 +264,28 @@ def test_torch_takes_over_what_tiles_would_spoil(
         pytest.skip("this CPU has no bfloat16 units")
     np.testing.assert_array_equal(predictor.logits(picture), expected)
     assert predictor.whole_pixels() > picture.size and not predictor.alike
+
+
+def test_torch_computes_one_picture_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where OpenVINO leaves it the large ones: each takes all processors, and memory for as much."""
+    monkeypatch.setattr("unet.inference.predictor.OPENVINO_BYTES", 60 * 60 * 16 * 4 * 2)
+    predictor = Predictor(make(SPECS["plain"]), device="cpu", precision="32-true", backend="openvino", at_once=4)
+    pictures, at_work, most = [noise(70, 90, 3) for _ in range(8)], 0, 0
+    network = TorchBackend.__call__
+
+    def counted(backend: TorchBackend, images: torch.Tensor) -> torch.Tensor:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        time.sleep(0.01)
+        logits = network(backend, images)
+        at_work -= 1
+        return logits
+
+    monkeypatch.setattr(TorchBackend, "__call__", counted)
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(predictor.logits, pictures))
+    assert most == 1 and len(results) == 8
 
 
 def test_few_sizes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

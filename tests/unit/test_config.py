@@ -91,7 +91,7 @@ def test_durations_that_are_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("wdith", "unknown setting 'wdith' (did you mean width or depth?); all settings are in docs/configuration.md"),
+        ("wdith", "unknown setting 'wdith' (did you mean width?); all settings are in docs/configuration.md"),
         ("training.width", "unknown setting 'training.width' (did you mean width"),
         ("qqqq", "unknown setting 'qqqq'; all settings are in docs/configuration.md"),
     ],

@@ -87,7 +87,7 @@ def test_all_faults_are_said_at_once() -> None:
 
 @pytest.mark.parametrize("name", sorted(ARGUMENTS))
 def test_the_arguments_are_those_of_the_functions(name: str) -> None:
-    words = {"per": "batch", "width": "1", "iterations": "1", "share": "1", "area": "9"}
+    words = {"per": "batch", "width": "1", "iterations": "1", "share": "1", "min_area": "9"}
     text = ", ".join(f"{key}={words.get(key, '0.5')}" for key in ARGUMENTS[name])
     assert torch.isfinite(losses.parse(f"{name}({text})")(LOGITS, TARGET))
 

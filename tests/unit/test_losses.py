@@ -109,7 +109,7 @@ def test_malis_is_its_obvious_formula(classes: int, seed: int, area: int) -> Non
     line = (logits[:, 0].sigmoid() if classes == 1 else 1 - logits.softmax(1)[:, 0]).numpy()
     counts = ((target != IGNORED) & (weights > 0)).numpy()
     expected = [p for n in range(2) for p in lowest_passes(line[n], target[n].numpy() > 0, counts[n], area)]
-    loss = losses.malis(logits, target, None, weights, area=area)
+    loss = losses.malis(logits, target, None, weights, min_area=area)
     assert len(expected) > 3
     assert loss.item() == pytest.approx(-np.log(expected).mean(), rel=1e-9)
 

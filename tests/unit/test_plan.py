@@ -177,6 +177,26 @@ def test_no_picture_is_wanted_to_be_seen_more_than_two_hundred_times() -> None:
     assert draft(CARS, seconds=1.0).wanted_samples(16) == 1000, "and never fewer views are of use"
 
 
+def test_of_very_many_pictures_each_is_wanted_less_often() -> None:
+    """Ten minutes of a GPU: not ten thousand thumbnails."""
+    many = replace(draft(replace(SKETCHES, pictures=10_000), seconds=600.0), machine=GPU)
+    assert 100_000 < many.wanted_samples(16) < 500_000
+    assert (planned(many.fingerprint, GPU).data.scale or 0) * 1918 > 200
+
+
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_more_time_never_makes_few_pictures_coarser(pictures: int) -> None:
+    scales = [planned(replace(SKETCHES, pictures=pictures), minutes=m).data.scale or 0 for m in (2, 5, 10, 20, 40)]
+    assert scales == sorted(scales)
+
+
+@pytest.mark.parametrize("memory", [2.2e9, 3e9, 4e9])
+def test_without_a_time_limit_width_is_no_matter_of_how_speed_swings(memory: float) -> None:
+    square = dataset(40, 1000, 1000, ClassStats("a", 0.5), ClassStats("b", 0.5))
+    figures = parse({"training": {"epochs": 50}})
+    assert plan.decide(figures, square, Machine(slow, memory)).config.model.width == 32
+
+
 def test_a_width_is_no_matter_of_how_the_measured_speed_swings() -> None:
     """Ten minutes of a CPU with AMX on forty cars."""
     amx = [Machine(lambda width, speed=speed: speed * (16 / width) ** 1.05, 8e9) for speed in (0.7e6, 0.85e6, 1e6)]

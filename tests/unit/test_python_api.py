@@ -248,7 +248,7 @@ def test_a_prediction_can_be_gone_on_with(model_path: Path, tmp_path: Path) -> N
         seen.save(path)
     with pytest.raises(unet.InputError, match="does not keep"):
         seen.save(tmp_path / "mask.jpg")
-    with pytest.raises(unet.InputError, match="did you mean 'foreground'"):
+    with pytest.raises(unet.InputError, match="did you mean foreground"):
         seen.mask("foregrund")
     with pytest.raises(unet.InputError, match="size of the prediction"):
         seen.over(picture[:10])

@@ -45,10 +45,10 @@ MOST_DRAWN = 1 << 26
 """Pixels of pictures that are drawn, as overlays or in a window: these are held in memory."""
 
 BESIDE_BYTES = 1 << 26
-"""Pictures that take no more memory, scores of all classes included, are read, computed and written several at once:"""
+"""Pictures that take no more memory, scores of all classes included, are read, computed and written several at once."""
 
 AT_ONCE = min(8, (os.cpu_count() or 1) + 1)
-"""so many, one being read or written while each processor computes another."""
+"""How many pictures at most: one is read or written while each processor computes another."""
 
 LARGE_BYTES = 1 << 30
 """A picture that is decoded into more memory than this is worth a word."""
@@ -180,7 +180,8 @@ def predict(
     if spec.classes > 1 and threshold not in (None, 0.5):
         display.notify(f"note: the threshold has no effect: of {spec.classes} classes the most probable is taken")
 
-    at_once = AT_ONCE if len(tasks) > 1 and viewer is None else 1
+    whole = viewer is None and tile is None and join is None and pad is None
+    at_once = max(1, min(AT_ONCE, len(tasks))) if whole else 1
     how: dict[str, Any] = {"threshold": threshold, "tile": tile, "join": join, "backend": backend, "at_once": at_once}
     ensemble = Ensemble(
         [Predictor(each, device=device, exact=exact, notify=display.notify, **how) for each in loaded],
@@ -235,7 +236,7 @@ def is_small(image: Path, ensemble: Ensemble, options: Options) -> bool:
         plan = plan_tiles(ensemble, about.height, about.width, tile=options.tile, join=options.join, pad=options.pad)
     except InputError:  # it is told when its turn comes
         return False
-    pixel = 16 + 4 * ensemble.channels
+    pixel = about.bands * (np.dtype(about.dtype).itemsize + 8) + 4 * ensemble.channels
     return plan.whole and pixel * max(plan.size[0] * plan.size[1], plan.seen[0] * plan.seen[1]) <= BESIDE_BYTES
 
 

@@ -115,8 +115,8 @@ def _split_word(name: str) -> tuple[str, str]:
 
 def _folder(path: Path) -> Path:
     if not path.exists():
-        beside = [folder.name for folder in subfolders(path.parent)]
-        raise _fault(f"no such folder: {path}", remedy=did_you_mean(path.name, beside))
+        names = [folder.name for folder in subfolders(path.parent)]
+        raise _fault(f"no such folder: {path}", remedy=did_you_mean(path.name, names))
     if not path.is_dir():
         raise _fault(f"{path} is a file", "a folder")
     return path

@@ -374,7 +374,7 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
             if not files:
                 raise InputError(f"no pictures match {given}", "a pattern such as scans/*.jpg")
         else:
-            beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise InputError(f"no such file or folder: {path}", remedy=did_you_mean(path.name, beside))
+            names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise InputError(f"no such file or folder: {path}", remedy=did_you_mean(path.name, names))
         images += files
     return list(dict.fromkeys(images))

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,9 @@ the usual network of 31 million weights in bfloat16."""
 MOST_SIDE = 2048
 """Tiles of sheets are no longer than this. The halo of a usual network is then a tenth of the work, or less."""
 
+TORCHS_TURN = Lock()
+"""Held while torch computes: it uses all processors for one picture, and switches of the whole process on a GPU."""
+
 WHOLE_BYTES, MOST_WHOLE_PIXELS = 1 << 30, 1 << 24
 """A picture is computed as a whole where two maps of the network's width, in bytes, and its pixels are no more."""
 
@@ -95,8 +98,7 @@ class Predictor:
     Raises
     ------
     InputError
-        A device that is not there, a precision that it does not have, tiles that are too small or cannot be joined so,
-        a backend that there is not or that cannot compute this.
+        A device, a precision or a backend that is not to be had, tiles that are too small or cannot be joined so.
 
     Attributes
     ----------
@@ -153,16 +155,13 @@ class Predictor:
         if exact and precision not in ("auto", "32-true"):
             raise InputError(f"precision {precision!r} for an exact prediction", "32-true", "leave one of them out")
         self.dtype = devices.inference_dtype(self.device, "32-true" if exact else precision)
-        thresholds = (threshold, bundle.threshold, DEFAULT_THRESHOLD)
-        self.threshold = next(value for value in thresholds if value is not None)
-        self.recomputed = 0
-        self._said: set[str] = set()
+        self.threshold = next(each for each in (threshold, bundle.threshold, DEFAULT_THRESHOLD) if each is not None)
+        self.recomputed, self._said = 0, set[str]()
         sees_all = self.geometry.receptive_field_radius is None
         self.backends = ModelBackends(bundle, self.device, self.dtype, backend, exact, sees_all, notify, at_once)
         self.backend = self.backends.main
         self._torch_takes_large = self.backends.torch_takes_large and tile is None and join is None
-        self._turn = nullcontext() if self.backend.name == "openvino" else Lock()  # which takes turns by itself
-        self._saying = Lock()
+        self._guard = RLock()  # of what is said, and counted, of pictures that several threads have predicted
 
     @classmethod
     def from_network(cls, network: nn.Module, template: Bundle, **options: Any) -> Predictor:
@@ -198,7 +197,7 @@ class Predictor:
 
     def say_once(self, words: str, before: str = "") -> None:
         """Give `notify` a line, `before` in front of it, the first time that these words are said."""
-        with self._saying:
+        with self._guard:
             is_new = words not in self._said
             self._said.add(words)
         if is_new:
@@ -241,8 +240,7 @@ class Predictor:
     def logits(self, picture: NDArray[Any]) -> NDArray[np.float32]:
         """Return the logits (K, H, W) of a picture (H, W, C), at its own size."""
         (small,) = self._logits(network_input(picture, self.bundle.preprocessing, self._factor(picture))[None])
-        bands = self._bands(small, *picture.shape[:2])
-        return np.concatenate([logits.cpu().numpy() for _, logits in bands], axis=1)
+        return np.concatenate([band.cpu().numpy() for _, band in self._bands(small, *picture.shape[:2])], axis=1)
 
     def _factor(self, picture: NDArray[Any]) -> float:
         """Return what the values of a picture are multiplied by, and say what is done to it."""
@@ -268,9 +266,7 @@ class Predictor:
         if self.tile is not None:
             return self.tile
         least = least_tile_side(self.geometry)
-        if (
-            self._torch_takes_large or network_in_bands(self.backend) is not None
-        ):  # computed in bands, of which the memory is known
+        if self._torch_takes_large or network_in_bands(self.backend) is not None:  # of bands the memory is known
             side = math.isqrt(4 * self._memory() // (4 * self.bundle.spec.width))
             most = MOST_SIDE if self.geometry.receptive_field_radius is not None else MOST_SIDE // 2
             return max(least, min(side, most) // 64 * 64)
@@ -286,9 +282,7 @@ class Predictor:
         """Return how many pixels of a network's input are computed as a whole, where no tiles were asked for."""
         if self.tile is not None or self.join is not None:
             return 0
-        if (
-            self.backend.name == "openvino" and not self._torch_takes_large
-        ):  # it knows no bands: what does not fit is tiles
+        if self.alike:  # OpenVINO knows no bands: what does not fit is tiles
             return self._tile_pixels(self.backend)
         return min(MOST_WHOLE_PIXELS, WHOLE_BYTES // (2 * self.bundle.spec.width))
 
@@ -297,8 +291,9 @@ class Predictor:
         """Return the logits (N, K, h, w) of network inputs (N, C, h, w) in float32, on the device."""
         run = run or self._run
         x = torch.from_numpy(images).to(self.device)
+        turn = TORCHS_TURN if self._is_torchs(x) else nullcontext()  # OpenVINO takes turns by itself
         on_gpu = self.device.type == "cuda"  # float32 is meant where it is asked for
-        with self._turn, torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if on_gpu else nullcontext():
+        with turn, torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if on_gpu else nullcontext():
             logits = run(self.backend, x)
             if self.dtype != torch.float32 and not logits.sum().isfinite():  # quick to tell; sums overflow sooner
                 for number in (~logits.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist():
@@ -306,11 +301,12 @@ class Predictor:
         return logits
 
     def _in_float32(self, image: Tensor, run: Callable[[Backend, Tensor], Tensor]) -> Tensor:
-        if not self.recomputed:
-            dtype = str(self.dtype).removeprefix("torch.")
-            self.notify(f"a picture's logits are not finite in {dtype}: such pictures are computed in float32")
-        self.recomputed += 1
-        return run(self.backends.in_float32(), image)
+        dtype = str(self.dtype).removeprefix("torch.")
+        self.say_once(f"a picture's logits are not finite in {dtype}: such pictures are computed in float32")
+        with self._guard:
+            self.recomputed += 1
+            backend = self.backends.in_float32()
+        return run(backend, image)
 
     @torch.inference_mode()
     def _prediction(self, logits: Tensor, height: int, width: int, probabilities: bool = False) -> Prediction:
@@ -319,13 +315,10 @@ class Predictor:
         values = np.empty((len(logits), height, width), dtype=np.float32) if probabilities else None
         for top, band in self._bands(logits, height, width):
             rows = slice(top, top + band.shape[1])
-            indices[rows] = self._classes(band).to(torch.uint8).cpu().numpy()
+            indices[rows] = classes_of(band, self.threshold).to(torch.uint8).cpu().numpy()
             if values is not None:
                 values[:, rows] = probabilities_of(band).cpu().numpy()
         return Prediction(indices, values)
-
-    def _classes(self, logits: Tensor) -> Tensor:
-        return classes_of(logits, self.threshold)
 
     @torch.inference_mode()
     def _bands(self, logits: Tensor, height: int, width: int) -> Iterator[tuple[int, Tensor]]:
@@ -348,9 +341,15 @@ class Predictor:
 
     def _suited(self, backend: Backend, images: Tensor) -> Backend:
         """Return what computes images of a size."""
-        if self._torch_takes_large and images.shape[2] * images.shape[3] > self._tile_pixels(self.backend):
+        if backend.name == "openvino" and self._is_torchs(images):
             return self.backends.in_torch(backend.dtype)
         return backend
+
+    def _is_torchs(self, images: Tensor) -> bool:
+        """Tell whether torch computes images of a size."""
+        if self._torch_takes_large:
+            return images.shape[2] * images.shape[3] > self._tile_pixels(self.backend)
+        return self.backend.name != "openvino"
 
     def _run_once(self, backend: Backend, images: Tensor) -> Tensor:
         """Return the logits of tiles: a big one is computed in bands, and nothing is cut or filled up."""

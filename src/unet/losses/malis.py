@@ -20,7 +20,7 @@ def malis(
     class_weights: Tensor | None = None,
     pixel_weights: Tensor | None = None,
     *,
-    area: int = 1,
+    min_area: int = 1,
 ) -> Tensor:
     """The cross-entropy of the pixels through which shapes that lines part would be joined.
 
@@ -35,8 +35,8 @@ def malis(
         As `unet.losses` says. No way leads over pixels that do not count, and their weight is 1 otherwise.
     class_weights
         Without effect.
-    area : int
-        Shapes of fewer pixels need not be kept apart.
+    min_area : int
+        Shapes of fewer pixels need not be kept apart; of coarser levels of a network fewer of theirs.
 
     Notes
     -----
@@ -67,7 +67,7 @@ def malis(
     lines = (batch.target > 0).cpu().numpy()
     counts = np.ones_like(lines) if batch.weights is None else (batch.weights > 0).cpu().numpy()
     places = [
-        number * lines[0].size + passes(of_one, lines[number], counts[number], area)
+        number * lines[0].size + passes(of_one, lines[number], counts[number], min_area)
         for number, of_one in enumerate(heights.detach().cpu().numpy())
     ]
     chosen = torch.from_numpy(np.concatenate(places)).to(heights.device)
@@ -77,7 +77,7 @@ def malis(
 
 
 def passes(
-    heights: NDArray[np.floating], lines: NDArray[np.bool_], counts: NDArray[np.bool_], area: int = 1
+    heights: NDArray[np.floating], lines: NDArray[np.bool_], counts: NDArray[np.bool_], min_area: int = 1
 ) -> NDArray[np.int64]:
     """Return the pixels by which shapes are joined one after the other, as the water rises over lines.
 
@@ -87,7 +87,7 @@ def passes(
     lines : bool array (H, W)
     counts : bool array (H, W)
         Other pixels are walls.
-    area : int
+    min_area : int
         Pixels; smaller shapes are joined without being counted.
 
     Returns
@@ -123,7 +123,7 @@ def passes(
     ends = np.stack([tree.row, tree.col], axis=1)
     ends = _without_dead_ends(ends, count)
     ends = ends[np.argsort(ends.max(axis=1), kind="stable")]
-    is_counted = np.bincount(shapes.ravel(), minlength=count + 1)[1:] >= area
+    is_counted = np.bincount(shapes.ravel(), minlength=count + 1)[1:] >= min_area
     joining = _joining(ends.tolist(), dict.fromkeys(np.flatnonzero(is_counted).tolist(), True))
     chosen: NDArray[np.int64] = on_lines[np.array(joining, np.int64) - count]
     return chosen

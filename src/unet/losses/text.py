@@ -69,7 +69,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Argument]] = {
     "ohem": {"share": Argument("a share above 0, 1 at most", float, lambda x: 0 < x <= 1)},
     "boundary": {"width": _WHOLE},
     "cldice": {"iterations": _WHOLE, "smooth": _POSITIVE},
-    "malis": {"area": _WHOLE},
+    "malis": {"min_area": _WHOLE},
 }
 """The arguments of the terms that take some."""
 

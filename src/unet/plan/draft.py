@@ -19,8 +19,9 @@ LEAST_SAMPLES = 1000
 SAMPLES_PER_POWER = 4e-5
 """... and on others this, times (all pixels that it is shown)^(3/4), times (pictures x classes)^(2/3)."""
 
-MOST_VIEWS = 200
-"""No picture is wanted to be seen more often: from there on time buys detail, and width, only."""
+MOST_VIEWS, MEASURED_PICTURES = 200, 500
+"""No picture of so many at most is wanted to be seen more often, of more pictures each less often, by the root: from
+there on time buys detail, and width, only."""
 
 USUAL_BATCH, USUAL_CROP = 4, 384
 """Samples of a step where their number is given, and the side of one, by which the pixels of such a run are told."""
@@ -130,7 +131,9 @@ class Draft:
 
     def wanted_samples(self, width: int) -> float:
         """Return how many views of pictures, or of crops, the time is to be spent on; the rest is in their size."""
-        return max(LEAST_SAMPLES, min(self.samples_by_law(width), MOST_VIEWS * self.fingerprint.pictures))
+        pictures = self.fingerprint.pictures
+        most = MOST_VIEWS * math.sqrt(pictures * min(pictures, MEASURED_PICTURES))
+        return max(LEAST_SAMPLES, min(self.samples_by_law(width), most))
 
     def samples_by_law(self, width: int) -> float:
         """Return the same as a law has it that goes through what three data sets did best with: docs/planning.md."""

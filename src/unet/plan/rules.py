@@ -39,7 +39,7 @@ GOOD_WIDTH, ROOMY = 32, 2
 """Up to here width comes once views have so many times the pixels of a side of `GOOD_SIDE`, beyond it after ..."""
 
 ENOUGH = 25
-"""... resolution; or once each picture is wanted to be seen so often, times the root of the number of classes."""
+"""... resolution; or once the law gives each picture so many views, times the root of the number of classes."""
 
 FEW_PICTURES = 10
 """Fewer are too few for the parameters of transposed convolutions, half of the network's."""
@@ -99,10 +99,11 @@ def size(draft: Draft) -> Choice | None:
     widths = [width] if width else [w for w in WIDTHS if room(draft, w) >= LEAST_SIDE**2] or [WIDTHS[0]]
     if draft.architecture in ENCODERS:
         widths = [width or ENCODER_WIDTH]
-    enough = ENOUGH * math.sqrt(draft.classes) * fingerprint.pictures
+    enough = max(LEAST_SAMPLES, ENOUGH * math.sqrt(draft.classes) * fingerprint.pictures)
+    wide = need if draft.seconds is None else ROOMY * need  # a measured speed is not the same each time
     good_widths = [w for w in widths if w <= GOOD_WIDTH]
     chosen = max(
-        (w for w in good_widths if view(draft, w) >= ROOMY * need or draft.samples_by_law(w) >= enough),
+        (w for w in good_widths if view(draft, w) >= wide or draft.samples_by_law(w) >= enough),
         default=widths[0],
     )
     why = "as set"

@@ -190,6 +190,10 @@ def train_run(
             load_weights(network, record.config.model.encoder)
         return network
 
+    def restart() -> None:
+        engine.network.load_state_dict(initial_weights().state_dict())
+        random_state.part_ways(processes.place().rank)
+
     network = initial_weights()
     size = sum(parameter.numel() for parameter in network.parameters())
     kind, compute = record.spec.architecture, record.compute
@@ -242,7 +246,7 @@ def train_run(
                 display=display,
                 checkpoints=checkpoints,
                 remarks=folder / HEALTH,
-                restart=lambda: engine.network.load_state_dict(initial_weights().state_dict()) and None,
+                restart=restart,
                 budget=budget,
                 context=_context(record, run),
                 state=state,

@@ -28,7 +28,8 @@ MOST_COMPILED = 2
 """Compiled networks that are kept, beside that for all sizes; each holds its weights."""
 
 BUSY_PIXELS = 1 << 19
-"""What is compiled for larger images gives its maps back when another size is computed."""
+"""So many pixels at most are computed beside one another; what is compiled for larger images gives its maps back when
+another size is computed."""
 
 _PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
@@ -47,7 +48,7 @@ class OpenVINOBackend:
     valid_margin : int
         Pixels that logits lack on each side.
     at_once : int
-        Images that several threads want computed at a time; those of `BUSY_PIXELS` and more take turns all the same.
+        Images that several threads want computed at a time; of large ones fewer are, see `BUSY_PIXELS`.
 
     Notes
     -----
@@ -103,7 +104,7 @@ class OpenVINOBackend:
 
     def _count(self, height: int, width: int) -> int:
         """Return how many images of a size are computed at once."""
-        return self.at_once if height * width < BUSY_PIXELS else 1
+        return max(1, min(self.at_once, BUSY_PIXELS // max(1, height * width)))
 
     def _for_size(self, height: int, width: int) -> Any:
         """Return the network compiled for images of a size; others give back what they need not keep."""
