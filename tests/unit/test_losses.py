@@ -107,11 +107,12 @@ def test_malis_is_its_obvious_formula(classes: int, seed: int, area: int) -> Non
     logits, target = sample(seed, classes, (2, 11, 12), ignored=0.1)
     weights = weights_for(seed, target) + (torch.rand(target.shape, generator=torch.manual_seed(seed)) < 0.8)
     line = (logits[:, 0].sigmoid() if classes == 1 else 1 - logits.softmax(1)[:, 0]).numpy()
-    counts = ((target != IGNORED) & (weights > 0)).numpy()
-    expected = [p for n in range(2) for p in lowest_passes(line[n], target[n].numpy() > 0, counts[n], area)]
+    counts, true = ((target != IGNORED) & (weights > 0)).numpy(), (target > 0).numpy()
+    gaps = [p for n in range(2) for p in lowest_passes(line[n], true[n], counts[n], area)]
+    bars = [p for n in range(2) for p in lowest_passes(line[n], line[n] > 0.5, counts[n] & ~true[n], area)]
     loss = losses.malis(logits, target, None, weights, min_area=area)
-    assert len(expected) > 3
-    assert loss.item() == pytest.approx(-np.log(expected).mean(), rel=1e-9)
+    assert len(gaps) > 1 and (len(bars) > 1 or area > 1)
+    assert loss.item() == pytest.approx(-np.log(gaps + [1 - p for p in bars]).mean(), rel=1e-9)
 
 
 def lowest_passes(
@@ -141,6 +142,16 @@ def test_malis_asks_for_the_gap_that_joins_two_shapes_and_for_nothing_else() -> 
     losses.malis(logits, target).backward()
     assert logits.grad is not None
     assert logits.grad.nonzero().tolist() == [[0, 0, 4, 6]] and logits.grad[0, 0, 4, 6] < 0
+
+
+def test_malis_opens_a_line_that_parts_a_shape_where_it_is_weakest() -> None:
+    target = torch.zeros(1, 9, 9, dtype=torch.int64)
+    logits = torch.full((1, 1, 9, 9), -8.0)
+    logits[0, 0, 4], logits[0, 0, 4, 2], logits[0, 0, 7, :4] = 8.0, 1.0, 8.0  # across, and one that ends
+    logits.requires_grad_()
+    losses.malis(logits, target).backward()
+    assert logits.grad is not None
+    assert logits.grad.nonzero().tolist() == [[0, 0, 4, 2]] and logits.grad[0, 0, 4, 2] > 0
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A term for lines that must enclose shapes: the lowest pass between two of them must be high."""
+"""A term for lines that must enclose shapes: no gap may join two of them, and no line may part one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ def malis(
     *,
     min_area: int = 1,
 ) -> Tensor:
-    """The cross-entropy of the pixels through which shapes that lines part would be joined.
+    """The cross-entropy of the pixels that decide which shapes lines enclose.
 
     Shapes are the 4-connected components of class 0; every other class is line. Let the probability of a line be a
     height. The lowest way from one shape to another, over lines, 8-connected, has its highest pixel somewhere: a gap,
     if that is low. Of all such pixels those count by which flooding would join one group of shapes to the next, one
-    fewer than there are shapes.
+    fewer than there are shapes. Likewise, where lines are predicted inside of a shape that part it, those pixels by
+    which flooding would join its parts.
 
     Parameters
     ----------
@@ -36,14 +37,14 @@ def malis(
     class_weights
         Without effect.
     min_area : int
-        Shapes of fewer pixels need not be kept apart; of coarser levels of a network fewer of theirs.
+        Shapes, and parts of them, of fewer pixels do not matter; of coarser levels of a network fewer of theirs.
 
     Notes
     -----
-    The maximin loss [1]_ in its constrained form [2]_, of which this is the pass that keeps objects apart; each joining
-    counts once, not by the number of pairs of pixels that it joins. Next to a term for all pixels it needs a small
-    factor: few pixels have all its gradient. 0 where no two shapes are next to each other. The host computes which
-    pixels they are, so a GPU is waited for.
+    The maximin loss [1]_ in the two passes of its constrained form [2]_; each joining counts once, not by the number of
+    pairs of pixels that it joins. Next to a term for all pixels it needs a small factor: few pixels have all its
+    gradient. 0 where there is nothing to keep apart or together. The host computes which pixels they are, so a GPU is
+    waited for.
 
     References
     ----------
@@ -63,17 +64,19 @@ def malis(
     0.6931
     """
     batch = mask_ignored(logits, target, pixel_weights)
-    heights = F.logsigmoid(batch.logits[:, 0]) if batch.binary else batch.log_probabilities[:, 1:].logsumexp(dim=1)
+    # The logarithm of the odds of a line: it rises with the probability.
+    odds = batch.logits[:, 0] if batch.binary else batch.logits[:, 1:].logsumexp(dim=1) - batch.logits[:, 0]
     lines = (batch.target > 0).cpu().numpy()
     counts = np.ones_like(lines) if batch.weights is None else (batch.weights > 0).cpu().numpy()
-    places = [
-        number * lines[0].size + passes(of_one, lines[number], counts[number], min_area)
-        for number, of_one in enumerate(heights.detach().cpu().numpy())
-    ]
-    chosen = torch.from_numpy(np.concatenate(places)).to(heights.device)
-    total, count = -heights.flatten()[chosen].sum(), heights.new_tensor(float(len(chosen)))
-    total, count = summed(torch.stack([total, count])).unbind()
-    return total / count.clamp(min=1)
+    gaps, bars = [], []
+    for number, heights in enumerate(odds.detach().cpu().numpy()):
+        first, line, counting = number * heights.size, lines[number], counts[number]
+        gaps.append(first + passes(heights, line, counting, min_area))
+        bars.append(first + passes(heights, heights > 0, counting & ~line, min_area))
+    of_gaps, of_bars = (odds.flatten()[torch.from_numpy(np.concatenate(each)).to(odds.device)] for each in (gaps, bars))
+    total, count = F.softplus(-of_gaps).sum() + F.softplus(of_bars).sum(), len(of_gaps) + len(of_bars)
+    total, summed_count = summed(torch.stack([total, total.new_tensor(float(count))])).unbind()
+    return total / summed_count.clamp(min=1)
 
 
 def passes(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-
 from unet.config import Config
 from unet.data.fingerprint import Fingerprint
-from unet.plan.sizes import too_fine
+from unet.plan.sizes import loss_of_detail
 
 
 def brief(config: Config, fingerprint: Fingerprint) -> list[str]:
@@ -18,11 +16,8 @@ def brief(config: Config, fingerprint: Fingerprint) -> list[str]:
     seen = "whole pictures" if data.crop is None or data.whole else f"crops of {data.crop[1]} x {data.crop[0]} px"
     scale = data.scale or 1.0
     lines = [f"length: {long}; {training.batch_size} samples in a step", f"size: scale {scale:g}, {seen}"]
-    if coarse := too_fine(fingerprint, scale):
-        names = ", ".join(f"{stats.name} ({stats.detail * scale:.1f} px)" for stats in coarse)
-        flags = " ".join(f"--keep {shlex.quote(stats.name)}" for stats in coarse)
-        lines.append(f"lost: too fine at this scale to be learned well: {names}; to keep them: {flags}")
-    return lines
+    lost = loss_of_detail(fingerprint, scale)
+    return [*lines, f"lost: {lost}"] if lost else lines
 
 
 def _minutes(seconds: float) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable
 from typing import cast
 
 from unet import losses
-from unet.models.spec import ENCODERS, SETTINGS
+from unet.models.spec import ENCODERS
 from unet.plan.draft import ENCODER_WIDTH, LEAST_SAMPLES, USUAL_BATCH, Draft
 from unet.plan.rare import SAMPLED, WEIGHTED, listed, rarer_than, share_of_crops_with
 from unet.plan.sizes import (
@@ -23,9 +22,10 @@ from unet.plan.sizes import (
     finest,
     geometry,
     least_batch,
+    loss_of_detail,
+    norm_of,
     room,
     scale_for,
-    too_fine,
     view,
 )
 
@@ -116,11 +116,7 @@ def size(draft: Draft) -> Choice | None:
     name = "The encoder's width"
     if draft.has("width"):
         changes["model"], name = {"width": chosen}, f"Width {chosen}"
-    coarse = too_fine(fingerprint, scale)
-    if coarse:
-        names = ", ".join(f"{stats.name} ({stats.detail * scale:.1f} px)" for stats in coarse)
-        flags = " ".join(f"--keep {shlex.quote(stats.name)}" for stats in coarse)
-        why += f"; too fine there to be learned well: {names}; to keep them: {flags}"
+    why = "; ".join(filter(None, (why, loss_of_detail(fingerprint, scale))))
     if draft.seconds is None:
         return changes, f"{name}, as no time limit was given to plan for; scale {scale:g}: {why}."
     count, wanted = draft.samples_in_time(chosen, crop_at(draft, chosen, scale)), draft.wanted_samples(chosen)
@@ -301,7 +297,7 @@ def learning_rate(draft: Draft) -> Choice | None:
     training = draft.config.training
     if training.learning_rate is not None:
         return None
-    norm = draft.config.model.norm or SETTINGS[draft.architecture].get("norm", "batch")
+    norm = norm_of(draft.config.model)
     factor = LOWER_RATES.get(draft.architecture, 1.0) * (NORMLESS_RATE if norm == "none" else 1.0)
     rate = float(f"{factor * RATES[training.optimizer] * math.sqrt(min(1, WIDTHS[0] / draft.width)):.1e}")
     why = f"with {norm} norm for width {draft.width}" if norm != "none" else f"without a norm for width {draft.width}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 
 from unet.config import ModelConfig
 from unet.data.fingerprint import ClassStats, Fingerprint
@@ -133,6 +134,14 @@ def too_fine(fingerprint: Fingerprint, scale: float) -> list[ClassStats]:
     """Return the classes whose detail a scale loses."""
     least = 0.99 * LEAST_DETAIL  # scales are rounded
     return [stats for stats in fingerprint.classes if stats.share and scale < 1 and stats.detail * scale < least]
+
+
+def loss_of_detail(fingerprint: Fingerprint, scale: float) -> str:
+    """Return in words which classes a scale loses and what keeps them; nothing where it loses none."""
+    coarse = too_fine(fingerprint, scale)
+    names = ", ".join(f"{stats.name} ({stats.detail * scale:.1f} px)" for stats in coarse)
+    flags = " ".join(f"--keep {shlex.quote(stats.name)}" for stats in coarse)
+    return f"too fine there to be learned well: {names}; to keep them: {flags}" if coarse else ""
 
 
 def extent(fingerprint: Fingerprint) -> float:
