@@ -396,8 +396,5 @@ def _raw_input(bundle: Bundle) -> dict[str, Tensor]:
     spread = torch.tensor(preprocessing.std or (1.0,) * preprocessing.bands)
     weight = bundle.state[first] / spread[:, None, None]
     constant = (weight * shift[:, None, None]).sum(dim=(1, 2, 3))  # what the mean takes from every pixel
-    return {
-        **bundle.state,
-        first: weight * (255.0 / preprocessing.data_range),
-        mean: bundle.state[mean] + constant,
-    }
+    weight = weight * (255.0 / preprocessing.data_range)
+    return {**bundle.state, first: weight, mean: bundle.state[mean] + constant}
