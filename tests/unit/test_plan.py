@@ -184,6 +184,13 @@ def test_of_very_many_pictures_each_is_wanted_less_often() -> None:
     assert (planned(many.fingerprint, GPU).data.scale or 0) * 1918 > 200
 
 
+def test_huge_pictures_are_seen_piece_by_piece_before_the_network_grows() -> None:
+    sheets = dataset(5, 6000, 8000, ClassStats("a", 0.5, (), 14, 14, 40), ClassStats("b", 0.5, (), 14, 14, 40))
+    chosen = planned(sheets, minutes=240)
+    pixels = TRAINING_SHARE * 240 * 60 * slow(chosen.model.width or 0)
+    assert pixels > 10 * 5 * 6000 * 8000 * (chosen.data.scale or 0) ** 2, "each part ten times"
+
+
 @pytest.mark.parametrize("pictures", [1, 3])
 def test_more_time_never_makes_few_pictures_coarser(pictures: int) -> None:
     scales = [planned(replace(SKETCHES, pictures=pictures), minutes=m).data.scale or 0 for m in (2, 5, 10, 20, 40)]

@@ -23,6 +23,9 @@ MOST_VIEWS, MEASURED_PICTURES = 200, 500
 """No picture of so many at most is wanted to be seen more often, of more pictures each less often, by the root: from
 there on time buys detail, and width, only."""
 
+PIECE = 1 << 22
+"""Pixels; a larger picture, seen crop by crop, counts as so many pictures as it has such pieces."""
+
 USUAL_BATCH, USUAL_CROP = 4, 384
 """Samples of a step where their number is given, and the side of one, by which the pixels of such a run are told."""
 
@@ -129,16 +132,20 @@ class Draft:
             return training.epochs * self.fingerprint.pictures * float(USUAL_CROP**2)
         return (self.seconds or 0.0) * self.machine.speed(width)
 
+    @property
+    def pictures(self) -> float:
+        """How many pictures there are, huge ones counted by their pieces."""
+        return self.fingerprint.pictures * max(1.0, self.fingerprint.height * self.fingerprint.width / PIECE)
+
     def wanted_samples(self, width: int) -> float:
         """Return how many views of pictures, or of crops, the time is to be spent on; the rest is in their size."""
-        pictures = self.fingerprint.pictures
-        most = MOST_VIEWS * math.sqrt(pictures * min(pictures, MEASURED_PICTURES))
+        most = MOST_VIEWS * math.sqrt(self.pictures * min(self.pictures, MEASURED_PICTURES))
         return max(LEAST_SAMPLES, min(self.samples_by_law(width), most))
 
     def samples_by_law(self, width: int) -> float:
         """Return the same as a law has it that goes through what three data sets did best with: docs/planning.md."""
         pixels = (self.seconds or 0.0) * self.machine.speed(width)
-        return float(SAMPLES_PER_POWER * (self.fingerprint.pictures * self.classes) ** (2 / 3) * pixels**0.75)
+        return float(SAMPLES_PER_POWER * (self.pictures * self.classes) ** (2 / 3) * pixels**0.75)
 
     def samples_in_time(self, width: int, crop: tuple[int, int]) -> float:
         """Return how many crops a network of that width is shown in the time."""

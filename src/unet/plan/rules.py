@@ -99,7 +99,7 @@ def size(draft: Draft) -> Choice | None:
     widths = [width] if width else [w for w in WIDTHS if room(draft, w) >= LEAST_SIDE**2] or [WIDTHS[0]]
     if draft.architecture in ENCODERS:
         widths = [width or ENCODER_WIDTH]
-    enough = max(LEAST_SAMPLES, ENOUGH * math.sqrt(draft.classes) * fingerprint.pictures)
+    enough = max(LEAST_SAMPLES, ENOUGH * math.sqrt(draft.classes) * draft.pictures)
     wide = need if draft.seconds is None else ROOMY * need  # a measured speed is not the same each time
     good_widths = [w for w in widths if w <= GOOD_WIDTH]
     chosen = max(

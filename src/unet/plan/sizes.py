@@ -141,7 +141,7 @@ def loss_of_detail(fingerprint: Fingerprint, scale: float) -> str:
     coarse = too_fine(fingerprint, scale)
     names = ", ".join(f"{stats.name} ({stats.detail * scale:.1f} px)" for stats in coarse)
     flags = " ".join(f"--keep {shlex.quote(stats.name)}" for stats in coarse)
-    return f"too fine there to be learned well: {names}; to keep them: {flags}" if coarse else ""
+    return f"too fine at this scale to be learned well: {names}; to keep them: {flags}" if coarse else ""
 
 
 def extent(fingerprint: Fingerprint) -> float:
