@@ -15,8 +15,8 @@ but malis makes the host wait for a device: none asks for a value, and no shape 
 """
 
 from unet.losses.common import Loss
+from unet.losses.connectivity import malis
 from unet.losses.jaccard import lovasz
-from unet.losses.malis import malis
 from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tversky
 from unet.losses.pixelwise import balanced_bce, bce, boundary, cross_entropy, focal, topk
 from unet.losses.text import DEFAULT_LOSS, TERMS, parse

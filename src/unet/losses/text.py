@@ -14,8 +14,8 @@ from torch import Tensor
 
 from unet.errors import ConfigError, did_you_mean
 from unet.losses.common import Loss, shared_batches
+from unet.losses.connectivity import malis
 from unet.losses.jaccard import lovasz
-from unet.losses.malis import malis
 from unet.losses.overlap import dice, fbeta, generalised_dice, micro_dice, tversky
 from unet.losses.pixelwise import balanced_bce, bce, boundary, cross_entropy, focal, topk
 from unet.losses.thin import cldice

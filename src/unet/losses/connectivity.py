@@ -11,8 +11,6 @@ from torch import Tensor
 from unet.losses.common import mask_ignored
 from unet.losses.division import summed
 
-_NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))  # each pair of 8-connected pixels once
-
 
 def malis(
     logits: Tensor,
@@ -105,39 +103,37 @@ def passes(
     [4, 1]
     """
     from scipy.ndimage import label
-    from scipy.sparse import coo_array
+    from scipy.sparse import csr_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
-    shapes, count = label(~lines & counts)
+    framed = np.zeros((lines.shape[0] + 2, lines.shape[1] + 2), bool)  # a frame of walls
+    framed[1:-1, 1:-1] = counts & ~lines
+    shapes, count = label(framed)
     on_lines = np.flatnonzero(lines & counts)
     if count < 2 or not on_lines.size:
         return np.empty(0, np.int64)
     # A node for each shape, and one for each pixel of lines, by rising height.
     on_lines = on_lines[np.argsort(heights.ravel()[on_lines], kind="stable")]
-    nodes = (shapes - 1).astype(np.int64)
-    nodes.ravel()[on_lines] = count + np.arange(on_lines.size)
-    total = count + on_lines.size
-    pairs = [_beside(nodes, down, right) for down, right in _NEIGHBOURS]
-    low, high = np.sort(np.concatenate(pairs), axis=1).T
-    kept = (low >= 0) & (high >= count)
-    low, high = np.divmod(np.unique(low[kept] * total + high[kept]), total)
-    # The later of two pixels is the higher one: its rank, which the spanning tree keeps low, says which it is.
-    tree = minimum_spanning_tree(coo_array((high - count + 1.0, (low, high)), shape=(total, total)).tocsr()).tocoo()
-    ends = np.stack([tree.row, tree.col], axis=1)
-    ends = _without_dead_ends(ends, count)
-    ends = ends[np.argsort(ends.max(axis=1), kind="stable")]
+    row, width = on_lines // lines.shape[1], framed.shape[1]
+    places, own = on_lines + 2 * row + width + 1, np.arange(count, count + on_lines.size)
+    nodes = shapes.ravel() - 1
+    nodes[places] = own
+    # Each pixel of a line is joined to the shapes and the lower pixels around it, at its own height.
+    around = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
+    beside = np.sort(nodes[places[:, None] + around], axis=1)
+    kept = (beside >= 0) & (beside < own[:, None])
+    kept[:, 1:] &= beside[:, 1:] != beside[:, :-1]
+    degree = kept.sum(axis=1)
+    starts = np.concatenate([np.zeros(count + 1, np.int32), np.cumsum(degree, dtype=np.int32)])
+    heights_of_edges = np.repeat(own.astype(float), degree)  # by rank
+    graph = csr_array((heights_of_edges, beside[kept], starts), shape=(starts.size - 1,) * 2)
+    tree = minimum_spanning_tree(graph).tocoo()
+    ends = _without_dead_ends(np.stack([tree.row, tree.col], axis=1), count)
+    ends = ends[np.argsort(ends[:, 0], kind="stable")]
     is_counted = np.bincount(shapes.ravel(), minlength=count + 1)[1:] >= min_area
     joining = _joining(ends.tolist(), dict.fromkeys(np.flatnonzero(is_counted).tolist(), True))
     chosen: NDArray[np.int64] = on_lines[np.array(joining, np.int64) - count]
     return chosen
-
-
-def _beside(nodes: NDArray[np.int64], down: int, right: int) -> NDArray[np.int64]:
-    """Return the pairs (N, 2) of nodes so far from each other."""
-    rows, columns = nodes.shape
-    first = nodes[: rows - down, max(0, -right) : columns - max(0, right)]
-    second = nodes[down:, max(0, right) : columns - max(0, -right)]
-    return np.stack([first.ravel(), second.ravel()], axis=1)
 
 
 def _without_dead_ends(ends: NDArray[np.int32], shapes: int) -> NDArray[np.int32]:
@@ -152,7 +148,7 @@ def _without_dead_ends(ends: NDArray[np.int32], shapes: int) -> NDArray[np.int32
 
 
 def _joining(ends: list[list[int]], is_counted: dict[int, bool]) -> list[int]:
-    """Return the higher node of each edge, taken in turn, by which two groups with a counted node become one."""
+    """Return the first node of each edge, taken in turn, by which two groups with a counted node become one."""
     root: dict[int, int] = {}
 
     def find(node: int) -> int:
@@ -161,7 +157,7 @@ def _joining(ends: list[list[int]], is_counted: dict[int, bool]) -> list[int]:
         return node
 
     joining = []
-    for low, high in ends:
+    for high, low in ends:
         first, second = find(low), find(high)
         root[first] = second
         if is_counted.get(first) and is_counted.get(second):
