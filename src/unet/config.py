@@ -95,6 +95,7 @@ class TrainingConfig(Section):
     plateau_by: Literal["score", "loss", "val_loss"] = "score"
     least_rate: float = Field(0.0, ge=0)
     best_by: Literal["mean_iou", "mean_dice", "mean_iou_foreground", "mean_dice_foreground"] = "mean_iou"
+    keep_last: bool = False
     loss: str | None = None
     class_weights: bool | None = None
     border_weight: float = Field(0.0, ge=0, le=1000)

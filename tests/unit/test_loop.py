@@ -214,6 +214,15 @@ def test_the_best_weights_are_kept_not_the_last(pairs: list[Pair], tmp_path: Pat
     assert (training.state.best, training.state.best_step) == (0.9, 4)
 
 
+def test_the_last_weights_are_kept_where_they_are_wanted(pairs: list[Pair], tmp_path: Path) -> None:
+    scores = iter([0.5, 0.9, 0.3])
+    training = make(pairs, tmp_path, SETTINGS.model_copy(update={"validations": 3, "keep_last": True}))
+    training.scorer.validate = lambda network: Validation(next(scores), {})  # type: ignore[method-assign]
+    train_loop(training)
+    assert kept_steps(training) == [2, 4, 6]
+    assert (training.state.best, training.state.best_step) == (0.3, 6)
+
+
 def test_a_validation_every_so_many_steps(pairs: list[Pair], tmp_path: Path) -> None:
     training = make(pairs, tmp_path, SETTINGS.model_copy(update={"validate_every": 4, "validations": None}))
     train_loop(training)

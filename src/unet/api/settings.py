@@ -83,6 +83,7 @@ class TrainingSettings(TypedDict, total=False):
     plateau_by: Literal["score", "loss", "val_loss"] | None
     least_rate: float | None
     best_by: Literal["mean_iou", "mean_dice", "mean_iou_foreground", "mean_dice_foreground"] | None
+    keep_last: bool | None
     loss: str | None
     class_weights: bool | None
     border_weight: float | None

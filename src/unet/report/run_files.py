@@ -85,8 +85,8 @@ class RunFiles:
 
     @property
     def swings(self) -> bool:
-        """Whether the validations went up and down, so that the best of them is partly luck."""
-        return any(remark["kind"] == "swings" for remark in self.health or ())
+        """Whether the validations went up and down, so that the best of them, which was kept, is partly luck."""
+        return not self.settings.training.keep_last and any(remark["kind"] == "swings" for remark in self.health or ())
 
     def colors_of(self, scores: dict[str, Any] | None) -> tuple[Color, ...]:
         """Return the colours of the classes scored: the model's, or the usual ones."""

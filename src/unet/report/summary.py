@@ -68,11 +68,13 @@ def story(run_files: RunFiles) -> str:
     elif seconds:
         sentences[0] += f", for {words.duration(seconds)}"
     if run_files.test is None and validation:
-        sentences.append("The pictures scored here were not trained on, but chose which weights were kept")
+        chose = "" if run_files.settings.training.keep_last else ", but chose which weights were kept"
+        sentences.append(f"The pictures scored here were not trained on{chose}")
     elif validation:
         pictures = words.counted(len(validation["images"]), "validation picture")
         value = words.score(main_score(validation)[1])
-        sentences.append(f"On the {pictures}, which chose the weights, this score is {value}")
+        chose = "" if run_files.settings.training.keep_last else ", which chose the weights,"
+        sentences.append(f"On the {pictures}{chose} this score is {value}")
     return ". ".join(sentences) + "."
 
 

@@ -62,7 +62,7 @@ class Validation:
 
 
 class Scorer(Protocol):
-    """Scores the network under training, and keeps it where it is the best so far."""
+    """Scores the network under training, and keeps it where it is the best so far, or the last."""
 
     def validate(self, network: nn.Module) -> Validation:
         """Score the validation pictures."""

@@ -225,7 +225,7 @@ def validation_is_due(job: TrainingJob) -> bool:
 
 
 def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False) -> None:
-    """Score the validation pictures, keep the weights if they are the best so far, log."""
+    """Score the validation pictures, keep the weights if they are the best so far or the last are wanted, log."""
     engine, state = job.engine, job.state
     begin = time.monotonic()
     with engine.evaluating() as network:
@@ -247,7 +247,7 @@ def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False)
         }
         state.rows.append(row)
         state.loss_sum, state.loss_count = 0.0, 0
-        if is_best:
+        if is_best or engine.settings.keep_last:
             state.best, state.best_step = result.score, state.step
             if processes.is_first():
                 job.scorer.keep(network, state)
