@@ -228,6 +228,23 @@ def test_what_is_ignored_stays_ignored(make_data: DataMaker) -> None:
     assert np.mean(shares) > 0.95
 
 
+@pytest.mark.parametrize("augmentation", [NONE, EVERY_KIND])
+def test_crops_are_taken_where_something_counts(make_data: DataMaker, augmentation: Augmentation) -> None:
+    folder = make_data(count=1, size=(96, 96))
+    pair = find_pairs(folder)["all"][0]
+    truth = np.full((96, 96), IGNORED, dtype=np.uint8)
+    truth[80:, 80:] = 1  # a 36th of the picture: a crop at random shows none of it three times in four
+    Image.fromarray(truth).save(pair.mask)
+    table = Labels(("a", "b"), ((0, 0, 0), (9, 9, 9)), (0, 1), ignored=(IGNORED,))
+    data = dataset(folder, labels=table, crop=(32, 32), augmentation=augmentation)
+    known = [float((data[number].target != IGNORED).float().mean()) for number in range(40)]
+    assert min(known) > 0
+    assert len(set(known)) > 4, "and not always in the same place"
+    truth[:] = IGNORED
+    Image.fromarray(truth).save(pair.mask)
+    assert (data[0].target == IGNORED).all(), "there is nothing to be found, and that is no fault"
+
+
 def test_batches_are_filled_up_with_what_does_not_count() -> None:
     small = Sample(torch.full((3, 4, 9), 5.0), torch.ones(4, 9, dtype=torch.int64), "small")
     large = Sample(torch.full((3, 7, 5), 2.0), torch.zeros(7, 5, dtype=torch.int64), "large")

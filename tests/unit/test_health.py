@@ -171,6 +171,15 @@ def test_explosions_end_after_several_steps_in_a_row_only() -> None:
     assert not health.is_good
 
 
+def test_steps_in_which_nothing_counts_do_not_tell_what_a_loss_is_usually() -> None:
+    health = Health()
+    for loss in [0.0, 0.0, 0.0, 1.4, 0.0, *[0.0, 0.0, 0.0, 1.3] * 20]:
+        assert health.count_loss(loss) == ""
+    for _ in range(MOST_EXPLODED - 1):
+        assert health.count_loss(40.0) == health.count_loss(0.0) == ""
+    assert health.count_loss(40.0) == "the loss rose from 1.3 to 40"
+
+
 def test_bad_steps_end_after_many_in_a_row_only() -> None:
     health = Health()
     for loss in ([None] * (MOST_BAD_STEPS - 1) + [1.0]) * 2 + [None] * (MOST_BAD_STEPS - 1):

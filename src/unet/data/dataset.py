@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unet import raster
-from unet.data.augment import Augmentation, PairTensors, apply_warp, draw_warp
+from unet.data.augment import Augmentation, PairTensors, Warp, apply_warp, draw_warp
 from unet.data.greys import change_greys, degrade
 from unet.data.pair_arrays import read_objects, read_pair
 from unet.data.pairs import Pair
@@ -25,6 +26,10 @@ from unet.shapes.components import foreground_components
 
 MAX_CANDIDATES = 64
 """So many pixels of a rare class are remembered of each picture."""
+
+LEAST_KNOWN = 0.25
+"""A crop of whose pixels a smaller share has a truth is drawn again, around a pixel that has one: of a sheet with wide
+margins every fourth crop would show nothing that counts."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +205,10 @@ class SegmentationDataset(Dataset[Sample]):
             picture = tensors.picture  # whole and unchanged: no resampling at all
         else:
             size = (tensors.target.shape[0], tensors.target.shape[1])
-            warp = draw_warp(self.augmentation, size, self.crop or size, rng, near, self.valid_margin)
+            draw = partial(draw_warp, self.augmentation, size, self.crop or size, rng)
+            warp = draw(near, self.valid_margin)
+            if near is None and known_share(tensors.target, warp, self.crop or size) < LEAST_KNOWN:
+                warp = draw(known_pixel(tensors.target, rng), self.valid_margin)
             fill = torch.tensor(self.preprocessing.mean or 0.0) * self.preprocessing.data_range
             tensors = apply_warp(tensors, warp, self.crop or size, self.augmentation.outside, fill)
             picture = degrade(tensors.picture, self.augmentation, rng, as_jpeg=self.preprocessing.data_range == 255)
@@ -233,6 +241,25 @@ class SegmentationDataset(Dataset[Sample]):
                 pixels = np.random.default_rng((self.seed, *key)).choice(pixels, MAX_CANDIDATES, replace=False)
             self._candidates[key] = np.stack(np.unravel_index(pixels, target.shape), axis=1)
         return self._candidates[key]
+
+
+def known_share(target: Tensor, warp: Warp, crop: tuple[int, int]) -> float:
+    """Return about which share of a crop's pixels in the picture has a truth: turns and shears are left out."""
+    halves = (side / (2 * warp.zoom) for side in crop)
+    rows, cols = (
+        slice(max(0, int(centre - half)), int(centre + half) + 1)
+        for centre, half in zip((warp.row, warp.col), halves, strict=True)
+    )
+    return float(np.mean(target.numpy()[rows, cols] != IGNORED))
+
+
+def known_pixel(target: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:
+    """Return one of the pixels (row, column) that have a truth; None where none has."""
+    known = np.flatnonzero(target.numpy() != IGNORED)
+    if not known.size:
+        return None
+    row, column = divmod(int(rng.choice(known)), target.shape[1])
+    return row, column
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,8 @@ class Health:
             return f"no finite loss in {self.bad} steps in a row" if self.bad >= MOST_BAD_STEPS else ""
         self.bad = 0
         self.updates += 1
+        if loss == 0:  # all pixels are ignored, or all are right: it does not tell what is usual
+            return ""
         if len(self.first) < FIRST:
             self.first.append(loss)
         usual = median(self.recent or self.first)
