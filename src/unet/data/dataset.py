@@ -254,12 +254,13 @@ def known_share(target: Tensor, warp: Warp, crop: tuple[int, int]) -> float:
 
 
 def known_pixel(target: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:
-    """Return one of the pixels (row, column) that have a truth; None where none has."""
-    known = np.flatnonzero(target.numpy() != IGNORED)
-    if not known.size:
+    """Return one of the pixels (row, column) that have a truth, each as likely; None where none has."""
+    known = target.numpy() != IGNORED
+    up_to = np.cumsum(np.count_nonzero(known, axis=1))  # row by row: a list of all pixels of a sheet would be huge
+    if not up_to[-1]:
         return None
-    row, column = divmod(int(rng.choice(known)), target.shape[1])
-    return row, column
+    row = int(np.searchsorted(up_to, rng.integers(up_to[-1]), side="right"))
+    return row, int(rng.choice(np.flatnonzero(known[row])))
 
 
 @dataclass(frozen=True)
