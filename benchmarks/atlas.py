@@ -23,7 +23,7 @@ from unet import raster
 
 TRAINING, VALIDATION, TEST = slice(0, 3000), slice(3000, 3800), slice(3800, 5400)
 BLOCK = 1000
-DYNAMICS = (0, 2, 5, 7, 10, 20, 40, 60, 80, 100, 130, 160)
+DYNAMICS = (0, 2, 5, 10, 20, 40, 60, 80, 100, 115, 130, 145, 160, 175, 190)
 AREAS = (30, 50, 100, 200, 300, 400)
 
 DESCRIBED = """

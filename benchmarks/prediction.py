@@ -60,8 +60,8 @@ def timed(work: Callable[[], object], repeats: int) -> dict[str, float]:
     return {"wall": min(row[0] for row in rows), "processor": min(row[1] for row in rows)}
 
 
-def compute(way: str, model: Path, height: int, width: int, repeats: int) -> dict[str, float]:
-    """Compute one picture, already in memory, and return seconds and the peak memory of this process in MB."""
+def compute(way: str, model: Path, height: int, width: int, repeats: int, count: int = 1) -> dict[str, float]:
+    """Compute a picture in memory `count` times; return seconds for all, and the peak memory of this process in MB."""
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line has it, before torch is loaded
     import numpy as np
     import torch
@@ -79,7 +79,12 @@ def compute(way: str, model: Path, height: int, width: int, repeats: int) -> dic
         begin = time.perf_counter()
         predictor.whole_logits(image)
         first = time.perf_counter() - begin
-        found = {**timed(lambda: predictor.whole_logits(image), repeats), "first": first}
+
+        def work() -> None:
+            for _ in range(count):
+                predictor.whole_logits(image)
+
+        found = {**timed(work, repeats), "first": first}
     return {**found, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6}
 
 
@@ -116,11 +121,13 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=200, help="of 480 x 360 px in the folder")
     parser.add_argument("--small", type=int, default=32, help="width of the network for these, depth 4, 11 classes")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--compute", nargs=4, metavar=("WAY", "MODEL", "HEIGHT", "WIDTH"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--compute", nargs=5, metavar=("WAY", "MODEL", "HEIGHT", "WIDTH", "COUNT"), help=argparse.SUPPRESS
+    )
     args = parser.parse_args()
     if args.compute:
-        way, model, height, width = args.compute
-        print(json.dumps(compute(way, Path(model), int(height), int(width), args.repeats)))
+        way, model, height, width, count = args.compute
+        print(json.dumps(compute(way, Path(model), int(height), int(width), args.repeats, int(count))))
         return
     from machine import facts  # imports torch
 
@@ -134,7 +141,7 @@ def main() -> None:
         save_model(small, args.small, 11)
         print(f"one picture of {args.side} x {args.side}, width {args.width}")
         for way in WAYS:
-            found = in_process("--repeats", args.repeats, "--compute", way, large, args.side, args.side)
+            found = in_process("--repeats", args.repeats, "--compute", way, large, args.side, args.side, 1)
             first = f", the first time {found['first']:.2f} s" if "first" in found else ""
             print(f"  {way:9} {shown(found)}{first}", flush=True)
         one_picture(folder, large, args.side, args.repeats)
@@ -165,13 +172,14 @@ def many_pictures(folder: Path, model: Path, count: int, repeats: int) -> None:
     pictures = [str(folder / "many")]
     few = [str(path) for path in sorted((folder / "many").iterdir())[: count // 10]]
     for way in WAYS[1:]:
-        bare = in_process("--repeats", 30, "--compute", way, model, 360, 480)
+        bare = in_process("--repeats", repeats, "--compute", way, model, 360, 480, count - len(few))
         part = of_command([*command, "--backend", way, "-i", *few], repeats)
         whole = of_command([*command, "--backend", way, "-i", *pictures], repeats)
         said = []
         for kind in ("wall", "processor"):  # what is not per picture cancels out
-            each = (whole[kind] - part[kind]) / (count - len(few))
-            said.append(f"{1 / each:.1f} pictures/s by {kind} time, {bare[kind] / each:.0%} of the backend's")
+            seconds = whole[kind] - part[kind]
+            rate = (count - len(few)) / seconds
+            said.append(f"{rate:.1f} pictures/s by {kind} time, {bare[kind] / seconds:.0%} of the backend's")
         print(f"  {way:9} {'; '.join(said)}; in all {shown(whole)}", flush=True)
 
 

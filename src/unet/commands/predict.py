@@ -47,8 +47,8 @@ MOST_DRAWN = 1 << 26
 BESIDE_BYTES = 1 << 26
 """Pictures that take no more memory, scores of all classes included, are read, computed and written several at once."""
 
-AT_ONCE = min(8, (os.cpu_count() or 1) + 1)
-"""How many pictures at most: one is read or written while each processor computes another."""
+AT_ONCE = min(8, 2 * (os.cpu_count() or 1))
+"""How many pictures at most: for each processor one is read or written while another is computed."""
 
 LARGE_BYTES = 1 << 30
 """A picture that is decoded into more memory than this is worth a word."""
