@@ -48,5 +48,5 @@ def test_the_notebook_runs_and_shows_its_progress(tmp_path: Path, monkeypatch: p
     assert any(bar.startswith("training") and "step" in bar for bar in bars)
     outputs = {cell["id"]: cell["outputs"] for cell in notebook.cells if cell.cell_type == "code"}
     assert [output["name"] for output in outputs["train"] if output.output_type == "stream"] == []
-    assert any("Scores of the best weights" in str(output) for output in outputs["train"])
+    assert any("Scores of the kept weights" in str(output) for output in outputs["train"])
     assert any("image/png" in output.get("data", {}) for output in outputs["look"])

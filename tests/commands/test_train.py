@@ -168,7 +168,7 @@ def test_a_loss_that_cannot_be_saved_ends_in_one_line(make_data: DataMaker, caps
     assert cli.main(f"train data --out run {TINY} --steps 400 {wild}".split()) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("unet: error: no finite loss in 10 steps in a row, the last with p0")
-    assert last.endswith("the best model so far is kept")
+    assert last.endswith("the model kept so far stays")
     assert bundle.load(Path("run/model.safetensors")).provenance["step"] >= 1
     assert "No finite loss in 10 steps in a row" in Path("run/report.html").read_text(encoding="utf-8")
 

@@ -221,6 +221,8 @@ def test_the_last_weights_are_kept_where_they_are_wanted(pairs: list[Pair], tmp_
     train_loop(training)
     assert kept_steps(training) == [2, 4, 6]
     assert (training.state.best, training.state.best_step) == (0.3, 6)
+    assert not any("best" in line for line in training.display.lines), "the last is not called the best"  # type: ignore[attr-defined]
+    assert {tick.best for tick in training.display.ticks} == {None}  # type: ignore[attr-defined]
 
 
 def test_a_validation_every_so_many_steps(pairs: list[Pair], tmp_path: Path) -> None:
@@ -380,7 +382,7 @@ def test_an_exploding_loss_goes_back_with_half_the_rate_and_ends_after_some_trie
     assert len(back) == MOST_RETURNS
     assert back[0].endswith("with the learning rate halved to 5e+05")
     assert remarks[-1].startswith("error: ")
-    assert "learning_rate" in remarks[-1] and remarks[-1].endswith("the best model so far is kept")
+    assert "learning_rate" in remarks[-1] and remarks[-1].endswith("the model kept so far stays")
     saved = safetensors.torch.load_file(tmp_path / "last.safetensors")
     assert all(bool(torch.isfinite(tensor).all()) for tensor in saved.values())
 

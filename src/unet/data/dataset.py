@@ -205,12 +205,13 @@ class SegmentationDataset(Dataset[Sample]):
             picture = tensors.picture  # whole and unchanged: no resampling at all
         else:
             size = (tensors.target.shape[0], tensors.target.shape[1])
-            draw = partial(draw_warp, self.augmentation, size, self.crop or size, rng)
-            warp = draw(near, self.valid_margin)
-            if near is None and known_share(tensors.target, warp, self.crop or size) < LEAST_KNOWN:
-                warp = draw(known_pixel(tensors.target, rng), self.valid_margin)
+            crop = self.crop or size
+            draw = partial(draw_warp, self.augmentation, size, crop, rng, valid_margin=self.valid_margin)
+            warp = draw(near)
+            if near is None and known_share(tensors.target, warp, crop, self.valid_margin) < LEAST_KNOWN:
+                warp = draw(known_pixel(tensors.target, rng))
             fill = torch.tensor(self.preprocessing.mean or 0.0) * self.preprocessing.data_range
-            tensors = apply_warp(tensors, warp, self.crop or size, self.augmentation.outside, fill)
+            tensors = apply_warp(tensors, warp, crop, self.augmentation.outside, fill)
             picture = degrade(tensors.picture, self.augmentation, rng, as_jpeg=self.preprocessing.data_range == 255)
         image = torch.from_numpy(normalise(picture.numpy(), self.preprocessing))
         image = change_greys(image, self.augmentation, rng)
@@ -243,14 +244,15 @@ class SegmentationDataset(Dataset[Sample]):
         return self._candidates[key]
 
 
-def known_share(target: Tensor, warp: Warp, crop: tuple[int, int]) -> float:
-    """Return about which share of a crop's pixels in the picture has a truth: turns and shears are left out."""
-    halves = (side / (2 * warp.zoom) for side in crop)
+def known_share(target: Tensor, warp: Warp, crop: tuple[int, int], valid_margin: int) -> float:
+    """Return about which share of the pixels that a crop asks for has a truth: turns and shears are left out."""
+    halves = ((side / 2 - valid_margin) / warp.zoom for side in crop)
     rows, cols = (
         slice(max(0, int(centre - half)), int(centre + half) + 1)
         for centre, half in zip((warp.row, warp.col), halves, strict=True)
     )
-    return float(np.mean(target.numpy()[rows, cols] != IGNORED))
+    part = target.numpy()[rows, cols]
+    return float(np.count_nonzero(part != IGNORED) / part.size)
 
 
 def known_pixel(target: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:

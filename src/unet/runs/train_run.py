@@ -311,7 +311,7 @@ def finish_run(run: Run, display: Display, state: LoopState, outcome: Outcome) -
     write_remarks(folder / HEALTH, [*state.health.remarks, *([remark] if remark else [])])
     write_outcome(folder, outcome)
     page = write_report(folder)
-    print_scores(scores, "Scores of the best weights on the validation pictures")
+    print_scores(scores, "Scores of the kept weights on the validation pictures")
     display.notify(str(remark) if remark and outcome.finished else f"trained: {outcome.sentence()}")
     return page, scores
 

@@ -158,7 +158,7 @@ def go_back(job: TrainingJob, why: str) -> None:
         lower = f"set learning_rate far below {engine.highest_rate:.3g}"
         mend = "look for values in these files that are huge or no numbers, or lower learning_rate"
         remedy = mend if unchanged and not state.returns else lower
-        remark = Remark("lost", why, f"{remedy}; the best model so far is kept", state.step)
+        remark = Remark("lost", why, f"{remedy}; the model kept so far stays", state.step)
         report_remarks(job, state.health.go_on(remark))
         # Whoever resumes will have changed something: a new run from here.
         state.returns, engine.rate_scale = 0, 1.0
@@ -202,7 +202,7 @@ def show(job: TrainingJob, clock: _Clock) -> None:
             epoch=job.epochs,
             share=share,
             loss=state.mean_loss,
-            best=state.best if state.best >= 0 else None,
+            best=state.best if state.best >= 0 and not job.engine.settings.keep_last else None,
             rate=job.engine.rate,
             pictures_per_second=clock.samples / max(elapsed, 1e-9),
             seconds_left=left,
@@ -227,6 +227,7 @@ def validation_is_due(job: TrainingJob) -> bool:
 def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False) -> None:
     """Score the validation pictures, keep the weights if they are the best so far or the last are wanted, log."""
     engine, state = job.engine, job.state
+    keep_last = engine.settings.keep_last
     begin = time.monotonic()
     with engine.evaluating() as network:
         result = job.scorer.validate(network)
@@ -234,7 +235,7 @@ def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False)
         state.seconds, state.validated_at = processes.first(clock.seconds()), job.share_done
         loss = state.mean_loss
         engine.validated(result.score, loss, result.loss)
-        is_best = result.score > state.best
+        is_best = result.score > state.best and not keep_last
         row = {
             "step": state.step,
             "epoch": job.epochs,
@@ -247,7 +248,7 @@ def validate(job: TrainingJob, clock: _Clock, saver: _Saver, last: bool = False)
         }
         state.rows.append(row)
         state.loss_sum, state.loss_count = 0.0, 0
-        if is_best or engine.settings.keep_last:
+        if is_best or keep_last:
             state.best, state.best_step = result.score, state.step
             if processes.is_first():
                 job.scorer.keep(network, state)
