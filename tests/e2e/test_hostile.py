@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,12 @@ import torch
 from unet import __main__ as program
 from unet import bundle, cli, files, models, raster
 from unet.bundle import Bundle
-from unet.errors import InputError, RasterError
+from unet.errors import InputError, ModelFileError, RasterError
 from unet.labels import Labels
 from unet.models import ModelSpec
 from unet.preprocessing import Preprocessing
 from unet.runs.folder import RECORD_ENTRIES
+from unet.training.stopping import graceful_stop
 
 DataMaker = Callable[..., Path]
 ESCAPING = "\x1b[31mroad\x1b[0m"
@@ -216,6 +217,32 @@ def test_ctrl_c_before_the_command_line_is_there(
     monkeypatch.setattr(cli, "main", interrupted)
     assert program.main() == 130
     assert capsys.readouterr().err == "unet: stopped by ctrl-C\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "name"), [(signal.SIGINT, 130, "ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
+)
+@pytest.mark.parametrize("stops", [1, 2])
+def test_an_interruption_that_a_library_turns_into_another_error(
+    number: signal.Signals, code: int, name: str, stops: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As torch does when it reads a file: "could not determine the shape of object type ..."."""
+
+    def read() -> None:
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt:
+            raise ModelFileError("model.safetensors: damaged") from None
+
+    def train() -> None:
+        with graceful_stop(lambda _: None) if stops == 2 else nullcontext():
+            for _ in range(stops):
+                read()
+
+    before = signal.getsignal(number)
+    assert cli.run_safely(train, "unet") == code
+    assert capsys.readouterr().err == f"unet: stopped by {name}\n"
+    assert signal.getsignal(number) == before
 
 
 def test_sigterm_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:

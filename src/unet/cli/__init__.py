@@ -59,16 +59,13 @@ def run_safely(command: Callable[[], object], program: str, *, debug: bool = Fal
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a character that a terminal lacks is no reason to stop
+    asked: list[int] = []
     try:
-        with _sigterm_raises():
+        with _signals_raise(asked):
             command()
         sys.stdout.flush()
-    except Terminated:
-        _complain(program, "stopped by SIGTERM")
-        return 143
-    except KeyboardInterrupt:
-        _complain(program, "stopped by ctrl-C")
-        return 130
+    except KeyboardInterrupt as stop:
+        return _stopped(program, signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
     except BrokenPipeError:
         # The reader (`| head`) has gone.
         _silence(sys.stdout)
@@ -76,25 +73,37 @@ def run_safely(command: Callable[[], object], program: str, *, debug: bool = Fal
     except Exception as error:
         if debug:
             raise
+        if asked:
+            # A compiled library (torch, reading a file) may turn the interruption into an error of its own.
+            return _stopped(program, asked[-1])
         return _explain(error, program)
     return 0
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM end a command as ctrl-C does, so that nothing half-written stays."""
+def _signals_raise(asked: list[int]) -> Iterator[None]:
+    """Let SIGTERM end a command as ctrl-C does, so that nothing half-written stays; both are added to the list."""
 
-    def raise_it(*_: object) -> None:
-        raise Terminated
+    def raise_it(signum: int, frame: object) -> None:
+        asked.append(signum)
+        raise Terminated if signum == signal.SIGTERM else KeyboardInterrupt
 
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, raise_it)
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    main_thread = threading.current_thread() is threading.main_thread()
+    ours = [number for number, handler in usual.items() if main_thread and signal.getsignal(number) == handler]
+    for number in ours:
+        signal.signal(number, raise_it)
     try:
         yield
     finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, usual[number])
+
+
+def _stopped(program: str, signum: int) -> int:
+    """Say that a signal has ended the command; return the exit code."""
+    _complain(program, f"stopped by {'SIGTERM' if signum == signal.SIGTERM else 'ctrl-C'}")
+    return 128 + signum
 
 
 def _explain(error: Exception, program: str) -> int:

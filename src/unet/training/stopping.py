@@ -67,6 +67,9 @@ def graceful_stop(notify: Callable[[str], None]) -> Iterator[Stop]:
         if stop.requested:
             if processes.count() > 1 and time.monotonic() - stop.asked_at < ONCE_SECONDS:
                 return
+            handler = before[signal.Signals(signum)]
+            if callable(handler):
+                handler(signum, frame)  # the command line's: it raises, and remembers that it did
             raise interruption()
         stop.signal, stop.asked_at = signum, time.monotonic()
         notify("stopping after this step and saving what was reached (once more: stop at once)")
