@@ -219,9 +219,7 @@ def test_ctrl_c_before_the_command_line_is_there(
     assert capsys.readouterr().err == "unet: stopped by ctrl-C\n"
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "name"), [(signal.SIGINT, 130, "ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
-)
+@pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
 @pytest.mark.parametrize("stops", [1, 2])
 def test_an_interruption_that_a_library_turns_into_another_error(
     number: signal.Signals, code: int, name: str, stops: int, capsys: pytest.CaptureFixture[str]

@@ -88,16 +88,17 @@ def _signals_raise(asked: list[int]) -> Iterator[None]:
         asked.append(signum)
         raise Terminated if signum == signal.SIGTERM else KeyboardInterrupt
 
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     main_thread = threading.current_thread() is threading.main_thread()
-    ours = [number for number, handler in usual.items() if main_thread and signal.getsignal(number) == handler]
+    untouched = (signal.default_int_handler, signal.SIG_DFL)
+    ours = [number for number, handler in before.items() if main_thread and handler in untouched]
     for number in ours:
         signal.signal(number, raise_it)
     try:
         yield
     finally:
         for number in ours:
-            signal.signal(number, usual[number])
+            signal.signal(number, before[number])
 
 
 def _stopped(program: str, signum: int) -> int:
