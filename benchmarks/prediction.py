@@ -4,9 +4,11 @@ Random weights, drawn pictures; every way has a process of its own, so that its 
 clock and by processor time, which is what to compare where the machine does other work too; the best of several runs.
 
     python benchmarks/prediction.py [--side 1024] [--width 64] [--pictures 200] [--small 32] [--repeats 3]
+                                    [--int8 FILE]
 
 - plain: the torch network as it is built, float32, the whole picture at once.
 - torch, openvino: as `unet predict --backend` has them.
+- int8: the same for a model of that width made by `unet export MODEL --to onnx --int8`, which needs real pictures.
 """
 
 from __future__ import annotations
@@ -121,6 +123,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=200, help="of 480 x 360 px in the folder")
     parser.add_argument("--small", type=int, default=32, help="width of the network for these, depth 4, 11 classes")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--int8", type=Path, metavar="FILE", help="an exported model to measure too")
     parser.add_argument(
         "--compute", nargs=5, metavar=("WAY", "MODEL", "HEIGHT", "WIDTH", "COUNT"), help=argparse.SUPPRESS
     )
@@ -132,18 +135,19 @@ def main() -> None:
     from machine import facts  # imports torch
 
     print(facts("openvino"), flush=True)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         os.environ["UNET_CACHE"] = str(folder / "cache")
         os.environ.pop("UNET_BACKEND", None)
         large, small = folder / "large.safetensors", folder / "small.safetensors"
         save_model(large, args.width, 2)
         save_model(small, args.small, 11)
         print(f"one picture of {args.side} x {args.side}, width {args.width}")
-        for way in WAYS:
-            found = in_process("--repeats", args.repeats, "--compute", way, large, args.side, args.side, 1)
+        ways = [(way, way, large) for way in WAYS] + [("int8", "openvino", args.int8)] * bool(args.int8)
+        for name, way, model in ways:
+            found = in_process("--repeats", args.repeats, "--compute", way, model, args.side, args.side, 1)
             first = f", the first time {found['first']:.2f} s" if "first" in found else ""
-            print(f"  {way:9} {shown(found)}{first}", flush=True)
+            print(f"  {name:9} {shown(found)}{first}", flush=True)
         one_picture(folder, large, args.side, args.repeats)
         many_pictures(folder, small, args.pictures, args.repeats)
 

@@ -134,6 +134,22 @@ def test_ten_minutes_on_a_small_cpu() -> None:
     assert chosen.data.crop == (307, 460), "whole pictures, as measured best"
 
 
+@pytest.mark.parametrize("brightness_spread", [0.0, 1.5])
+@pytest.mark.parametrize(
+    "small",
+    [
+        dataset(116, 120, 160, ClassStats("around", 0.7, (), 30, 300, 140), ClassStats("a", 0.3, (), 20, 200, 60)),
+        dataset(153, 384, 544, ClassStats("around", 0.99, (), 80, 900, 540), ClassStats("crack", 0.01, (), 4, 50, 300)),
+    ],
+)
+def test_width_beyond_32_comes_after_views(small: Fingerprint, brightness_spread: float) -> None:
+    small = replace(small, brightness_spread=brightness_spread)
+    for minutes in (3, 15, 60, 300, 30_000):
+        made = Draft(planned(small, CPU, minutes), small, CPU)
+        assert made.width <= 32 or made.times_seen >= 200, minutes
+    assert made.width == 64 or brightness_spread, "in the end there is time for it"
+
+
 def test_a_fast_machine_gets_the_full_resolution_and_a_wide_network() -> None:
     chosen = planned(CARS, GPU, 240)
     assert (chosen.model.width, chosen.data.scale) == (64, 1.0)

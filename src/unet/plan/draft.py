@@ -139,8 +139,12 @@ class Draft:
 
     def wanted_samples(self, width: int) -> float:
         """Return how many views of pictures, or of crops, the time is to be spent on; the rest is in their size."""
-        most = MOST_VIEWS * math.sqrt(self.pictures * min(self.pictures, MEASURED_PICTURES))
-        return max(LEAST_SAMPLES, min(self.samples_by_law(width), most))
+        return max(LEAST_SAMPLES, min(self.samples_by_law(width), self.most_samples))
+
+    @property
+    def most_samples(self) -> float:
+        """How many views are wanted at most, however much time there is."""
+        return MOST_VIEWS * math.sqrt(self.pictures * min(self.pictures, MEASURED_PICTURES))
 
     def samples_by_law(self, width: int) -> float:
         """Return the same as a law has it that goes through what three data sets did best with: docs/planning.md."""

@@ -26,6 +26,7 @@ from unet.plan.sizes import (
     norm_of,
     room,
     scale_for,
+    sees_enough,
     view,
 )
 
@@ -36,10 +37,10 @@ WIDTHS = (16, 32, 48, 64)
 """24 takes a CPU with AMX nearly as long as 32: its units take 32 channels at a time."""
 
 GOOD_WIDTH, ROOMY = 32, 2
-"""Up to here width comes once views have so many times the pixels of a side of `GOOD_SIDE`, beyond it after ..."""
+"""Up to here width comes once views have so many times the pixels of a side of `GOOD_SIDE`, beyond it last of all ..."""
 
 ENOUGH = 25
-"""... resolution; or once the law gives each picture so many views, times the root of the number of classes."""
+"""... or once the law gives each picture so many views, times the root of the number of classes."""
 
 FEW_PICTURES = 10
 """Fewer are too few for the parameters of transposed convolutions, half of the network's."""
@@ -87,7 +88,8 @@ def size(draft: Draft) -> Choice | None:
     """Choose the width of the network and the scale of the pictures together.
 
     Time buys pixels, which are shared out between more views and larger ones. Width up to `GOOD_WIDTH` comes before
-    views much larger than `GOOD_SIDE` and more than `ENOUGH`, resolution up to the pictures' own before more width.
+    views much larger than `GOOD_SIDE` and more than `ENOUGH`; more width comes after the pictures' own resolution and as
+    many views as are ever wanted.
     """
     width, scale, fingerprint = draft.config.model.width, draft.config.data.scale, draft.fingerprint
     if (width is not None or not draft.has("width")) and scale is not None:
@@ -110,8 +112,9 @@ def size(draft: Draft) -> Choice | None:
     if scale is None:
         scale, why = scale_for(draft, chosen, good)
     if draft.seconds is not None and (scale == 1 or draft.config.data.scale):
-        crop = math.prod(crop_at(draft, chosen, scale))
-        chosen = max((w for w in widths if w > chosen and view(draft, w) >= crop), default=chosen)
+        crop = crop_at(draft, chosen, scale)
+        wider = [w for w in widths if w > chosen and sees_enough(draft, w, scale) and crop_at(draft, w, scale) == crop]
+        chosen = max(wider, default=chosen)
     changes: dict[str, dict[str, object]] = {"data": {"scale": scale}}
     name = "The encoder's width"
     if draft.has("width"):

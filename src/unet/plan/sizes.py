@@ -9,7 +9,7 @@ from unet.config import ModelConfig
 from unet.data.fingerprint import ClassStats, Fingerprint
 from unet.models.geometry import Geometry, geometry_of
 from unet.models.spec import ENCODERS, SETTINGS, ModelSpec
-from unet.plan.draft import Draft
+from unet.plan.draft import LEAST_SAMPLES, Draft
 from unet.preprocessing import scaled_size
 
 GOOD_SIDE, LEAST_SIDE = 480, 128
@@ -91,6 +91,13 @@ def view(draft: Draft, width: int) -> float:
     if draft.seconds is None:
         return room(draft, width)
     return min(room(draft, width), draft.seconds * draft.machine.speed(width) / draft.wanted_samples(width))
+
+
+def sees_enough(draft: Draft, width: int, scale: float) -> bool:
+    """Tell whether a network of that width is shown each part of the pictures as often as is wanted at most."""
+    figures = draft.fingerprint
+    views = max(LEAST_SAMPLES, draft.most_samples) / draft.pictures
+    return draft.pixels(width) >= views * figures.pictures * figures.height * figures.width * scale**2
 
 
 def pixel_bytes(width: int, classes: int, architecture: str = "unet") -> float:
