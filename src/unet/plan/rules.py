@@ -37,7 +37,7 @@ WIDTHS = (16, 32, 48, 64)
 """24 takes a CPU with AMX nearly as long as 32: its units take 32 channels at a time."""
 
 GOOD_WIDTH, ROOMY = 32, 2
-"""Up to here width comes once views have so many times the pixels of a side of `GOOD_SIDE`, beyond it last of all ..."""
+"""Up to here width comes once views have so many times the pixels of a side of `GOOD_SIDE`, beyond it last ..."""
 
 ENOUGH = 25
 """... or once the law gives each picture so many views, times the root of the number of classes."""
@@ -88,8 +88,8 @@ def size(draft: Draft) -> Choice | None:
     """Choose the width of the network and the scale of the pictures together.
 
     Time buys pixels, which are shared out between more views and larger ones. Width up to `GOOD_WIDTH` comes before
-    views much larger than `GOOD_SIDE` and more than `ENOUGH`; more width comes after the pictures' own resolution and as
-    many views as are ever wanted.
+    views much larger than `GOOD_SIDE` and more than `ENOUGH`; more width comes after the pictures' own resolution and
+    as many views as are ever wanted.
     """
     width, scale, fingerprint = draft.config.model.width, draft.config.data.scale, draft.fingerprint
     if (width is not None or not draft.has("width")) and scale is not None:
