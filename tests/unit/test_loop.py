@@ -221,8 +221,11 @@ def test_the_last_weights_are_kept_where_they_are_wanted(pairs: list[Pair], tmp_
     train_loop(training)
     assert kept_steps(training) == [2, 4, 6]
     assert (training.state.best, training.state.best_step) == (0.3, 6)
-    assert not any("best" in line for line in training.display.lines), "the last is not called the best"  # type: ignore[attr-defined]
-    assert {tick.best for tick in training.display.ticks} == {None}  # type: ignore[attr-defined]
+    log = training.display
+    assert isinstance(log, Log)
+    assert len(log.lines) == 3, "one for each validation"
+    assert not any("best" in line for line in log.lines), "the last is not called the best"
+    assert {tick.best for tick in log.ticks} == {None}
 
 
 def test_a_validation_every_so_many_steps(pairs: list[Pair], tmp_path: Path) -> None:
