@@ -449,6 +449,36 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(kept()) == 1, "the newest stays"
 
 
+def alone(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own, which may import this module; one that waits for ever is killed."""
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests"), *sys.path])}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+FIRST_USE = """
+import sys, threading
+import numpy as np
+from unet.inference.backends import graphs
+graphs.core()
+together = threading.Barrier(6)
+def work():
+    together.wait()
+    graphs.runtime().Type.f32.to_dtype()
+    graphs.runtime().Tensor(np.zeros((1, 1), np.float32), shared_memory=True).data
+sys.setswitchinterval(1e-6)
+threads = [threading.Thread(target=work) for _ in range(6)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+@pytest.mark.slow
+def test_the_first_images_of_a_process_may_come_at_once() -> None:
+    assert alone(FIRST_USE).returncode == 0
+
+
 @pytest.mark.slow
 def test_nothing_is_reported(tmp_path: Path) -> None:
     code = "from unet.inference.backends import graphs; graphs.runtime(); import openvino.tools.ovc"
@@ -473,8 +503,5 @@ print("caught", len(caught))
 
 @pytest.mark.slow
 def test_ctrl_c_reaches_its_handler_when_predictors_have_gone() -> None:
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests"), *sys.path])}
-    command = [sys.executable, "-c", SIGNALLED]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    done = alone(SIGNALLED)
     assert done.stdout == "caught 1\n", (done.returncode, done.stderr)

@@ -11,6 +11,7 @@ import warnings
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -63,14 +64,27 @@ def runtime() -> Any:
     return import_module("openvino")
 
 
-@cache
 def core() -> Any:
-    """Return the `openvino.Core` that all share for as long as the process lives.
+    """Return the `openvino.Core` that all share for as long as the process lives; several threads may ask at once.
 
     On CPUs with AMX each sets up the stack that signal handlers run on, and frees it when it goes: where one of several
     has gone, the next Ctrl-C would end the process by a segmentation fault (OpenVINO 2026.4).
     """
-    return runtime().Core()
+    with _FIRST:
+        return _core()
+
+
+_FIRST = Lock()
+
+
+@cache
+def _core() -> Any:
+    openvino = runtime()
+    # Its tables of numpy's types are made at their first use; threads that use them first at once wait for one another
+    # for good (one lets go of Python's lock within C++'s, OpenVINO 2026.4).
+    openvino.Type.f32.to_dtype()
+    _ = openvino.Tensor(np.zeros((1, 1), np.float32), shared_memory=True).data
+    return openvino.Core()
 
 
 def converted(network: nn.Module, spec: ModelSpec) -> Any:
