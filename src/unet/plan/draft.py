@@ -23,6 +23,10 @@ MOST_VIEWS, MEASURED_PICTURES = 200, 500
 """No picture of so many at most is wanted to be seen more often, of more pictures each less often, by the root: from
 there on time buys detail, and width, only."""
 
+LEAST_VIEWS, FEWER_PICTURES = 75, 100
+"""Each of so many pictures at most, if shown whole, is to be seen so often before time buys detail, of more pictures
+each less often, by the root."""
+
 PIECE = 1 << 22
 """Pixels; a larger picture, seen crop by crop, counts as so many pictures as it has such pieces."""
 
@@ -137,9 +141,10 @@ class Draft:
         """How many pictures there are, huge ones counted by their pieces."""
         return self.fingerprint.pictures * max(1.0, self.fingerprint.height * self.fingerprint.width / PIECE)
 
-    def wanted_samples(self, width: int) -> float:
-        """Return how many views of pictures, or of crops, the time is to be spent on; the rest is in their size."""
-        return max(LEAST_SAMPLES, min(self.samples_by_law(width), self.most_samples))
+    def wanted_samples(self, width: int, *, whole: bool = False) -> float:
+        """Return how many views of crops, or of whole pictures, time is to be spent on; the rest is in their size."""
+        least = LEAST_VIEWS * math.sqrt(self.pictures * min(self.pictures, FEWER_PICTURES)) if whole else 0.0
+        return max(LEAST_SAMPLES, least, min(self.samples_by_law(width), self.most_samples))
 
     @property
     def most_samples(self) -> float:

@@ -29,6 +29,7 @@ from unet.plan.sizes import (
     sees_enough,
     view,
 )
+from unet.preprocessing import scaled_size
 
 DEFAULT_SECONDS = 1800.0
 """Length of a run that was given neither time nor steps nor epochs."""
@@ -122,7 +123,9 @@ def size(draft: Draft) -> Choice | None:
     why = "; ".join(filter(None, (why, loss_of_detail(fingerprint, scale))))
     if draft.seconds is None:
         return changes, f"{name}, as no time limit was given to plan for; scale {scale:g}: {why}."
-    count, wanted = draft.samples_in_time(chosen, crop_at(draft, chosen, scale)), draft.wanted_samples(chosen)
+    shown = crop_at(draft, chosen, scale)
+    whole = shown == scaled_size(fingerprint.height, fingerprint.width, scale)
+    count, wanted = draft.samples_in_time(chosen, shown), draft.wanted_samples(chosen, whole=whole)
     return changes, (
         f"{name}: {draft.seconds:.0f} s of training at {draft.machine.speed(chosen) / 1e6:.2g} million pixels "
         f"per second buy about {count:.0f} views, and {wanted:.0f} are wanted; scale {scale:g}: {why}."

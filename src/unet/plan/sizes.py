@@ -86,11 +86,11 @@ def norm_of(model: ModelConfig) -> str:
     return str(model.norm or SETTINGS[model.architecture].get("norm", "batch"))
 
 
-def view(draft: Draft, width: int) -> float:
-    """Return how many pixels one crop may have for time and memory to suffice."""
+def view(draft: Draft, width: int, *, whole: bool = False) -> float:
+    """Return how many pixels one crop, or one whole picture, may have for time and memory to suffice."""
     if draft.seconds is None:
         return room(draft, width)
-    return min(room(draft, width), draft.seconds * draft.machine.speed(width) / draft.wanted_samples(width))
+    return min(room(draft, width), draft.pixels(width) / draft.wanted_samples(width, whole=whole))
 
 
 def sees_enough(draft: Draft, width: int, scale: float) -> bool:
@@ -168,7 +168,7 @@ def scale_for(draft: Draft, width: int, good: float) -> tuple[float, str]:
     It is at least what whole pictures allow. Where these would make objects small, crops take their place: as long
     as they hold the largest objects, or whatever that loses where lines would vanish.
     """
-    fingerprint, pixels = draft.fingerprint, view(draft, width)
+    fingerprint, pixels = draft.fingerprint, view(draft, width, whole=True)
     area, side = fingerprint.height * fingerprint.width, max(fingerprint.height, fingerprint.width)
     name, detail = finest(draft)
     whole = good if draft.seconds is None else math.sqrt(pixels / area)
@@ -178,7 +178,7 @@ def scale_for(draft: Draft, width: int, good: float) -> tuple[float, str]:
         why = f"a longest side of {GOOD_SIDE} px is enough for most objects"
     if draft.config.data.whole:
         return _readable(whole), why
-    largest, across = extent(fingerprint), math.sqrt(max(pixels, LEAST_SIDE**2))
+    largest, across = extent(fingerprint), math.sqrt(max(view(draft, width), LEAST_SIDE**2))
     roomy = min(GOOD_DETAIL / detail, across / (CONTEXT * largest) if largest else math.inf)
     needed = LEAST_DETAIL / detail
     if max(needed, roomy) > whole:
