@@ -197,13 +197,13 @@ def test_no_picture_is_wanted_to_be_seen_more_than_two_hundred_times() -> None:
 def test_whole_pictures_are_seen_often_before_time_buys_detail() -> None:
     """As measured: things in 110 small photographs, five minutes of one core, scale 0.4 or 0.5 and not 1."""
     around, thing = ClassStats("around", 0.7, (), 60, 300, 200), ClassStats("thing", 0.3, (), 20, 200, 150)
-    few, many = (planned(dataset(pictures, 213, 320, around, thing), minutes=5) for pictures in (110, 1000))
-    assert few.data.scale == pytest.approx(0.45, abs=0.06) and few.data.crop == scaled_size(
-        213, 320, few.data.scale or 1
-    )
-    assert (many.data.scale or 0) * 320 >= 128, "of many pictures each less often, and never as thumbnails"
-    lines = planned(dataset(110, 384, 544, around, ClassStats("line", 0.02, (), 3, 50, 300)), minutes=5)
-    assert lines.data.scale == 1 or (lines.data.scale or 0) * 3 >= 2, "lines are not lost for it"
+    data = planned(dataset(110, 213, 320, around, thing), minutes=5).data
+    assert data.scale == pytest.approx(0.45, abs=0.06) and data.crop == scaled_size(213, 320, data.scale)
+    of_many = draft(replace(SKETCHES, pictures=400), seconds=1.0)
+    assert of_many.wanted_samples(16, whole=True) == 75 * 200, "of more than 100 each less often"
+    assert of_many.wanted_samples(16) == 1000, "crops are there for the detail"
+    lines = planned(dataset(110, 384, 544, around, ClassStats("line", 0.02, (), 3, 50, 300)), minutes=5).data
+    assert (lines.scale or 0) * 3 >= 2, "lines are not lost for it"
 
 
 def test_of_very_many_pictures_each_is_wanted_less_often() -> None:

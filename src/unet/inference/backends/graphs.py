@@ -24,6 +24,8 @@ from unet.models.filling import least_side
 KINDS = ("resnet", "convnext", "convnextv2", "segformer")
 """Types of encoders whose graphs were compared with torch on sizes other than those that they were traced at."""
 
+_LOCK = Lock()
+
 
 def obstacle(spec: ModelSpec) -> str | None:
     """Return in words why a network cannot be had as a graph; None where it can.
@@ -70,11 +72,8 @@ def core() -> Any:
     On CPUs with AMX each sets up the stack that signal handlers run on, and frees it when it goes: where one of several
     has gone, the next Ctrl-C would end the process by a segmentation fault (OpenVINO 2026.4).
     """
-    with _FIRST:
+    with _LOCK:
         return _core()
-
-
-_FIRST = Lock()
 
 
 @cache
